@@ -1,0 +1,123 @@
+"""The types that cross module boundaries, with their axes, and the protocols of what plugs in.
+
+Axis legend, the same letters everywhere:
+
+    b images   r regions of an image (padded)   u unique phrases of a batch   h w pixels
+    k negatives of a region   t caption tokens   s phrase tokens   p patch tokens
+    w tower width   d embedding   n rows
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import PIL.Image
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+
+class RegionBatch(NamedTuple):
+    """One rank's batch: all that a training step may look at."""
+
+    images: UInt8[Tensor, "b 3 h w"]  # 0..255; the tower normalises with its own mean and std
+    captions: Int[Tensor, "b t"]  # token ids of one caption of the whole image
+    caption_valid: Bool[Tensor, " b"]  # False where the image has no caption (detection sets)
+    boxes: Float[Tensor, "b r 4"]  # (x0, y0, x1, y1) in [0, 1] of the frame; zeros in padded slots
+    valid: Bool[Tensor, "b r"]  # False marks a padded region
+    phrases: Int[Tensor, "u s"]  # token ids of the unique phrases of this batch, padded to a bucket
+    phrase_index: Int[Tensor, "b r"]  # row of `phrases` of each region; 0 in padded slots
+    negative_index: Int[Tensor, "b r k"]  # rows of `phrases` that are explicit negatives; -1 pads
+    keys: tuple[str, ...]  # sample ids, for messages
+    extra: Mapping[str, Tensor]  # what a third-party source adds; empty for ours
+
+
+class Embeddings(NamedTuple):
+    """What one forward of the model gives to the losses. Vectors are unit length, in float32."""
+
+    image: Float[Tensor, "b d"]
+    caption: Float[Tensor, "b d"]
+    scale: Float[Tensor, ""]  # of image-text logits, already exponentiated
+    bias: Float[Tensor, ""] | None  # of image-text logits; only sigmoid towers have one
+    phrase: Float[Tensor, "u d"] | None  # None where the model has no region head
+    region: Float[Tensor, "b r d"] | None
+    region_scale: Float[Tensor, ""] | None
+    predicted_boxes: Float[Tensor, "b r 4"] | None  # None where the model has no box head
+    extra: Mapping[str, Tensor]  # what a third-party model adds; empty for ours
+
+
+class Term(NamedTuple):
+    """A loss: the global scalar to differentiate, and detached scalars worth a curve."""
+
+    value: Float[Tensor, ""]
+    logs: Mapping[str, Tensor]
+
+
+class Loss(Protocol):
+    """`needs` names the fields of `Embeddings` that must not be None."""
+
+    needs: tuple[str, ...]
+
+    def __call__(self, out: Embeddings, batch: RegionBatch) -> Term: ...
+
+
+class Example(NamedTuple):
+    """One annotated picture as a benchmark sees it: original pixels, original words."""
+
+    key: str
+    image: PIL.Image.Image  # RGB
+    captions: tuple[str, ...]
+    boxes: np.ndarray  # float32 [n, 4], pixels of `image`, (x0, y0, x1, y1)
+    phrases: tuple[str, ...]  # one per box
+    labels: tuple[str, ...]  # class name per box; "" where the data set has none
+    meta: Mapping[str, Any]  # what the source recorded beside it (scenes: relations, twins)
+
+
+class Split(NamedTuple):
+    """A named evaluation set. A class is the list of prompts whose mean embedding stands for it."""
+
+    name: str
+    examples: Sequence[Example]
+    classes: Mapping[str, Sequence[str]]
+
+
+class Prepared(NamedTuple):
+    """Pictures as one embedder wants them; `images` is opaque to everyone else."""
+
+    images: Tensor
+    boxes: Float[Tensor, "b r 4"]  # (x0, y0, x1, y1) in [0, 1] of the embedder's frame
+    valid: Bool[Tensor, "b r"]
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Anybody's encoder on the benchmarks. Vectors are unit length, float32, without gradient."""
+
+    def prepare(
+        self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray]
+    ) -> Prepared: ...
+
+    def images(self, x: Tensor) -> Float[Tensor, "b d"]: ...
+
+    def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]: ...
+
+    def regions(
+        self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]
+    ) -> Float[Tensor, "b r d"]: ...
+
+    def ground(
+        self, x: Tensor, phrases: Sequence[Sequence[str]]
+    ) -> list[Float[Tensor, "n 4"]] | None:
+        """One box per phrase in the embedder's frame; None where it cannot ground at all."""
+
+
+class Benchmark(Protocol):
+    """Returns metric name -> value; the chance line of `metric` is `metric_chance`."""
+
+    def run(self, embedder: Embedder, split: Split) -> dict[str, float]: ...
+
+
+class Exporter(Protocol):
+    """Writes one format of a trained model into a new folder."""
+
+    def export(self, model: Any, folder: Path) -> None: ...
