@@ -89,7 +89,7 @@ def _region_json(region: Region) -> dict[str, Any]:
 
 
 def from_json(key: str, image: bytes, extension: str, text: bytes | str, where: str) -> Record:
-    """Checks what it reads: a wrong schema or a bad box raises `UserError` beginning with `where`."""
+    """Checks what it reads: a wrong schema or a bad box raises `UserError` naming `where`."""
     data = parse_json(text, where)
     width, height = _side(data, "width", where), _side(data, "height", where)
     captions = tuple(
