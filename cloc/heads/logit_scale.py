@@ -1,0 +1,21 @@
+"""The learnable temperature of the region logits, apart from the image-text one."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class LogitScale(nn.Module):
+    """exp of a learnable log: starts at `initial`, never above `maximum` (CLIP: 1/0.07, 100)."""
+
+    def __init__(self, *, initial: float = 1 / 0.07, maximum: float = 100.0) -> None:
+        super().__init__()
+        self.log_maximum = math.log(maximum)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(initial)))
+
+    def forward(self) -> Float[Tensor, ""]:
+        with torch.no_grad():  # capping the parameter, not its use, keeps the gradient alive
+            self.log_scale.clamp_(max=self.log_maximum)
+        return self.log_scale.exp()

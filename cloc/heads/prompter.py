@@ -1,0 +1,161 @@
+"""The Prompter: a box or a phrase asks the un-pooled tokens of its image for one embedding.
+
+CLOC (arXiv 2410.02746), section 3.2 and appendix B.1. One pre-norm transformer layer of the tower's
+width over [prompt tokens; image tokens], then its own pooling and projection. A box is two tokens,
+the sinusoidal encodings of its corners; a phrase is one token, its text embedding made as wide as
+the tower. Both go through the same weights.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from cloc.errors import UserError
+
+
+class Prompter(nn.Module):
+    """`pool: tokens` averages all output tokens, the paper's text read literally; one full pass per
+    prompt. `pool: prompt` averages the outputs at the prompt's own tokens, for which the keys and
+    values of the image are computed once for all prompts: the same numbers as a full pass per
+    prompt read at those tokens, at a fraction of the cost.
+
+    `patch_positions` adds the patch centres' encodings, in the basis of the corners, to the image
+    tokens. `max_cycles` is the finest wave of the encoding, in cycles per image side.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        dim: int,
+        *,
+        num_heads: int = 1,
+        pool: Literal["prompt", "tokens"] = "prompt",
+        patch_positions: bool = True,
+        mlp_ratio: float = 4.0,
+        max_cycles: float = 16.0,
+    ) -> None:
+        super().__init__()
+        if pool not in ("prompt", "tokens"):
+            raise UserError(f"model.region_head.pool={pool!r}; choose prompt or tokens")
+        if width % 4 or width % num_heads:
+            raise UserError(
+                f"the Prompter is as wide as the tower, {width}, which must be divisible by 4 and "
+                f"by model.region_head.num_heads={num_heads}"
+            )
+        self.num_heads, self.pool, self.patch_positions = num_heads, pool, patch_positions
+        hidden = int(width * mlp_ratio)
+        self.corners = nn.Parameter(0.02 * torch.randn(2, width))  # which corner a token is
+        self.adapt = nn.Linear(dim, width)
+        self.norm_attend = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.attend_out = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.norm_out = nn.LayerNorm(width)
+        self.project = nn.Linear(width, dim, bias=False)
+        waves = math.pi * torch.logspace(0, math.log2(2 * max_cycles), width // 4, base=2)
+        self.register_buffer("waves", waves, persistent=False)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "b p w"],
+        boxes: Float[Tensor, "b r 4"] | None,
+        phrases: Float[Tensor, "b g d"] | None,
+        *,
+        grid: tuple[int, int],
+    ) -> tuple[Float[Tensor, "b r d"] | None, Float[Tensor, "b g d"] | None]:
+        """An embedding per box and one per phrase, not unit length; None for what was not asked.
+
+        `phrases` are unit text embeddings. A prompt's answer does not depend on other prompts.
+        """
+        if self.patch_positions:
+            tokens = tokens + self.encode(_patch_centres(grid, tokens.device)).to(tokens.dtype)
+        answer = self._at_prompts if self.pool == "prompt" else self._over_all_tokens
+        prompts = [
+            None if boxes is None else self.encode(boxes.unflatten(-1, (2, 2))) + self.corners,
+            None if phrases is None else self.adapt(phrases)[:, :, None],
+        ]
+        return answer(tokens, prompts)
+
+    def encode(self, points: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n w"]:
+        """Sinusoids of (x, y) in [0, 1], in float32 whatever the module's precision."""
+        waves: Tensor = self.waves  # type: ignore[assignment]
+        phase = points.float()[..., None] * waves.float()
+        return torch.cat([phase.sin(), phase.cos()], -1).flatten(-2)
+
+    def _at_prompts(
+        self, tokens: Float[Tensor, "b p w"], prompts: list[Tensor | None]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """All prompts of an image in one attention: each sees the image and its own tokens."""
+        asked = [p.to(tokens.dtype) for p in prompts if p is not None]
+        if not asked:
+            return None, None
+        owner = torch.cat(
+            [
+                torch.arange(p.shape[1], device=tokens.device).repeat_interleave(p.shape[2]) + start
+                for p, start in zip(asked, (0, asked[0].shape[1]), strict=False)
+            ]
+        )
+        own = owner[:, None] == owner
+        mask = torch.cat([own.new_ones(len(owner), tokens.shape[1]), own], 1)
+        rows = torch.cat([p.flatten(1, 2) for p in asked], 1)
+        out = self._layer(rows, torch.cat([tokens, rows], 1), mask)
+        parts = out.split([p.shape[1] * p.shape[2] for p in asked], 1)
+        answers = iter(
+            self.project(self.norm_out(part.unflatten(1, p.shape[1:3])).mean(2))
+            for part, p in zip(parts, asked, strict=True)
+        )
+        first, second = (None if p is None else next(answers) for p in prompts)
+        return first, second
+
+    def _over_all_tokens(
+        self, tokens: Float[Tensor, "b p w"], prompts: list[Tensor | None]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """One full pass over [prompt; image] per prompt."""
+        answers: list[Tensor | None] = []
+        for prompt in prompts:
+            if prompt is None:
+                answers.append(None)
+                continue
+            count = prompt.shape[1]
+            rows = torch.cat(
+                [
+                    prompt.to(tokens.dtype).flatten(0, 1),
+                    tokens.repeat_interleave(count, dim=0),
+                ],
+                1,
+            )
+            out = self.norm_out(self._layer(rows, rows, None)).mean(1)
+            answers.append(self.project(out).unflatten(0, (len(tokens), count)))
+        return answers[0], answers[1]
+
+    def _layer(
+        self,
+        rows: Float[Tensor, "b q w"],
+        seen: Float[Tensor, "b k w"],
+        mask: Bool[Tensor, "q k"] | None,
+    ) -> Float[Tensor, "b q w"]:
+        """The transformer layer's output at `rows`, which attend to `seen` where `mask` is True."""
+        weight, bias = self.query_key_value.weight, self.query_key_value.bias
+        width = rows.shape[-1]
+        query = F.linear(self.norm_attend(rows), weight[:width], bias[:width])
+        key_value = F.linear(self.norm_attend(seen), weight[width:], bias[width:])
+        key, value = key_value.chunk(2, -1)
+        query, key, value = (
+            x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (query, key, value)
+        )
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        rows = rows + self.attend_out(attended.transpose(1, 2).flatten(2))
+        return rows + self.mlp(self.norm_mlp(rows))
+
+
+def _patch_centres(grid: tuple[int, int], device: torch.device) -> Float[Tensor, "p 2"]:
+    """(x, y) in [0, 1] of every patch, row by row."""
+    rows, columns = grid
+    y = (torch.arange(rows, device=device) + 0.5) / rows
+    x = (torch.arange(columns, device=device) + 0.5) / columns
+    return torch.stack([x.repeat(rows), y.repeat_interleave(columns)], -1)

@@ -1,0 +1,56 @@
+"""RoIAlign over the un-pooled tokens: the ablation baseline beside the Prompter."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from cloc.errors import UserError
+
+
+class RoIAlign(nn.Module):
+    """The mean of `samples` x `samples` bilinear points of a box, projected (CLOC table 2, row 4).
+
+    Same signature as the Prompter, except that a phrase has no box to look at: grounding with it is
+    an error.
+    """
+
+    def __init__(self, width: int, dim: int, *, samples: int = 3) -> None:
+        super().__init__()
+        self.samples = samples
+        self.norm_out = nn.LayerNorm(width)
+        self.project = nn.Linear(width, dim, bias=False)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "b p w"],
+        boxes: Float[Tensor, "b r 4"] | None,
+        phrases: Float[Tensor, "b g d"] | None,
+        *,
+        grid: tuple[int, int],
+    ) -> tuple[Float[Tensor, "b r d"] | None, None]:
+        """An embedding per box, not unit length."""
+        if phrases is not None:
+            raise UserError(
+                "RoIAlign cannot look for a phrase; set model.box_head=null and leave the "
+                "grounding loss out, or use the prompter"
+            )
+        if boxes is None:
+            return None, None
+        return self.project(self.norm_out(pool_boxes(tokens, boxes, grid, self.samples))), None
+
+
+def pool_boxes(
+    tokens: Float[Tensor, "b p c"],
+    boxes: Float[Tensor, "b r 4"],
+    grid: tuple[int, int],
+    samples: int,
+) -> Float[Tensor, "b r c"]:
+    """Mean token inside each box, in float32 (torchvision's kernel has no bf16 on every device)."""
+    rows, columns = grid
+    maps = tokens.float().transpose(1, 2).unflatten(2, (rows, columns))
+    cells = boxes.float() * boxes.new_tensor([columns, rows, columns, rows], dtype=torch.float32)
+    owner = torch.arange(len(boxes), device=boxes.device).repeat_interleave(boxes.shape[1])
+    indexed = torch.cat([owner[:, None].float(), cells.flatten(0, 1)], 1)
+    pooled = roi_align(maps, indexed, output_size=samples, sampling_ratio=2, aligned=True)
+    return pooled.mean((2, 3)).unflatten(0, boxes.shape[:2])

@@ -1,0 +1,67 @@
+"""A model from a plain mapping, the same from a Hydra config and from a `cloc_config.json`.
+
+Nothing named in a file is imported: the two region heads are listed here by name.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from cloc.errors import UserError
+from cloc.heads.box_head import BoxHead
+from cloc.heads.logit_scale import LogitScale
+from cloc.heads.prompter import Prompter
+from cloc.heads.roi_align import RoIAlign
+from cloc.models.cloc import CLOC
+from cloc.models.towers import Tower, make_tower, resolve_config
+
+REGION_HEADS: dict[str, Callable[..., nn.Module]] = {"prompter": Prompter, "roi_align": RoIAlign}
+
+
+def build_model(
+    tower: Mapping[str, Any],
+    *,
+    region_head: Mapping[str, Any] | None = None,
+    region_scale: Mapping[str, Any] | None = None,
+    box_head: Mapping[str, Any] | None = None,
+) -> CLOC:
+    """`tower` holds `make_tower`'s arguments; `region_head` is `{kind: prompter | roi_align, ...}`.
+
+    No region head means plain CLIP; a box head needs the prompter.
+    """
+    built = make_tower(**tower)
+    if box_head is not None and (region_head is None or region_head.get("kind") != "prompter"):
+        raise UserError("a box head reads the prompter: set model.region_head.kind=prompter")
+    description = {
+        "tower": {"config": _config_of(tower, built)},
+        "region_head": _plain(region_head),
+        "region_scale": _plain(region_scale),
+        "box_head": _plain(box_head),
+    }
+    return CLOC(
+        built,
+        region_head=_region_head(region_head, built),
+        region_scale=None if region_head is None else LogitScale(**(region_scale or {})),
+        box_head=None if box_head is None else BoxHead(built.dim, **box_head),
+        description=description,
+    )
+
+
+def _region_head(options: Mapping[str, Any] | None, tower: Tower) -> nn.Module | None:
+    if options is None:
+        return None
+    options = dict(options)
+    kind = options.pop("kind", None)
+    if kind not in REGION_HEADS:
+        raise UserError(f"model.region_head.kind={kind!r}; choose {' or '.join(REGION_HEADS)}")
+    return REGION_HEADS[kind](tower.width, tower.dim, **options)
+
+
+def _config_of(given: Mapping[str, Any], built: Tower) -> dict[str, Any]:
+    """The resolved architecture: a description never points at a name or folder elsewhere."""
+    return resolve_config(built.model_config)
+
+
+def _plain(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if options is None else dict(options)

@@ -1,0 +1,119 @@
+"""A trained model as an `Embedder`: pictures and words in, unit vectors and boxes out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import PIL.Image
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cloc.errors import UserError
+from cloc.frame import into_frame, pad_resize
+from cloc.heads.roi_align import pool_boxes
+from cloc.interfaces import Prepared
+from cloc.models.cloc import CLOC
+
+
+class ModelEmbedder:
+    """Frames are `cloc.frame`'s: long side resized, centred on black.
+
+    Regions come from the model's own head; where it has none (plain CLIP), asking for regions or
+    boxes is an error that names the extractors which work on any encoder.
+    """
+
+    def __init__(self, model: CLOC, *, text_batch: int = 512) -> None:
+        self.model = model.eval()
+        self.text_batch = text_batch
+        self.tokenize = model.tower.tokenizer()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives; inputs are moved there."""
+        return self.model.tower.mean.device
+
+    def prepare(self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray]) -> Prepared:
+        """`boxes` are pixels of each image, [n, 4]; padded to the longest list of the batch."""
+        size = self.model.tower.image_size
+        pixels = np.zeros((len(images), size, size, 3), np.uint8)
+        most = max((len(b) for b in boxes), default=0)
+        framed, valid = np.zeros((len(images), most, 4), np.float32), np.zeros((len(images), most))
+        for i, (image, pixel_boxes) in enumerate(zip(images, boxes, strict=True)):
+            pixels[i], frame = pad_resize(image.convert("RGB"), size)
+            framed[i, : len(pixel_boxes)] = into_frame(
+                np.asarray(pixel_boxes, np.float64).reshape(-1, 4), image.size, frame
+            )
+            valid[i, : len(pixel_boxes)] = 1
+        stacked = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        return Prepared(stacked, torch.from_numpy(framed), torch.from_numpy(valid).bool())
+
+    @torch.no_grad()
+    def images(self, x: Tensor) -> Float[Tensor, "b d"]:
+        """Pooled image embeddings of prepared pixels."""
+        return self.model.tower.images(x.to(self.device)).pooled.cpu()
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
+        """At the tower's full context, in batches."""
+        tower = self.model.tower
+        parts = [torch.zeros(0, tower.dim)]
+        for start in range(0, len(texts), self.text_batch):
+            tokens = self.tokenize(
+                list(texts[start : start + self.text_batch]), tower.context_length
+            )
+            parts.append(tower.texts(tokens.to(self.device)).cpu())
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def regions(
+        self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]
+    ) -> Float[Tensor, "b r d"]:
+        """The region head's answer to each box; padded rows hold no meaning."""
+        if self.model.region_head is None:
+            raise UserError(
+                "this model has no region head; measure it with the crop or roi extractor"
+            )
+        tower = self.model.tower
+        tokens = tower.images(x.to(self.device)).tokens
+        region, _ = self.model.region_head(tokens, boxes.to(self.device), None, grid=tower.grid)
+        return F.normalize(region.float(), dim=-1).cpu()
+
+    @torch.no_grad()
+    def ground(
+        self, x: Tensor, phrases: Sequence[Sequence[str]]
+    ) -> list[Float[Tensor, "n 4"]] | None:
+        """One box per phrase, in the frame; None where the model has no box head."""
+        model = self.model
+        if model.box_head is None or model.region_head is None:
+            return None
+        counts = [len(group) for group in phrases]
+        flat = self.texts([phrase for group in phrases for phrase in group])
+        asked = flat.new_zeros(len(phrases), max(counts, default=0), model.tower.dim)
+        for row, part in zip(asked, flat.split(counts), strict=True):
+            row[: len(part)] = part
+        tokens = model.tower.images(x.to(self.device)).tokens
+        _, grounded = model.region_head(tokens, None, asked.to(self.device), grid=model.tower.grid)
+        boxes = model.box_head(grounded).cpu()
+        return [row[:count] for row, count in zip(boxes, counts, strict=True)]
+
+
+class RoIEmbedder(ModelEmbedder):
+    """The same model, its regions taken as RoIAlign over the projected patch tokens.
+
+    The line a plain CLIP is measured on without any region head.
+    """
+
+    @torch.no_grad()
+    def regions(
+        self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]
+    ) -> Float[Tensor, "b r d"]:
+        """The mean projected patch token inside each box."""
+        tower = self.model.tower
+        dense = tower.dense(tower.images(x.to(self.device)).tokens)
+        pooled = pool_boxes(dense, boxes.to(self.device), tower.grid, 3)
+        return F.normalize(pooled, dim=-1).cpu()
+
+    def ground(self, x: Tensor, phrases: Sequence[Sequence[str]]) -> None:
+        """RoIAlign has no answer to a phrase."""
+        return None

@@ -1,0 +1,264 @@
+"""One small surface over open_clip models: un-pooled tokens, pooled embedding, text embedding.
+
+The wrapped model is `tower.clip`, untouched, so its state dict is a drop-in open_clip checkpoint.
+"""
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from open_clip.transformer import text_global_pool
+from torch import Tensor, nn
+
+from cloc.errors import UserError
+
+MAX_LOG_SCALE = 4.6052  # ln 100, CLIP's cap on the temperature
+
+
+class ImageFeatures(NamedTuple):
+    """Of one image: every patch before the pooler and projection, and the pooled unit vector."""
+
+    tokens: Float[Tensor, "b p w"]  # after the last norm; no class token
+    pooled: Float[Tensor, "b d"]
+
+
+class Tower(nn.Module):
+    """An open_clip image-text model as the rest of the project sees it.
+
+    `model_config` is open_clip's own model configuration, `preprocess` its preprocessing
+    configuration (mean and std in [0, 1] units); together they are what an export writes.
+    """
+
+    clip: Any  # open_clip's CLIP or CustomTextCLIP
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        clip: nn.Module,
+        *,
+        model_config: Mapping[str, Any],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+    ) -> None:
+        super().__init__()
+        self.clip = clip
+        self.model_config = dict(model_config)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.dim: int = self.model_config["embed_dim"]
+        self.context_length: int = clip.context_length
+        self.width, self.grid = _width_and_grid(clip.visual)
+        self.image_size = _square(clip.visual.image_size)
+        # CLIP keeps the text tower's parts on itself, CustomTextCLIP in `.text`
+        self._text: Any = [getattr(clip, "text", clip)]  # a list, so it is not registered twice
+
+    @property
+    def short_text_exact(self) -> bool:
+        """True where a text tokenized at a shorter length has the very same embedding.
+
+        Holds for causal towers that read the end-of-text token: what follows it is never seen.
+        """
+        text = self._text[0]
+        pool = getattr(text, "text_pool_type", getattr(text, "pool_type", None))
+        causal = getattr(text, "attn_mask", None) is not None
+        return causal and pool in ("argmax", "eos") and getattr(text, "cls_emb", None) is None
+
+    def images(self, pixels: UInt8[Tensor, "b 3 h w"]) -> ImageFeatures:
+        """Normalises on the device and runs the vision tower once for both outputs."""
+        x = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
+        out = self.clip.visual.forward_intermediates(
+            x, indices=1, normalize_intermediates=True, output_fmt="NLC"
+        )
+        pooled = F.normalize(out["image_features"].float(), dim=-1)
+        return ImageFeatures(out["image_intermediates"][-1], pooled)
+
+    def texts(self, tokens: Int[Tensor, "n t"]) -> Float[Tensor, "n d"]:
+        """Unit vectors. `t` is the full context, or shorter where `short_text_exact`."""
+        if tokens.shape[1] == self.context_length:
+            out = self.clip.encode_text(tokens)
+        elif self.short_text_exact:
+            out = _encode_short(self._text[0], tokens)
+        else:
+            raise ValueError(
+                f"texts of {tokens.shape[1]} tokens, but this tower is exact only at its full "
+                f"context of {self.context_length}; set data.region_context=full"
+            )
+        return F.normalize(out.float(), dim=-1)
+
+    def dense(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
+        """Patch tokens through the image projection, not unit length: a plain CLIP's RoI line."""
+        visual = self.clip.visual
+        if hasattr(visual, "trunk"):
+            if getattr(visual.trunk, "attn_pool", None) is not None:
+                raise UserError(
+                    "this tower pools by attention, so a single patch has no embedding of its own; "
+                    "measure it with the crop extractor instead of roi"
+                )
+            projected: Tensor = visual.head(tokens)
+            return projected
+        return tokens if visual.proj is None else tokens @ visual.proj.to(tokens.dtype)
+
+    def scale(self) -> Float[Tensor, ""]:
+        """Of image-text logits, at most 100."""
+        raw: Tensor = self.clip.logit_scale
+        with torch.no_grad():  # capping the parameter, not its use, keeps the gradient alive
+            raw.clamp_(max=MAX_LOG_SCALE)
+        return raw.exp().squeeze()
+
+    def bias(self) -> Float[Tensor, ""] | None:
+        """Of image-text logits; None for softmax towers."""
+        bias: Tensor | None = self.clip.logit_bias
+        return None if bias is None else bias.squeeze()
+
+    def freeze(self, *, image: bool, text: bool) -> None:
+        """Stops gradients into the whole image tower, the whole text tower, or both."""
+        for name, parameter in self.clip.named_parameters():
+            in_image = name.startswith("visual.")
+            in_text = not in_image and name not in ("logit_scale", "logit_bias")
+            if (image and in_image) or (text and in_text):
+                parameter.requires_grad_(False)
+
+    def tokenizer(self) -> Callable[[list[str], int], Int[Tensor, "n t"]]:
+        """`tokenize(texts, context_length)` of this tower's own vocabulary."""
+        return make_tokenizer(self.model_config)
+
+
+def make_tower(
+    config: Mapping[str, Any] | str,
+    *,
+    pretrained: str | None = None,
+    image_size: int | None = None,
+    context_length: int | None = None,
+) -> Tower:
+    """`config` is an open_clip name ("ViT-B-16"), `local-dir:FOLDER`, or a model configuration.
+
+    `pretrained` is open_clip's tag or a weight file, for names only. `image_size` in pixels and
+    `context_length` in tokens replace the configured ones.
+    """
+    model_config = resolve_config(config)
+    if image_size is not None:
+        model_config["vision_cfg"]["image_size"] = image_size
+    if context_length is not None:
+        model_config["text_cfg"]["context_length"] = context_length
+    if isinstance(config, str) and (pretrained or config.startswith("local-dir:")):
+        clip = open_clip.create_model(
+            config,
+            pretrained=pretrained,
+            force_image_size=image_size,
+            force_context_length=context_length,
+        )
+    else:
+        clip = _from_config(model_config)
+    mean, std = _mean_and_std(clip, config)
+    return Tower(clip, model_config=model_config, mean=mean, std=std)
+
+
+def resolve_config(config: Mapping[str, Any] | str) -> dict[str, Any]:
+    """A deep copy of the open_clip model configuration that `config` names or is."""
+    if not isinstance(config, str):
+        return copy.deepcopy({key: _plain(value) for key, value in config.items()})
+    if config.startswith("local-dir:"):
+        path = Path(config.removeprefix("local-dir:")) / "open_clip_config.json"
+        if not path.is_file():
+            raise UserError(f"{path} does not exist; a local-dir: model is an open_clip folder")
+        loaded: dict[str, Any] = json.loads(path.read_text())["model_cfg"]
+        return loaded
+    found = open_clip.get_model_config(config)
+    if found is None:
+        near = [n for n in open_clip.list_models() if n.lower()[:5] == config.lower()[:5]][:8]
+        raise UserError(f"open_clip has no model {config!r}; near it: {', '.join(near) or 'none'}")
+    return copy.deepcopy(found)
+
+
+def make_tokenizer(model_config: Mapping[str, Any]) -> Callable[[list[str], int], Tensor]:
+    """The tokenizer an open_clip model of this configuration is trained with."""
+    text: Mapping[str, Any] = model_config["text_cfg"]
+    context = text.get("context_length", 77)
+    name = text.get("hf_tokenizer_name")
+    options = dict(text.get("tokenizer_kwargs") or {})
+    if name:
+        mode = text.get("tokenizer_mode")
+        return open_clip.tokenizer.HFTokenizer(name, context, tokenizer_mode=mode, **options)
+    return open_clip.tokenizer.SimpleTokenizer(context_length=context, **options)
+
+
+def _from_config(model_config: Mapping[str, Any]) -> nn.Module:
+    config = copy.deepcopy(dict(model_config))
+    custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
+    built: nn.Module = (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**config)
+    return built
+
+
+def _encode_short(text: Any, tokens: Int[Tensor, "n s"]) -> Float[Tensor, "n d"]:
+    """open_clip's `encode_text` with positions and causal mask cut to the length of `tokens`."""
+    length = tokens.shape[1]
+    dtype = text.transformer.get_cast_dtype()
+    x = text.token_embedding(tokens).to(dtype) + text.positional_embedding[:length].to(dtype)
+    x = text.ln_final(text.transformer(x, attn_mask=text.attn_mask[:length, :length]))
+    pool = getattr(text, "text_pool_type", getattr(text, "pool_type", "argmax"))
+    eos = getattr(text, "text_eos_id", getattr(text, "eos_id", None))
+    x = text_global_pool(x, tokens, pool, eos_token_id=eos)
+    projection = text.text_projection
+    if projection is None:
+        return x
+    return projection(x) if isinstance(projection, nn.Linear) else x @ projection
+
+
+def _width_and_grid(visual: Any) -> tuple[int, tuple[int, int]]:
+    """Channels of the patch tokens and their (rows, columns)."""
+    if getattr(visual, "attn_pool", None) is not None:
+        raise UserError(
+            "CoCa towers end in an attentional pooler that replaces the patch tokens, so they have "
+            "no un-pooled tokens for the region head; choose a plain ViT or a timm ViT tower"
+        )
+    if hasattr(visual, "trunk"):
+        trunk = visual.trunk
+        embed: Any = getattr(trunk, "patch_embed", None)
+        if not hasattr(embed, "grid_size") or not hasattr(trunk, "blocks"):
+            raise UserError(
+                f"{type(trunk).__name__} gives no flat patch tokens; choose a ViT tower for regions"
+            )
+        if not isinstance(getattr(trunk, "fc_norm", nn.Identity()), nn.Identity):
+            raise UserError(
+                "this timm tower normalises after pooling (fc_norm), so its patch tokens are not "
+                "normalised; choose timm_pool: map or token"
+            )
+        rows, columns = embed.grid_size
+        return trunk.num_features, (rows, columns)
+    if not hasattr(visual, "transformer"):
+        raise UserError(f"{type(visual).__name__} gives no patch tokens; choose a ViT tower")
+    rows, columns = visual.grid_size
+    return visual.transformer.width, (rows, columns)
+
+
+def _mean_and_std(
+    clip: nn.Module, config: Mapping[str, Any] | str
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What the weights were trained with: recorded in a folder, else open_clip's choice."""
+    if isinstance(config, str) and config.startswith("local-dir:"):
+        path = Path(config.removeprefix("local-dir:")) / "open_clip_config.json"
+        found = json.loads(path.read_text()).get("preprocess_cfg", {})
+        if "mean" in found and "std" in found:
+            return tuple(found["mean"]), tuple(found["std"])
+    visual: Any = clip.visual
+    mean = getattr(visual, "image_mean", None) or open_clip.constants.OPENAI_DATASET_MEAN
+    std = getattr(visual, "image_std", None) or open_clip.constants.OPENAI_DATASET_STD
+    return tuple(mean), tuple(std)
+
+
+def _square(size: int | tuple[int, int]) -> int:
+    height, width = (size, size) if isinstance(size, int) else size
+    if height != width:
+        raise UserError(f"the tower takes {height}x{width} pixels; only square inputs so far")
+    return height
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
