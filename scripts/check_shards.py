@@ -1,0 +1,121 @@
+"""Checks shard sets against their manifests and reads every sample: one line per problem.
+
+python scripts/check_shards.py SHARDS...      # folders, globs, list files
+"""
+
+import hashlib
+import io
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+
+from cloc.data.record import IMAGE_EXTENSIONS, from_json
+from cloc.data.shards import MANIFEST, expand_shards, read_manifest
+from cloc.errors import UserError
+
+
+def problems(spec: str) -> Iterator[str]:
+    """One line for everything that is wrong with the shards that `spec` names."""
+    try:
+        paths = [Path(path) for path in expand_shards(spec, key="SHARDS")]
+        manifests = {folder: _entries(folder) for folder in {path.parent for path in paths}}
+    except UserError as error:
+        yield str(error)
+        return
+    for path in paths:
+        samples = 0
+        for samples, problem in _read(path):
+            if problem:
+                yield problem
+        if manifests[path.parent] is not None:
+            yield from _against_manifest(path, samples, manifests[path.parent] or {})
+
+
+def _entries(folder: Path) -> dict[str, dict[str, Any]] | None:
+    """Shard name -> its line of the manifest; None where a folder has no manifest at all."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    return {shard["name"]: shard for shard in read_manifest(folder)["shards"]}
+
+
+def _against_manifest(
+    path: Path, samples: int, entries: dict[str, dict[str, Any]]
+) -> Iterator[str]:
+    if path.name not in entries:
+        yield f"{path}: not in {path.parent / MANIFEST}; write the shards again"
+        return
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    found = {"samples": samples, "bytes": path.stat().st_size, "sha256": digest}
+    for name, value in found.items():
+        expected = entries[path.name].get(name)
+        if value != expected:
+            yield f"{path}: {name} is {value}, the manifest says {expected}; copy or write it again"
+
+
+def _read(path: Path) -> Iterator[tuple[int, str]]:
+    """Samples so far, and what is wrong with the one just read ("" if nothing is)."""
+    count = 0
+    try:
+        with tarfile.open(path) as tar:
+            for key, members in _samples(tar):
+                count += 1
+                yield count, _sample_problem(f"{path}::{key}", key, members)
+    except (tarfile.TarError, OSError) as error:
+        yield count, f"{path}: not a readable tar ({error}); copy or write it again"
+
+
+def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Runs of members with equal names up to the first dot, as webdataset groups them."""
+    key, members = "", dict[str, bytes]()
+    for member in tar:
+        file = tar.extractfile(member)
+        if file is None:
+            continue
+        name, _, extension = member.name.partition(".")
+        if name != key and members:
+            yield key, members
+            members = {}
+        key, members[extension] = name, file.read()
+    if members:
+        yield key, members
+
+
+def _sample_problem(where: str, key: str, members: dict[str, bytes]) -> str:
+    extension = next((e for e in IMAGE_EXTENSIONS if e in members), None)
+    if extension is None or "json" not in members:
+        return f"{where}: members {sorted(members)}, expected an image and json"
+    try:
+        record = from_json(key, members[extension], extension, members["json"], where)
+        with PIL.Image.open(io.BytesIO(record.image)) as image:
+            image.load()
+    except UserError as error:
+        return str(error)
+    except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+        return f"{where}: the image cannot be decoded ({error}); replace it"
+    if image.size != (record.width, record.height):
+        size = f"{image.width}x{image.height}"
+        return f"{where}: the image is {size}, annotated as {record.width}x{record.height}"
+    return ""
+
+
+def main(specs: list[str]) -> int:
+    """Prints the problems; 1 if there are any, 2 if nothing was given to check."""
+    if not specs:
+        print("give at least one shard folder, glob or list file", file=sys.stderr)
+        return 2
+    found = 0
+    for spec in specs:
+        for problem in problems(spec):
+            found += 1
+            print(problem)
+    print(f"{found} problems" if found else "all samples are well-formed")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
