@@ -1,0 +1,66 @@
+"""What several losses need: full precision, padding wiped, chunks of rows, the share of images."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from cloc import dist
+from cloc.errors import UserError
+
+
+def upcast(x: Tensor) -> Tensor:
+    """Half types become float32; float32 and float64 stay what they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def full_precision(like: Tensor) -> torch.autocast:
+    """A context without autocast, which would compute similarities in half precision again."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def wipe(rows: Float[Tensor, "*n d"], valid: Bool[Tensor, "*n"]) -> Float[Tensor, "*n d"]:
+    """Zeros in padded rows, upcast: what padding holds, NaN and infinity included, has no say."""
+    return upcast(rows).masked_fill(~valid[..., None], 0)
+
+
+def own_columns(valid: Bool[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Where the rows of this rank stand among the gathered rows of all ranks."""
+    return torch.arange(len(valid), device=valid.device) + dist.rank() * len(valid)
+
+
+def sum_over_chunks(
+    partial: Callable[[slice], Tensor], num_rows: int, *, chunk: int | None
+) -> Tensor:
+    """Sum of `partial(rows)` over consecutive slices of at most `chunk` rows; None is one slice.
+
+    With a chunk nothing that `partial` makes is kept: backward computes it again, slice by slice.
+    """
+    if chunk is None:
+        return partial(slice(0, num_rows))
+    starts = range(0, max(num_rows, 1), chunk)
+    sums = [
+        # no randomness inside, and saving the generator's state would wait for the device
+        checkpoint(partial, slice(at, at + chunk), use_reentrant=False, preserve_rng_state=False)
+        for at in starts
+    ]
+    return torch.stack(sums).sum(0)
+
+
+def coverage(valid: Bool[Tensor, "b r"]) -> Float[Tensor, ""]:
+    """The paper's lambda: the share, in [0, 1], of images of all ranks with a valid region."""
+    return dist.total(valid.any(1).sum()) / (max(len(valid), 1) * dist.world_size())
+
+
+def check_option(name: str, given: str, options: Sequence[str]) -> None:
+    """Raises `UserError` that names the options."""
+    if given not in options:
+        raise UserError(f"{name} is {given!r}; choose one of {', '.join(options)}")
+
+
+def check_chunk(name: str, chunk: int | None) -> None:
+    """Raises `UserError` for a chunk without rows."""
+    if chunk is not None and chunk < 1:
+        raise UserError(f"{name} is {chunk}; it counts rows of one slice, so 1 or more")

@@ -1,0 +1,199 @@
+"""The symmetric softmax loss between regions and their phrases (CLOC, arXiv 2410.02746)."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from cloc import dist
+from cloc.errors import UserError
+from cloc.interfaces import Embeddings, RegionBatch, Term
+from cloc.loss_parts import (
+    check_chunk,
+    check_option,
+    coverage,
+    full_precision,
+    own_columns,
+    sum_over_chunks,
+    upcast,
+    wipe,
+)
+
+CONFLICTS = ("cosine", "text", "none")
+
+
+class _Pairs(NamedTuple):
+    """Rows that belong together; what stands in padded ones was wiped."""
+
+    regions: Float[Tensor, "n d"]
+    phrases: Float[Tensor, "n d"]
+    valid: Bool[Tensor, " n"]
+    ids: Int[Tensor, " n"]
+
+
+def region_text_loss(
+    regions: Float[Tensor, "n d"],
+    phrases: Float[Tensor, "n d"],
+    valid: Bool[Tensor, " n"],
+    scale: Float[Tensor, ""],
+    *,
+    phrase_ids: Int[Tensor, " n"] | None = None,
+    conflict: str = "cosine",
+    threshold: float = 0.9,
+    negatives: Float[Tensor, "n k d"] | None = None,
+    negative_valid: Bool[Tensor, "n k"] | None = None,
+    chunk: int = 1024,
+) -> Term:
+    """Symmetric InfoNCE in nats over the valid rows of all ranks; 0 where there are none.
+
+    Row i of both inputs is a positive pair of unit vectors. Two rows whose texts conflict (cosine
+    above `threshold`, or equal `phrase_ids`) leave each other's denominators in both directions.
+    The `negatives` of a region join its own row, region to text, and the filter spares them.
+
+    Every rank returns the same global value. Only `chunk` rows of similarities exist at a time,
+    and again in backward. Logs: `masked_fraction`, the share of pairs of two valid rows that the
+    filter took out, and `accuracy`, the share of regions whose own phrase beats all of its row.
+    """
+    _check(conflict, threshold, chunk)
+    ids = _texts(valid, phrase_ids, conflict)
+    at_most = threshold if conflict == "cosine" else None
+    with full_precision(regions):
+        mine = _Pairs(wipe(regions, valid), wipe(phrases, valid), valid, ids)
+        every = _Pairs(*(dist.gather(x) for x in mine))
+        hard, hard_valid = _negatives(mine, negatives, negative_valid)
+        own, scale = own_columns(valid), upcast(scale)
+
+        def partial(rows: slice) -> Tensor:
+            some = _Pairs(*(x[rows] for x in mine))
+            return _sums(some, every, own[rows], scale, at_most, hard[rows], hard_valid[rows])
+
+        sums = dist.total(sum_over_chunks(partial, len(valid), chunk=chunk))
+    return _term(sums, every.valid.sum())
+
+
+def _check(conflict: str, threshold: float, chunk: int) -> None:
+    check_option("conflict of the region_text loss", conflict, CONFLICTS)
+    check_chunk("chunk of the region_text loss", chunk)
+    if not -1 <= threshold <= 1:
+        raise UserError(
+            f"threshold of the region_text loss is {threshold}; a cosine lies in [-1, 1], and "
+            "conflict=none turns the filter off"
+        )
+
+
+def _texts(
+    valid: Bool[Tensor, " n"], phrase_ids: Int[Tensor, " n"] | None, conflict: str
+) -> Int[Tensor, " n"]:
+    """What two rows of equal text share; without `text` no two rows share anything."""
+    if conflict != "text":
+        return own_columns(valid)
+    if phrase_ids is None:
+        raise UserError("conflict 'text' compares phrase_ids, and none were given")
+    return phrase_ids
+
+
+def _negatives(
+    mine: _Pairs,
+    negatives: Float[Tensor, "n k d"] | None,
+    negative_valid: Bool[Tensor, "n k"] | None,
+) -> tuple[Float[Tensor, "n k d"], Bool[Tensor, "n k"]]:
+    """Both given, padding wiped; k = 0 where there are none."""
+    if negatives is None:
+        negatives = mine.regions.new_zeros(len(mine.valid), 0, mine.regions.shape[1])
+    if negative_valid is None:
+        negative_valid = mine.valid[:, None].expand(negatives.shape[:2])
+    return wipe(negatives, negative_valid & mine.valid[:, None]), negative_valid
+
+
+def _sums(
+    mine: _Pairs,
+    every: _Pairs,
+    own: Int[Tensor, " c"],
+    scale: Float[Tensor, ""],
+    threshold: float | None,
+    negatives: Float[Tensor, "c k d"],
+    negative_valid: Bool[Tensor, "c k"],
+) -> Float[Tensor, "3"]:
+    """Nats of both directions, pairs taken out by the filter, regions that pick their phrase."""
+    if threshold is None:
+        same = mine.ids[:, None] == every.ids
+    else:
+        same = mine.phrases.detach() @ every.phrases.detach().T > threshold
+    # the own column stays, in a padded row too: softmax over nothing would be NaN
+    hidden = (same | ~every.valid).scatter(1, own[:, None], False)
+    to_text = (scale * mine.regions @ every.phrases.T).masked_fill(hidden, -torch.inf)
+    to_region = (scale * mine.phrases @ every.regions.T).masked_fill(hidden, -torch.inf)
+    to_negative = torch.einsum("cd,ckd->ck", scale * mine.regions, negatives)
+    to_text = torch.cat([to_text, to_negative.masked_fill(~negative_valid, -torch.inf)], 1)
+
+    target = own.masked_fill(~mine.valid, -100)  # the index that cross_entropy leaves out
+    nats = F.cross_entropy(to_text, target, reduction="sum")
+    nats = nats + F.cross_entropy(to_region, target, reduction="sum")
+    masked = (hidden & every.valid & mine.valid[:, None]).sum()
+    at_least_own = (to_text.detach() >= to_text.detach().gather(1, own[:, None])).sum(1)
+    right = ((at_least_own == 1) & mine.valid).sum()  # a tie is no win
+    return torch.stack([nats, masked.to(nats.dtype), right.to(nats.dtype)])
+
+
+def _term(sums: Float[Tensor, "3"], num_valid: Int[Tensor, ""]) -> Term:
+    nats, masked, right = sums
+    num_rows = num_valid.clamp(min=1)
+    num_pairs = (num_valid * (num_valid - 1)).clamp(min=1)
+    logs = {"masked_fraction": masked / num_pairs, "accuracy": right / num_rows}
+    return Term(nats / (2 * num_rows), {name: x.detach() for name, x in logs.items()})
+
+
+def hash_rows(tokens: Int[Tensor, "u s"]) -> Int[Tensor, " u"]:
+    """One number per row, equal for equal rows on every rank; trailing zeros do not count.
+
+    A polynomial modulo 2^64: unequal rows share a number about once in 10^19 pairs.
+    """
+    base = torch.full(tokens.shape[1:], -7046029254386353131, device=tokens.device)  # odd
+    return (tokens.long() * base.cumprod(0)).sum(1)  # made on the device: no host sync
+
+
+class RegionText:
+    """Hands `region_text_loss` its tensors and weighs it by the share of images with regions.
+
+    `weight_by_coverage` is the paper's lambda: each region then has the same pull on the gradient
+    whatever share of the images has regions. Logs it as `coverage`.
+    """
+
+    needs: tuple[str, ...] = ("phrase", "region", "region_scale")
+
+    def __init__(
+        self,
+        *,
+        conflict: str = "cosine",
+        threshold: float = 0.9,
+        chunk: int = 1024,
+        weight_by_coverage: bool = True,
+    ) -> None:
+        _check(conflict, threshold, chunk)
+        self.conflict = conflict
+        self.threshold = threshold
+        self.chunk = chunk
+        self.weight_by_coverage = weight_by_coverage
+
+    def __call__(self, out: Embeddings, batch: RegionBatch) -> Term:
+        assert out.region is not None  # `needs` says so, of all three
+        assert out.phrase is not None
+        assert out.region_scale is not None
+        value, logs = region_text_loss(
+            out.region.flatten(0, 1),
+            out.phrase[batch.phrase_index].flatten(0, 1),
+            batch.valid.flatten(),
+            out.region_scale,
+            phrase_ids=hash_rows(batch.phrases)[batch.phrase_index].flatten(),
+            conflict=self.conflict,
+            threshold=self.threshold,
+            negatives=out.phrase[batch.negative_index.clamp(min=0)].flatten(0, 1),
+            negative_valid=(batch.negative_index >= 0).flatten(0, 1),
+            chunk=self.chunk,
+        )
+        share = coverage(batch.valid)
+        return Term(
+            value * share if self.weight_by_coverage else value, {**logs, "coverage": share}
+        )

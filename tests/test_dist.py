@@ -1,0 +1,56 @@
+"""Collectives are the identity in one process and have the summed gradient in several."""
+
+import pytest
+import torch
+
+from cloc import dist
+from tests.helpers.ranks import run_ranks
+
+
+def test_every_one_is_the_identity_in_a_single_process():
+    rows = torch.randn(3, 2, requires_grad=True)
+    assert dist.gather(rows) is rows
+    assert dist.total(rows) is rows
+    assert (dist.rank(), dist.world_size()) == (0, 1)
+
+
+def _check_collectives(rank, world, whole, weights):
+    assert (dist.rank(), dist.world_size()) == (rank, world)
+    _check_gather(rank, world, whole, weights)
+    _check_total(rank, world, whole)
+    _check_other_types(rank, world)
+
+
+def _check_gather(rank, world, whole, weights):
+    mine = whole.chunk(world)[rank].clone().requires_grad_()
+    gathered = dist.gather(mine)
+    assert torch.equal(gathered, whole)  # rank order
+    (gathered * weights[rank]).sum().backward()  # each rank derives something else
+    torch.testing.assert_close(mine.grad, weights.sum(0).chunk(world)[rank], rtol=0, atol=0)
+
+    turned = whole.chunk(world)[rank].T.contiguous().T  # not contiguous
+    assert torch.equal(dist.gather(turned), whole)
+
+
+def _check_total(rank, world, whole):
+    mine = whole[rank].clone().requires_grad_()
+    summed = dist.total(mine)
+    torch.testing.assert_close(summed, whole[:world].sum(0))
+    torch.testing.assert_close(mine, whole[rank])  # the input is left alone
+    (summed * (rank + 1)).sum().backward()
+    torch.testing.assert_close(mine.grad, torch.full_like(mine, world * (world + 1) / 2))
+
+
+def _check_other_types(rank, world):
+    valid = dist.gather(torch.tensor([rank == 0, True]))
+    assert valid.tolist() == [True, True, *[False, True] * (world - 1)]
+    assert dist.gather(torch.tensor([rank])).tolist() == list(range(world))
+    assert dist.total(torch.tensor(rank + 1)).item() == world * (world + 1) // 2
+
+
+@pytest.mark.dist
+def test_gradients_are_the_sum_of_what_every_rank_derives():
+    world = 2
+    whole = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    weights = torch.arange(world * 18, dtype=torch.float64).view(world, 6, 3)
+    run_ranks(_check_collectives, world, whole, weights, world=world)
