@@ -1,0 +1,42 @@
+"""The gradient norm of each part of the model: the first thing to look at when a run goes wrong."""
+
+import lightning as L
+import torch
+from torch import nn
+
+PARTS = {
+    "image_tower": "model.tower.clip.visual.",
+    "region_head": "model.region_head.",
+    "box_head": "model.box_head.",
+}
+
+
+class GradNorms(L.Callback):
+    """Logs `grad/image_tower`, `grad/text_tower`, `grad/region_head`, `grad/box_head`: L2 norms."""
+
+    def __init__(self, *, every_n_steps: int = 20) -> None:
+        self.every_n_steps = every_n_steps
+
+    def on_before_optimizer_step(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        """Before clipping."""
+        if (trainer.global_step + 1) % self.every_n_steps == 0:
+            norms = gradient_norms(pl_module)
+            pl_module.log_dict({f"grad/{part}": norm for part, norm in norms.items()})
+
+
+def gradient_norms(module: nn.Module) -> dict[str, torch.Tensor]:
+    """L2 norm over the gradients of each part; the text tower is what is left of `tower.`."""
+    grads: dict[str, list[torch.Tensor]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.grad is not None:
+            part = next((p for p, prefix in PARTS.items() if name.startswith(prefix)), None)
+            if part is None and name.startswith("model.tower.") and "logit_" not in name:
+                part = "text_tower"
+            if part is not None:
+                grads.setdefault(part, []).append(parameter.grad.norm())
+    return {part: torch.stack(values).norm() for part, values in grads.items()}

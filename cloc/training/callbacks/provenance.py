@@ -1,0 +1,70 @@
+"""Where a run came from: `config.yaml` and `provenance.json`, written before the first step."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "open_clip_torch",
+    "timm",
+    "webdataset",
+    "hydra-core",
+)
+
+
+class Provenance(L.Callback):
+    """`config` is the resolved configuration as YAML; `manifests` are the data sets' manifest files."""
+
+    def __init__(self, folder: str | Path, *, config: str, seed: int, manifests: list[str]) -> None:
+        self.folder, self.config, self.seed = Path(folder), config, seed
+        self.manifests = manifests
+
+    @rank_zero_only
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Both files, once the devices are known."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "config.yaml").write_text(self.config)
+        facts = {
+            "git_commit": git_commit(),
+            "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "python": platform.python_version(),
+            "device": device_name(pl_module.device),
+            "devices": trainer.world_size,
+            "precision": str(trainer.precision),
+            "seed": self.seed,
+            "data": {path: digest(Path(path)) for path in self.manifests},
+        }
+        (self.folder / "provenance.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def git_commit() -> str:
+    """The commit of the working directory, with "+changes" where it is not clean; "" outside git."""
+    run: Any = {"capture_output": True, "text": True, "check": False}
+    head = subprocess.run(["git", "rev-parse", "HEAD"], **run)
+    if head.returncode:
+        return ""
+    changed = subprocess.run(["git", "status", "--porcelain", "-uno"], **run).stdout.strip()
+    return head.stdout.strip() + ("+changes" if changed else "")
+
+
+def device_name(device: torch.device) -> str:
+    """What the accelerator or processor calls itself."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def digest(path: Path) -> str:
+    """sha256 of a manifest: it names every shard's own sha256, so it stands for the data."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,38 @@
+"""A logger that appends one JSON object per logged step to `metrics.jsonl`; always on."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class JSONLLogger(Logger):
+    """Lines are `{"step": n, name: value, ...}`; a resumed run appends."""
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        self.path = Path(folder) / "metrics.jsonl"
+
+    @property
+    def name(self) -> str:
+        """Lightning wants one."""
+        return "jsonl"
+
+    @property
+    def version(self) -> str:
+        """Lightning wants one; the run folder is the version."""
+        return ""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Flushed line by line, so that a killed run keeps what it logged."""
+        row = {"step": step, **{k: float(v) for k, v in metrics.items() if k != "epoch"}}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any) -> None:
+        """Nothing: the resolved config is a file of its own in the run folder."""

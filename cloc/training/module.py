@@ -1,0 +1,69 @@
+"""The LightningModule: it joins a model, losses, weights and an optimizer, and holds no mathematics."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from cloc.errors import UserError
+from cloc.interfaces import Embeddings, Loss, RegionBatch
+from cloc.training.optim import parameter_groups
+
+
+class CLOCModule(L.LightningModule):
+    """`losses` and `weights` share their names; `optimizer` takes parameter groups, `schedule` the
+    optimizer."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        losses: Mapping[str, Loss],
+        weights: Mapping[str, float],
+        optimizer: Callable[[Sequence[Mapping[str, Any]]], torch.optim.Optimizer],
+        schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler],
+    ) -> None:
+        super().__init__()
+        if set(losses) != set(weights):
+            raise UserError(
+                f"losses {sorted(losses)} and weights {sorted(weights)} differ; give every loss a "
+                "weight with weights.NAME=1.0 and take the others away"
+            )
+        self.model = model
+        self.losses = dict(losses)
+        self.weights = dict(weights)
+        self.make_optimizer = optimizer
+        self.make_schedule = schedule
+
+    def training_step(self, batch: RegionBatch, batch_idx: int) -> Tensor:
+        """The weighted sum of the losses; every term and log goes to the loggers as `train/...`."""
+        out: Embeddings = self.model(batch)
+        with torch.autocast(self.device.type, enabled=False):  # losses run in float32
+            terms = {name: self._term(name, out, batch) for name in self.losses}
+        logs = {f"train/{name}": term.value.detach() for name, term in terms.items()}
+        for name, term in terms.items():
+            logs |= {f"train/{name}.{key}": value for key, value in term.logs.items()}
+        logs["scale/image_text"] = out.scale.detach()
+        if out.region_scale is not None:
+            logs["scale/region"] = out.region_scale.detach()
+        loss = torch.stack([self.weights[name] * term.value for name, term in terms.items()]).sum()
+        logs["train/loss"] = loss.detach()
+        self.log_dict(logs, batch_size=len(batch.images))
+        return loss
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """One optimizer over the trainable parameters, its schedule stepped every step."""
+        optimizer = self.make_optimizer(parameter_groups(self.model))
+        scheduler = {"scheduler": self.make_schedule(optimizer), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def _term(self, name: str, out: Embeddings, batch: RegionBatch) -> Any:
+        missing = [field for field in self.losses[name].needs if getattr(out, field) is None]
+        if missing:
+            raise UserError(
+                f"the loss {name} needs {', '.join(missing)}, which this model does not give; add "
+                f"model.region_head (and model.box_head for grounding), or remove losses.{name}"
+            )
+        return self.losses[name](out, batch)
