@@ -1,10 +1,11 @@
-"""The LightningModule: it joins a model, losses, weights and an optimizer, and holds no mathematics."""
+"""The LightningModule: it joins model, losses, weights and optimizer, and does no mathematics."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from cloc.errors import UserError
@@ -53,11 +54,14 @@ class CLOCModule(L.LightningModule):
         self.log_dict(logs, batch_size=len(batch.images))
         return loss
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer over the trainable parameters, its schedule stepped every step."""
         optimizer = self.make_optimizer(parameter_groups(self.model))
-        scheduler = {"scheduler": self.make_schedule(optimizer), "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        schedule = self.make_schedule(optimizer)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
 
     def _term(self, name: str, out: Embeddings, batch: RegionBatch) -> Any:
         missing = [field for field in self.losses[name].needs if getattr(out, field) is None]

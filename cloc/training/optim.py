@@ -23,7 +23,7 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: int, steps: int) -> LambdaLR:
-    """Linear from 0 over `warmup` steps, then half a cosine down to 0 at `steps` (CLOC, table A)."""
+    """Linear over `warmup` steps, then half a cosine down to 0 at `steps` (CLOC, table A)."""
 
     def factor(step: int) -> float:
         if step < warmup:

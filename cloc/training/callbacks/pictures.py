@@ -1,4 +1,4 @@
-"""Pictures of what the run sees and answers, in the run folder and on every logger that takes them."""
+"""Pictures of what a run sees and answers, for its folder and every logger that takes them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ import PIL.Image
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
-from cloc.drawing import contact_sheet, draw_boxes
+from cloc.drawing import colour, contact_sheet, draw_boxes
 from cloc.interfaces import RegionBatch
 
 
@@ -43,7 +43,8 @@ class FirstBatch(L.Callback):
         valid = batch.valid[i].cpu()
         boxes = batch.boxes[i].cpu()[valid].numpy() * np.array([image.width, image.height] * 2)
         rows = batch.phrases[batch.phrase_index[i]].cpu()[valid].tolist()
-        return draw_boxes(image, boxes, [self.decode(row) for row in rows])
+        labels = [self.decode(row) for row in rows]
+        return draw_boxes(image, boxes, labels, [colour(k) for k in range(len(labels))])
 
 
 class Pictures(L.Callback):
@@ -78,7 +79,8 @@ def log_pictures(
     trainer: L.Trainer, pictures: Mapping[str, Sequence[PIL.Image.Image]], step: int
 ) -> None:
     """To wandb and TensorBoard, by the methods Lightning gives their loggers."""
-    for logger in trainer.loggers:
+    loggers: list[Any] = trainer.loggers
+    for logger in loggers:
         for name, images in pictures.items():
             if hasattr(logger, "log_image"):
                 logger.log_image(name, list(images), step=step)

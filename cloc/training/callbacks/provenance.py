@@ -24,7 +24,7 @@ PACKAGES = (
 
 
 class Provenance(L.Callback):
-    """`config` is the resolved configuration as YAML; `manifests` are the data sets' manifest files."""
+    """`config` is the resolved configuration as YAML; `manifests` are files of the data sets."""
 
     def __init__(self, folder: str | Path, *, config: str, seed: int, manifests: list[str]) -> None:
         self.folder, self.config, self.seed = Path(folder), config, seed
@@ -49,7 +49,7 @@ class Provenance(L.Callback):
 
 
 def git_commit() -> str:
-    """The commit of the working directory, with "+changes" where it is not clean; "" outside git."""
+    """The working directory's commit, with "+changes" where it is not clean; "" outside git."""
     run: Any = {"capture_output": True, "text": True, "check": False}
     head = subprocess.run(["git", "rev-parse", "HEAD"], **run)
     if head.returncode:
