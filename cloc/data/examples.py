@@ -1,0 +1,51 @@
+"""Evaluation splits: annotated pictures, decoded, in shard order."""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cloc.data.decode import decode_record, origin
+from cloc.data.pipeline import Parse
+from cloc.data.read import read_samples
+from cloc.data.record import Record
+from cloc.data.shards import expand_shards, read_manifest
+from cloc.interfaces import Example, Split
+
+
+def read_split(
+    spec: str | Sequence[str],
+    *,
+    name: str,
+    parse: Parse,
+    limit: int | None = None,
+    key: str = "splits",
+) -> Split:
+    """The first `limit` samples (all where None) of a folder, glob, list file or list of shards.
+
+    Classes are those of the folder's manifest; {} where it names none or `spec` is no folder. `key`
+    is the config key that holds `spec`, for messages.
+    """
+    samples = islice(read_samples(expand_shards(spec, key=key), key=key), limit)
+    examples = tuple(_example(parse(raw), origin(raw)) for raw in samples)
+    return Split(name, examples, _classes(spec))
+
+
+def _example(record: Record, where: str) -> Example:
+    return Example(
+        key=record.key,
+        image=decode_record(record, where),
+        captions=tuple(caption.text for caption in record.captions),
+        boxes=np.array([r.box for r in record.regions], np.float32).reshape(-1, 4),
+        phrases=tuple(r.text for r in record.regions),
+        labels=tuple(r.label for r in record.regions),
+        meta=record.meta,
+    )
+
+
+def _classes(spec: str | Sequence[str]) -> dict[str, Any]:
+    if isinstance(spec, str) and Path(spec).is_dir():
+        return dict(read_manifest(Path(spec)).get("classes", {}))
+    return {}

@@ -1,0 +1,19 @@
+"""Shards of schema `cloc-regions/1`: KEY.{jpg,png,webp} beside KEY.json."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cloc.data.decode import image_member, origin
+from cloc.data.record import Record, from_json
+from cloc.errors import UserError
+
+
+def parse(sample: Mapping[str, Any]) -> Record:
+    """Captions and pixel boxes as annotated; `UserError` names shard and key of a bad one."""
+    image, extension = image_member(sample)
+    if "json" not in sample:
+        raise UserError(
+            f"{origin(sample)}: no json member; plain image-text shards are read by "
+            "cloc.data.sources.caption_only.parse, set data.parse to it"
+        )
+    return from_json(sample["__key__"], image, extension, sample["json"], origin(sample))

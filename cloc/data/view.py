@@ -1,0 +1,75 @@
+"""What training sees of one annotated image: a caption, some of its regions, one square frame."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cloc.data.decode import decode_record
+from cloc.data.record import Record
+from cloc.data.transforms import PadResize, Sample, Transform
+from cloc.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """At most `max_regions` random regions of an image, each with `max_negatives` of its negatives.
+
+    `augment` runs on the image as stored; `frame(size)` makes the transform that brings it into the
+    square the model sees.
+    """
+
+    max_regions: int = 4
+    max_negatives: int = 1
+    augment: Sequence[Transform] = ()
+    frame: Callable[[int], Transform] = PadResize
+
+    def __post_init__(self) -> None:
+        if self.max_regions < 1:
+            raise UserError(f"max_regions is {self.max_regions}, expected 1 or more")
+        if self.max_negatives < 0:
+            raise UserError(f"max_negatives is {self.max_negatives}, expected 0 or more")
+
+
+def look(
+    record: Record, rng: np.random.Generator, *, view: View, image_size: int, where: str
+) -> Sample:
+    """The record as `view` shows it: the image decoded, framed, one caption, the drawn regions.
+
+    Regions are drawn after the transforms, so a crop that hides some leaves more of the others.
+    """
+    sample = _whole(record, rng, where)
+    for transform in (*view.augment, view.frame(image_size)):
+        sample = transform(sample, rng)
+    if sample.image.size != (image_size, image_size):
+        raise UserError(
+            f"{where}: the transforms end at {sample.image.width}x{sample.image.height} but the "
+            f"model sees {image_size}x{image_size}; set data.view.frame to one that ends there"
+        )
+    rows = _draw(len(sample.boxes), view.max_regions, rng)
+    sample = sample.keep(rows)
+    negatives = tuple(
+        tuple(texts[i] for i in _draw(len(texts), view.max_negatives, rng))
+        for texts in sample.negatives
+    )
+    return replace(sample, negatives=negatives)
+
+
+def _whole(record: Record, rng: np.random.Generator, where: str) -> Sample:
+    """All regions, and one of the captions, each as likely as the others."""
+    captions = record.captions
+    return Sample(
+        key=record.key,
+        image=decode_record(record, where),
+        caption=captions[rng.integers(len(captions))].text if captions else None,
+        boxes=np.array([r.box for r in record.regions], np.float32).reshape(-1, 4),
+        phrases=tuple(r.text for r in record.regions),
+        negatives=tuple(r.negatives for r in record.regions),
+    )
+
+
+def _draw(count: int, at_most: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices in ascending order, each as likely as the others; all where there are few."""
+    if count <= at_most:
+        return np.arange(count)
+    return np.sort(rng.permutation(count)[:at_most])
