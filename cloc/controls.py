@@ -1,0 +1,45 @@
+"""Control pictures: the same pixels without their places, and no picture at all.
+
+A model that reads places must lose them on the first and must guess on the second.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import PIL.Image
+
+from cloc.interfaces import Example
+
+
+def permute_patches(
+    image: PIL.Image.Image, *, grid: int, rng: np.random.Generator
+) -> PIL.Image.Image:
+    """`image` (RGB) with the cells of a `grid` x `grid` raster in random order; the size stays.
+
+    Where a side is no multiple of `grid` the image is resampled to the next one and back.
+    """
+    width, height = (-(-side // grid) * grid for side in image.size)
+    pixels = np.asarray(_resized(image, width, height))
+    cells = pixels.reshape(grid, height // grid, grid, width // grid, 3).swapaxes(1, 2)
+    cells = rng.permutation(cells.reshape(grid * grid, height // grid, width // grid, 3))
+    cells = cells.reshape(grid, grid, height // grid, width // grid, 3).swapaxes(1, 2)
+    return _resized(PIL.Image.fromarray(cells.reshape(height, width, 3)), *image.size)
+
+
+def permuted(examples: Iterable[Example], *, grid: int, seed: int) -> Iterator[Example]:
+    """Every example with its patches permuted; the order depends on `seed` and on its place."""
+    for index, example in enumerate(examples):
+        rng = np.random.default_rng((seed, index))
+        yield example._replace(image=permute_patches(example.image, grid=grid, rng=rng))
+
+
+def blind() -> Example:
+    """A square of mid grey without a word: it does not even say how wide the original was."""
+    grey = PIL.Image.new("RGB", (64, 64), (128, 128, 128))
+    return Example("blind", grey, (), np.zeros((0, 4), np.float32), (), (), {})
+
+
+def _resized(image: PIL.Image.Image, width: int, height: int) -> PIL.Image.Image:
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), PIL.Image.Resampling.BICUBIC)

@@ -1,0 +1,82 @@
+"""Runs any embedder over examples batch by batch; vectors and boxes come back on the CPU."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cloc.errors import UserError
+from cloc.interfaces import Embedder, Example, Prepared
+
+
+def batches(examples: Iterable[Example], *, size: int) -> Iterator[list[Example]]:
+    """Lists of `size` examples in order, the last one shorter; each example is read once."""
+    if size < 1:
+        raise UserError(f"a benchmark's batch_size is {size}; set batch_size to 1 or more")
+    source = iter(examples)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def image_vectors(
+    embedder: Embedder, examples: Iterable[Example], *, batch_size: int
+) -> Iterator[tuple[Example, Float[Tensor, " d"]]]:
+    """Every example with the embedding of its whole image."""
+    for batch in batches(examples, size=batch_size):
+        # The boxes do not matter here; without them an extractor that crops has no crop to make.
+        images = embedder.prepare([e.image for e in batch], [e.boxes[:0] for e in batch]).images
+        yield from zip(batch, embedder.images(images).cpu(), strict=True)
+
+
+def region_vectors(
+    embedder: Embedder, examples: Iterable[Example], *, batch_size: int
+) -> Iterator[tuple[Example, Float[Tensor, "n d"]]]:
+    """Every example that has boxes, with one embedding per box, in the order of its boxes."""
+    for batch, prepared in _with_boxes(embedder, examples, batch_size):
+        vectors = embedder.regions(prepared.images, prepared.boxes, prepared.valid).cpu()
+        for example, rows, valid in zip(batch, vectors, prepared.valid.cpu(), strict=True):
+            yield example, rows[valid]
+
+
+def grounded_boxes(
+    embedder: Embedder,
+    examples: Iterable[Example],
+    *,
+    phrases: Callable[[Example], Sequence[str]],
+    batch_size: int,
+) -> Iterator[tuple[Example, Float[Tensor, "n 4"], Float[Tensor, "q 4"]]]:
+    """Every example that has boxes, with these boxes and the one predicted for each of `phrases`.
+
+    Both are in the embedder's frame. Yields nothing where the embedder cannot ground.
+    """
+    for batch, prepared in _with_boxes(embedder, examples, batch_size):
+        found = embedder.ground(prepared.images, [list(phrases(e)) for e in batch])
+        if found is None:
+            return
+        boxes = zip(batch, prepared.boxes.cpu(), prepared.valid.cpu(), found, strict=True)
+        for example, own, valid, predicted in boxes:
+            yield example, own[valid], predicted.cpu()
+
+
+def text_vectors(
+    embedder: Embedder, texts: Sequence[str], *, batch_size: int
+) -> tuple[Float[Tensor, "u d"], Int[Tensor, " n"]]:
+    """Embeddings of the unique texts in order of first use, and the row of every text in them."""
+    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    unique = list(row_of)
+    parts = [
+        embedder.texts(unique[start : start + batch_size]).cpu()
+        for start in range(0, len(unique), batch_size)
+    ]
+    rows = torch.tensor([row_of[text] for text in texts], dtype=torch.long)
+    return torch.cat(parts) if parts else torch.zeros(0, 0), rows
+
+
+def _with_boxes(
+    embedder: Embedder, examples: Iterable[Example], batch_size: int
+) -> Iterator[tuple[list[Example], Prepared]]:
+    boxed = (example for example in examples if len(example.boxes))
+    for batch in batches(boxed, size=batch_size):
+        yield batch, embedder.prepare([e.image for e in batch], [e.boxes for e in batch])

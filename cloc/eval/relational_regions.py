@@ -1,0 +1,71 @@
+"""Of two look-alikes in an image, which one does a relational phrase mean?"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from cloc.boxes import iou
+from cloc.controls import permuted
+from cloc.encoding import grounded_boxes, region_vectors, text_vectors
+from cloc.interfaces import Embedder, Example, Split
+from cloc.metrics import TIE, Count, count, means
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationalRegions:
+    """Over the `meta["twins"]`, in [0, 1]: chance is 0.5, ties count as wrong.
+
+    pick: share whose region is strictly nearer to the phrase than its look-alike. pick_permuted:
+    the same with the patches of the image (`grid` x `grid`) in random order; without places it must
+    fall to chance. grounding_pick: share where the box grounded for the phrase overlaps its region
+    strictly more (IoU) than the look-alike; left out where the embedder cannot ground.
+    """
+
+    uses_regions: ClassVar[bool] = True
+    batch_size: int = 64
+    seed: int = 0
+    grid: int = 8
+
+    def run(self, embedder: Embedder, split: Split) -> dict[str, float]:
+        shuffled = permuted(_twinned(split), grid=self.grid, seed=self.seed)
+        right = {
+            "pick": self._picks(embedder, _twinned(split)),
+            "pick_permuted": self._picks(embedder, shuffled),
+            "grounding_pick": self._grounding_picks(embedder, _twinned(split)),
+        }
+        measured = means(right)
+        return measured | {f"{name}_chance": 0.5 for name in measured}
+
+    def _picks(self, embedder: Embedder, examples: Iterable[Example]) -> Count:
+        meant, other, phrases = [], [], []
+        for example, regions in region_vectors(embedder, examples, batch_size=self.batch_size):
+            for twin in example.meta["twins"]:
+                meant.append(regions[twin["region"]])
+                other.append(regions[twin["other"]])
+                phrases.append(twin["phrase"])
+        if not phrases:
+            return Count()
+        words, rows = text_vectors(embedder, phrases, batch_size=self.batch_size)
+        nearer = (torch.stack(meant).double() - torch.stack(other)) * words[rows]
+        return count(nearer.sum(1) > TIE)
+
+    def _grounding_picks(self, embedder: Embedder, examples: Iterable[Example]) -> Count:
+        right = Count()
+        for example, boxes, predicted in grounded_boxes(
+            embedder, examples, phrases=_phrases, batch_size=self.batch_size
+        ):
+            twins = example.meta["twins"]
+            meant = iou(predicted, boxes[[twin["region"] for twin in twins]])
+            other = iou(predicted, boxes[[twin["other"] for twin in twins]])
+            right += count(meant > other + TIE)
+        return right
+
+
+def _phrases(example: Example) -> list[str]:
+    return [twin["phrase"] for twin in example.meta["twins"]]
+
+
+def _twinned(split: Split) -> Iterator[Example]:
+    return (example for example in split.examples if example.meta.get("twins"))

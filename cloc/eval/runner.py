@@ -1,0 +1,74 @@
+"""Every benchmark on every split and extractor, under the keys of `metrics.json`."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cloc.errors import UserError
+from cloc.interfaces import Benchmark, Embedder, Split
+
+DEFAULT_SPLIT = "val"
+
+
+@runtime_checkable
+class ExtractorAware(Benchmark, Protocol):
+    """A benchmark that says whether its numbers depend on how regions are embedded."""
+
+    @property
+    def uses_regions(self) -> bool: ...
+
+
+def evaluate(
+    embedders: Mapping[str, Embedder],
+    *,
+    splits: Sequence[Split],
+    benchmarks: Mapping[str, ExtractorAware],
+    progress: bool = True,
+) -> dict[str, dict[str, float]]:
+    """`benchmark[@extractor][/split]` -> metric -> value; what could not be measured has no key.
+
+    `embedders` maps extractor -> embedder; the run's own is "" and has no suffix, nor has the split
+    `val`. Benchmarks without region embeddings run for the run's own embedder alone. A progress bar
+    shows when stdout is a terminal and `progress` is true.
+    """
+    _check(embedders, splits)
+    jobs = list(_jobs(embedders, splits, benchmarks))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    hidden = not (progress and sys.stdout.isatty())
+    results = {}
+    with Progress(*columns, TimeElapsedColumn(), disable=hidden) as bar:
+        task = bar.add_task("evaluating", total=len(jobs))
+        for key, benchmark, embedder, split in jobs:
+            bar.update(task, description=key)
+            if values := benchmark.run(embedder, split):
+                results[key] = values
+            bar.advance(task)
+        bar.update(task, description="evaluated")
+    return results
+
+
+def _jobs(
+    embedders: Mapping[str, Embedder],
+    splits: Sequence[Split],
+    benchmarks: Mapping[str, ExtractorAware],
+) -> Iterator[tuple[str, ExtractorAware, Embedder, Split]]:
+    for split in splits:
+        suffix = "" if split.name == DEFAULT_SPLIT else f"/{split.name}"
+        for name, benchmark in benchmarks.items():
+            for extractor, embedder in embedders.items():
+                if benchmark.uses_regions or not extractor:
+                    at = f"@{extractor}" if extractor else ""
+                    yield f"{name}{at}{suffix}", benchmark, embedder, split
+
+
+def _check(embedders: Mapping[str, Embedder], splits: Sequence[Split]) -> None:
+    if "" not in embedders:
+        raise UserError(
+            f"extractors {sorted(embedders)} without the run's own, named ''; image-level "
+            "benchmarks would not run: give the embedder under '' too"
+        )
+    names = [split.name for split in splits]
+    if len(set(names)) < len(names):
+        raise UserError(f"splits {names} share a name, so one would hide the other; rename one")

@@ -1,0 +1,112 @@
+"""The keys of `metrics.json`, and what is left out of them."""
+
+import sys
+
+import pytest
+
+from cloc.errors import UserError
+from cloc.eval.extractors.crop import CropEmbedder
+from cloc.eval.grounding import Grounding
+from cloc.eval.image_text_retrieval import ImageTextRetrieval
+from cloc.eval.region_classification import RegionClassification
+from cloc.eval.region_retrieval import RegionRetrieval
+from cloc.eval.relational_regions import RelationalRegions
+from cloc.eval.runner import evaluate
+from cloc.eval.spatial_relations import SpatialRelations
+from tests.helpers.oracle import Constant, Oracle, example, split
+
+ONE = example(("red", (0, 0, 8, 8)), ("blue", (16, 0, 32, 16)), captions=["red left of blue"])
+SPLITS = [split(ONE), split(ONE, name="novel")]
+BENCHMARKS = {"region_classification": RegionClassification(), "grounding": Grounding()}
+
+
+def test_extractor_and_split_are_suffixes_and_val_has_none():
+    found = evaluate(
+        {"": Oracle(), "crop": CropEmbedder(Oracle())}, splits=SPLITS, benchmarks=BENCHMARKS
+    )
+    assert list(found) == [
+        "region_classification",
+        "region_classification@crop",
+        "grounding",
+        "region_classification/novel",
+        "region_classification@crop/novel",
+        "grounding/novel",
+    ]
+    assert found["grounding"]["acc@0.5"] == 1
+
+
+def test_what_could_not_be_measured_has_no_key():
+    found = evaluate({"": Constant(grounds=False)}, splits=SPLITS[:1], benchmarks=BENCHMARKS)
+    assert list(found) == ["region_classification"]
+
+
+def test_each_result_is_of_its_own_embedder_and_split():
+    other = split(example(("red", (0, 0, 8, 8))), name="novel")
+    found = evaluate(
+        {"": Constant(), "crop": Oracle()},
+        splits=[SPLITS[0], other],
+        benchmarks={"region_retrieval": RegionRetrieval(ks=(1,))},
+    )
+    first = {name: values["r2t_r@1"] for name, values in found.items()}
+    assert first == {
+        "region_retrieval": 0,
+        "region_retrieval@crop": 1,
+        "region_retrieval/novel": 1,  # a single phrase and a single box: nothing to confuse
+        "region_retrieval@crop/novel": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "with_regions"),
+    [
+        (RegionClassification, True),
+        (RegionRetrieval, True),
+        (RelationalRegions, True),
+        (Grounding, False),
+        (ImageTextRetrieval, False),
+        (SpatialRelations, False),
+    ],
+)
+def test_benchmarks_without_region_embeddings_run_for_the_own_embedder_alone(
+    benchmark, with_regions
+):
+    assert benchmark.uses_regions is with_regions
+
+
+def test_every_metric_has_its_chance_line():
+    twins = {"twins": [{"region": 0, "other": 1, "phrase": "red", "flipped": "blue"}]}
+    relations = {"relations": [{"caption": "red left of blue", "flipped": "red right of blue"}]}
+    every = [RegionClassification, RegionRetrieval, RelationalRegions]
+    every += [Grounding, ImageTextRetrieval, SpatialRelations]
+    found = evaluate(
+        {"": Oracle()},
+        splits=[split(ONE._replace(meta=twins | relations))],
+        benchmarks={kind.__name__: kind() for kind in every},
+    )
+    assert len(found) == 6
+    lines = ("_chance", "_centre_box", "_random_box")
+    for values in found.values():
+        for name in values:
+            assert name.endswith(lines) or f"{name}_chance" in values
+
+
+def test_quiet_where_stdout_is_no_terminal(capsys):
+    evaluate({"": Oracle()}, splits=SPLITS[:1], benchmarks=BENCHMARKS)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("progress", "shown"), [(True, True), (False, False)])
+def test_a_bar_where_stdout_is_a_terminal(monkeypatch, capsys, progress, shown):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    evaluate({"": Oracle()}, splits=SPLITS[:1], benchmarks=BENCHMARKS, progress=progress)
+    assert ("evaluated" in capsys.readouterr().out) is shown
+
+
+def test_the_runs_own_embedder_is_asked_for():
+    with pytest.raises(UserError, match=r"\['crop'\] without the run's own, named ''; .* give"):
+        evaluate({"crop": Oracle()}, splits=SPLITS, benchmarks=BENCHMARKS)
+
+
+def test_two_splits_of_one_name_are_refused():
+    with pytest.raises(UserError, match="share a name, so one would hide the other; rename one"):
+        evaluate({"": Oracle()}, splits=[SPLITS[0]] * 2, benchmarks=BENCHMARKS)
