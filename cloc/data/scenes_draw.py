@@ -109,26 +109,26 @@ def _stripe_colour(colour: np.ndarray) -> np.ndarray:
 
 @cache
 def _grain(size: int) -> np.ndarray:
-    """Noise of -3 to 3, twice as wide and high as an image, to cut from anywhere."""
+    """Noise of 0 to 6, twice as wide and high as an image, to cut from anywhere."""
     noise = np.frombuffer(Random(0).randbytes(4 * size * size), np.uint8) % 7
-    return noise.reshape(2 * size, 2 * size).astype(np.int16) - 3
+    return noise.reshape(2 * size, 2 * size)
 
 
 @cache
-def _ramp(size: int) -> np.ndarray:
-    """From -64 to 64."""
-    return (np.arange(size, dtype=np.int16) * 128 // max(size - 1, 1) - 64).astype(np.int16)
+def _slope(size: int, rise: int) -> np.ndarray:
+    """From -rise to rise in steps of one; modulo 256, so that sums of it stay uint8."""
+    steps = np.arange(size) * (2 * rise) // max(size - 1, 1) - rise
+    return (steps % 256).astype(np.uint8)
 
 
 def background(rng: Random, size: int) -> PIL.Image.Image:
-    """A dark or light grey with a slope and a grain."""
-    tone = int(rng.random() * 50) + (30 if rng.random() < 0.5 else 160)
+    """A dark or light grey, 2 to 255, with a slope and a grain."""
+    tone = int(rng.random() * 50) + (27 if rng.random() < 0.5 else 157)
     across, down = int(rng.random() * 25) - 12, int(rng.random() * 25) - 12
     left, top = int(rng.random() * size), int(rng.random() * size)
-    ramp = _ramp(size)
-    grey = _grain(size)[top : top + size, left : left + size] + (ramp * across // 64 + tone)
-    grey += (ramp * down // 64)[:, None]
-    return PIL.Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    grey = _grain(size)[top : top + size, left : left + size] + _slope(size, across)
+    grey += (_slope(size, down) + np.uint8(tone))[:, None]
+    return PIL.Image.frombytes("L", (size, size), grey.tobytes()).convert("RGB")
 
 
 def paste(canvas: PIL.Image.Image, kind: Kind, *, side: int, at: tuple[int, int]) -> None:

@@ -29,9 +29,10 @@ class Thing:
     visible: int  # those that nothing in front covers
 
     @property
-    def box(self) -> tuple[int, int, int, int]:
+    def box(self) -> tuple[float, float, float, float]:
         """Pixels, (x0, y0, x1, y1), of the whole object whether or not it is covered."""
-        return self.x, self.y, self.x + self.width, self.y + self.height
+        x0, y0 = float(self.x), float(self.y)
+        return x0, y0, x0 + self.width, y0 + self.height
 
 
 def at(kind: Kind, *, side: int, image_size: int, x: int, y: int) -> Thing:

@@ -1,12 +1,11 @@
 """What is said of a scene: captions, true relations and their flipped form, relational names."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from random import Random
 from typing import NamedTuple, TypeVar
 
-from cloc.data.scenes_kinds import article, plural
+from cloc.data.scenes_kinds import Kind, article, plural
 from cloc.data.scenes_layout import Layout
 from cloc.data.scenes_relations import FLIPPED, Thing, clearly_not, depth, placement
 
@@ -45,7 +44,7 @@ class Words(NamedTuple):
 def describe(rng: Random, layout: Layout) -> Words:
     """Every sentence is true by the geometry of `scenes_relations`."""
     things = layout.things
-    names = Counter(thing.kind.name for thing in things)
+    names = [thing.kind.name for thing in things]
     statements = _shuffled(rng, _statements(rng, things, names))
     captions = _captions(rng, things, names, statements)
     twins = None
@@ -65,11 +64,11 @@ def relational_name(rng: Random, layout: Layout, thing: Thing) -> Phrase | None:
     The other object has a colour and shape of its own. So has `thing`, or it is a look-alike and
     the other one is clearly not there. None where no relation serves.
     """
-    names = Counter(thing.kind.name for thing in layout.things)
+    names = [thing.kind.name for thing in layout.things]
     rivals = [t for t in layout.things if t.kind.name == thing.kind.name and t is not thing]
     found = []
     for anchor in layout.things:
-        if names[anchor.kind.name] > 1 or anchor is thing:
+        if anchor is thing or names.count(anchor.kind.name) > 1:
             continue
         relation = placement(thing, anchor)
         if relation and all(clearly_not(rival, relation, anchor) for rival in rivals):
@@ -81,25 +80,26 @@ def relational_name(rng: Random, layout: Layout, thing: Thing) -> Phrase | None:
     return Phrase(text.format(relation), text.format(FLIPPED[relation]))
 
 
-def _statements(rng: Random, things: Sequence[Thing], names: Counter[str]) -> Iterable[Statement]:
+def _statements(rng: Random, things: Sequence[Thing], names: list[str]) -> Iterable[Statement]:
     """All clear relations, each told from one of its two sides."""
-    fulls = Counter(thing.kind.full for thing in things)
-    for a, b in combinations(things, 2):
-        relation = depth(a, b) or placement(a, b)
+    fulls = [thing.kind.full for thing in things]
+    words = [_called(thing.kind, names, fulls) for thing in things]
+    single = [fulls.count(full) == 1 for full in fulls]
+    for a, b in combinations(range(len(things)), 2):
+        relation = depth(things[a], things[b]) or placement(things[a], things[b])
         if relation is None:
             continue
         if relation == "around":
             a, b, relation = b, a, "inside"
         elif relation != "inside" and rng.random() < 0.5:
             a, b, relation = b, a, FLIPPED[relation]
-        unique = fulls[a.kind.full] == fulls[b.kind.full] == 1
-        yield Statement(_called(a, names, fulls), relation, _called(b, names, fulls), unique)
+        yield Statement(words[a], relation, words[b], single[a] and single[b])
 
 
-def _called(thing: Thing, names: Counter[str], fulls: Counter[str]) -> str:
+def _called(kind: Kind, names: list[str], fulls: list[str]) -> str:
     """The short name, unless only the full one tells it from others."""
-    kind = thing.kind
-    return article(kind.full if names[kind.name] > 1 == fulls[kind.full] else kind.name)
+    only_full = names.count(kind.name) > 1 and fulls.count(kind.full) == 1
+    return article(kind.full if only_full else kind.name)
 
 
 def _flippable(statements: Iterable[Statement]) -> Phrase | None:
@@ -110,21 +110,18 @@ def _flippable(statements: Iterable[Statement]) -> Phrase | None:
 
 
 def _captions(
-    rng: Random,
-    things: Sequence[Thing],
-    names: Counter[str],
-    statements: Sequence[Statement],
+    rng: Random, things: Sequence[Thing], names: list[str], statements: Sequence[Statement]
 ) -> list[str]:
-    """Lists of objects and statements of relations; at most 26 words each."""
-    groups = [_counted(name, count) for name, count in _shuffled(rng, names.items())]
-    some = list(dict.fromkeys(article(t.kind.full) for t in _shuffled(rng, things)))[:3]
-    everything, details = _joined(groups), _joined(some)
+    """Lists of objects and statements of relations; at most 30 words each."""
+    groups = [_counted(name, names.count(name)) for name in _shuffled(rng, dict.fromkeys(names))]
+    some = dict.fromkeys(article(thing.kind.full) for thing in _shuffled(rng, things))
+    everything, details = _joined(groups), _joined(list(some)[:3])
     captions = [everything, details]
     if statements:
         first, last = statements[0].text, statements[-1].text
         captions = [first, everything, f"{_joined(groups[:2])}; {last}", f"{details}; {first}"]
     at_most = 2 + int(rng.random() * 3)
-    return list(dict.fromkeys(captions))[:at_most]
+    return captions[:at_most]
 
 
 def _counted(name: str, count: int) -> str:

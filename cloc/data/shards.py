@@ -119,6 +119,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         given = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
         raise UserError(f"{path}: schema {given!r}, expected {SCHEMA!r}; write the shards again")
+    shards = manifest.get("shards")
+    named = isinstance(shards, list) and all(isinstance(s, dict) and "name" in s for s in shards)
+    if not shards or not named:
+        raise UserError(f"{path} names no shards; write the shards again")
     return manifest
 
 
@@ -126,22 +130,36 @@ def expand_shards(spec: str | Path | Sequence[str], *, key: str) -> list[str]:
     """Paths of existing tars, in order, from a setting named `key` (for messages).
 
     A folder stands for the shards of its manifest; `*`, `?`, `[..]` and `{000..009}` are patterns;
-    a `.txt` file lists one of these per line, relative to its own folder; a list is one after
-    another. Whatever is missing or finds nothing raises `UserError`.
+    a `.txt` file lists folders and patterns, one per line, relative to its own folder; a list is
+    one after another. What is missing or finds nothing raises `UserError`, as does `pipe:`.
     """
     if not isinstance(spec, (str, Path)):
-        found = [path for part in spec for path in expand_shards(part, key=key)]
-        if not found:
+        if not spec:
             raise UserError(f"{key} is an empty list; name a shard folder, a glob or a list file")
-        return found
+        return [path for part in spec for path in expand_shards(part, key=key)]
     text = str(spec)
-    if text.startswith("pipe:") or "://" in text:
-        raise UserError(f"{key}={text}: shards are files; copy or mount them and set {key}=FOLDER")
-    if Path(text).is_dir():
-        return _in_manifest(Path(text), key)
     if text.endswith(".txt"):
         return _in_list_file(Path(text), key)
-    return _in_pattern(text, key)
+    return _in_folder_or_pattern(text, Path(), key)
+
+
+def _in_list_file(path: Path, key: str) -> list[str]:
+    if not path.is_file():
+        raise UserError(f"{key}={path}: there is no such list file; set {key} to one that exists")
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    specs = [line for line in lines if line and not line.startswith("#")]
+    if not specs:
+        raise UserError(f"{key}={path}: the list file is empty; write one shard or folder per line")
+    return [found for line in specs for found in _in_folder_or_pattern(line, path.parent, key)]
+
+
+def _in_folder_or_pattern(text: str, base: Path, key: str) -> list[str]:
+    if text.startswith("pipe:") or "://" in text:
+        raise UserError(f"{key}: {text} is not a file; copy or mount the shards and name them")
+    place = base / text
+    if place.is_dir():
+        return _in_manifest(place, key)
+    return [str(place)] if place.is_file() else _in_pattern(str(place), key)
 
 
 def _in_manifest(folder: Path, key: str) -> list[str]:
@@ -155,24 +173,15 @@ def _in_manifest(folder: Path, key: str) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _in_list_file(path: Path, key: str) -> list[str]:
-    if not path.is_file():
-        raise UserError(f"{key}={path}: there is no such list file; set {key} to one that exists")
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-    specs = [str(path.parent / line) for line in lines if line and not line.startswith("#")]
-    return expand_shards(specs, key=f"{key}={path}")
-
-
 def _in_pattern(text: str, key: str) -> list[str]:
     try:
         patterns = list(braceexpand(text))
     except ValueError:  # unbalanced braces
         raise UserError(f"{key}={text}: braces do not match; write it as {{000..009}}") from None
-    found = []
+    found: list[str] = []
     for pattern in patterns:
-        matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
-        missing = not matches or not Path(matches[0]).is_file()
-        if missing:
+        matches = sorted(glob.glob(pattern))  # without magic: itself, if it exists
+        if not matches or not all(Path(match).is_file() for match in matches):
             raise UserError(
                 f"{key}={text}: no shard at {pattern}; set {key} to a shard folder, a glob or a "
                 "list file that exists"

@@ -1,0 +1,200 @@
+"""Shard sets: same bytes, a true index and manifest, nothing half written, clear errors."""
+
+import hashlib
+import json
+import tarfile
+
+import numpy as np
+import pytest
+from webdataset.tariterators import group_by_keys, tar_file_expander
+
+from cloc.data.record import Caption, Record, Region, from_json
+from cloc.data.shards import expand_shards, read_manifest, write_shards
+from cloc.errors import UserError
+
+
+def make_records(count, *, start=0):
+    """Not decodable images: the writer never looks into them."""
+    for i in range(start, start + count):
+        region = Region((1.0, 2.0, 3.5, 4.0), f"ein Stück {i}", negatives=("no",), label="piece")
+        yield Record(
+            f"k{i}", b"x" * (i + 1), "png", 8, 9, (Caption("a", "b"),), (region,), {"i": i}
+        )
+
+
+def read_all(paths):
+    """What webdataset, the common reader, gets out of the tars."""
+    records = []
+    for path in paths:
+        with open(path, "rb") as file:
+            for sample in group_by_keys(tar_file_expander([{"url": path, "stream": file}])):
+                records.append(
+                    from_json(sample["__key__"], sample["png"], "png", sample["json"], "test")
+                )
+    return records
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    write_shards(make_records(7), tmp_path / "s", samples_per_shard=3)
+    paths = expand_shards(str(tmp_path / "s"), key="data.train")
+    assert [p.rsplit("/", 1)[1] for p in paths] == [f"shard-{i:06d}.tar" for i in range(3)]
+    assert read_all(paths) == list(make_records(7))
+
+
+def test_equal_records_give_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_shards(make_records(5), tmp_path / name, samples_per_shard=2)
+    write_shards(make_records(5, start=1), tmp_path / "c", samples_per_shard=2)
+    a, b, c = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "abc"
+    )
+    assert a == b
+    assert a.keys() == c.keys()
+    assert a != c
+
+
+def test_the_manifest_counts_and_digests(tmp_path):
+    extra = {"classes": {"red star": ["a red star"]}}
+    written = write_shards(
+        make_records(5), tmp_path / "s", samples_per_shard=2, name="part", extra=extra
+    )
+    manifest = read_manifest(tmp_path / "s")
+    assert manifest == written
+    assert manifest["samples"] == 5
+    assert manifest["classes"] == extra["classes"]
+    assert [shard["samples"] for shard in manifest["shards"]] == [2, 2, 1]
+    for shard in manifest["shards"]:
+        content = (tmp_path / "s" / shard["name"]).read_bytes()
+        assert shard["bytes"] == len(content)
+        assert shard["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_the_index_holds_where_each_sample_begins_and_where_the_last_one_ends(tmp_path):
+    write_shards(make_records(3), tmp_path / "s", samples_per_shard=9)
+    offsets = np.fromfile(tmp_path / "s" / "shard-000000.idx", "<u8")
+    content = (tmp_path / "s" / "shard-000000.tar").read_bytes()
+    assert len(offsets) == 4
+    for i, at in enumerate(offsets[:-1]):
+        header = tarfile.TarInfo.frombuf(content[at : at + 512], "utf-8", "strict")
+        assert header.name == f"k{i}.png"
+    assert set(content[offsets[-1] :]) == {0}  # the end mark of a tar
+    part = content[offsets[1] : offsets[2]]
+    assert tarfile.TarInfo.frombuf(part[1024:1536], "utf-8", "strict").name == "k1.json"
+
+
+def test_an_interrupted_run_leaves_nothing_under_the_final_name(tmp_path):
+    def breaks():
+        yield from make_records(3)
+        raise RuntimeError("power")
+
+    with pytest.raises(RuntimeError, match="power"):
+        write_shards(breaks(), tmp_path / "s", samples_per_shard=2)
+    assert not (tmp_path / "s").exists()
+    write_shards(make_records(1), tmp_path / "s", samples_per_shard=2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s"]
+    assert sorted(p.name for p in (tmp_path / "s").iterdir()) == [
+        "manifest.json",
+        "shard-000000.idx",
+        "shard-000000.tar",
+    ]
+
+
+def test_a_full_target_is_refused_and_an_empty_one_filled(tmp_path):
+    target = tmp_path / "s"
+    target.mkdir()
+    write_shards(make_records(1), target, samples_per_shard=2)
+    with pytest.raises(UserError, match=r"s exists and is not empty; remove it or choose another"):
+        write_shards(make_records(1), target, samples_per_shard=2)
+
+
+def test_bad_input_to_the_writer_is_named(tmp_path):
+    record = next(make_records(1))
+    dotted = Record("a.b", b"", "png", 1, 1)
+    cases = [
+        ([], 1, "no sample to write"),
+        ([record], 0, "samples_per_shard=0"),
+        ([record, record], 2, "'k0' occurs twice"),
+        ([dotted], 1, r"'a\.b'.*rename"),
+    ]
+    for records, size, message in cases:
+        with pytest.raises(UserError, match=message):
+            write_shards(records, tmp_path / "s", samples_per_shard=size)
+        assert not (tmp_path / "s").exists()
+
+
+def test_a_shard_of_the_manifest_that_is_missing_is_named(tmp_path):
+    write_shards(make_records(2), tmp_path / "s", samples_per_shard=1)
+    (tmp_path / "s" / "shard-000001.tar").unlink()
+    with pytest.raises(UserError, match=r"shard-000001\.tar is in the manifest.*set data\.val"):
+        expand_shards(str(tmp_path / "s"), key="data.val")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read"),
+        ("{", "is not JSON"),
+        ("[]", "schema 'list'"),
+        ('{"schema": "other/2"}', "schema 'other/2'"),
+        ('{"schema": "cloc-regions/1", "shards": []}', "names no shards"),
+        ('{"schema": "cloc-regions/1", "shards": ["x"]}', "names no shards"),
+    ],
+)
+def test_a_bad_manifest_is_named(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(UserError, match=f"manifest.json.*{message}"):
+        read_manifest(tmp_path)
+
+
+def test_folders_patterns_and_lists_expand_in_order(tmp_path):
+    write_shards(make_records(12), tmp_path / "s", samples_per_shard=1)
+    base = f"{tmp_path}/s/shard-0000"
+    every = [f"{base}{i:02d}.tar" for i in range(12)]
+    (tmp_path / "list.txt").write_text("# two\ns/shard-000003.tar\n\ns/shard-00000{1..2}.tar\n")
+
+    assert expand_shards(tmp_path / "s", key="k") == every
+    assert expand_shards(f"{tmp_path}/s/*.tar", key="k") == every
+    assert expand_shards(f"{base}{{02..11}}.tar", key="k") == every[2:]
+    assert expand_shards(f"{tmp_path}/list.txt", key="k") == [every[3], every[1], every[2]]
+    assert expand_shards([every[5], every[0]], key="k") == [every[5], every[0]]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("nowhere/*.tar", r"data\.train=nowhere/\*\.tar: no shard at nowhere/\*\.tar; set data"),
+        ("nowhere.tar", "no shard at nowhere.tar"),
+        ("nowhere.txt", "no such list file"),
+        ("x{1..2", "braces do not match"),
+        ("pipe:cat x.tar", r"data\.train: pipe:cat x\.tar is not a file"),
+        ("s3://bucket/x.tar", "copy or mount"),
+        ([], r"data\.train is an empty list"),
+    ],
+)
+def test_what_is_not_found_names_the_key(spec, message):
+    with pytest.raises(UserError, match=message):
+        expand_shards(spec, key="data.train")
+
+
+def test_a_pipe_in_a_list_file_is_refused(tmp_path):
+    (tmp_path / "list.txt").write_text("pipe:cat x.tar\n")
+    with pytest.raises(UserError, match="is not a file"):
+        expand_shards(str(tmp_path / "list.txt"), key="k")
+    (tmp_path / "list.txt").write_text("\n")
+    with pytest.raises(UserError, match="list file is empty"):
+        expand_shards(str(tmp_path / "list.txt"), key="k")
+
+
+def test_one_missing_number_of_a_brace_pattern_is_named(tmp_path):
+    write_shards(make_records(2), tmp_path / "s", samples_per_shard=1)
+    with pytest.raises(UserError, match=r"no shard at .*shard-000002\.tar"):
+        expand_shards(f"{tmp_path}/s/shard-00000{{0..2}}.tar", key="k")
+
+
+def test_the_annotation_is_compact_and_readable_text(tmp_path):
+    write_shards(make_records(1), tmp_path / "s", samples_per_shard=1)
+    with tarfile.open(tmp_path / "s" / "shard-000000.tar") as tar:
+        text = tar.extractfile("k0.json").read().decode()
+    assert '"text":"ein Stück 0"' in text
+    assert json.loads(text)["schema"] == "cloc-regions/1"
