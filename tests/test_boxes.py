@@ -7,11 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloc import boxes
-
-
-def random_boxes(seed, *shape):
-    corners = torch.rand(*shape, 2, 2, generator=torch.Generator().manual_seed(seed)).double()
-    return torch.cat([corners.amin(-2), corners.amax(-2)], -1)
+from tests.helpers.rows import random_boxes
 
 
 @pytest.mark.parametrize("seed", range(3))

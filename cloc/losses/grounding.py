@@ -44,7 +44,7 @@ def grounding_loss(
         # every prediction against every box of its image, [b r r]: a few boxes, so never large
         each, other = torch.broadcast_tensors(predicted[:, :, None], boxes[:, None])
         cost = _mse(each, other) if kind == "mse" else _l1_giou(each, other, l1_weight, giou_weight)
-        iou = box_algebra.iou(each.detach(), other)
+        iou = box_algebra.iou(each.detach(), other.detach())
         best = cost.masked_fill(~allowed, torch.inf).amin(-1).masked_fill(~valid, 0)
         best_iou = iou.masked_fill(~allowed, 0).amax(-1).masked_fill(~valid, 0)
         sums = dist.total(torch.stack([best.sum(), best_iou.sum()]))

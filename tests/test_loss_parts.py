@@ -1,0 +1,65 @@
+"""The pieces that several losses stand on."""
+
+import pytest
+import torch
+
+from cloc.errors import UserError
+from cloc.loss_parts import check_chunk, check_option, coverage, sum_over_chunks, upcast, wipe
+
+
+def test_only_half_types_are_upcast():
+    for given, expected in [
+        (torch.float16, torch.float32),
+        (torch.bfloat16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ]:
+        assert upcast(torch.zeros(2, dtype=given)).dtype == expected
+
+
+def test_wipe_leaves_padding_no_say_nan_and_infinity_included():
+    rows = torch.tensor([[1.0, 2.0], [torch.nan, torch.inf]], requires_grad=True)
+    wiped = wipe(rows, torch.tensor([True, False]))
+    assert wiped.tolist() == [[1, 2], [0, 0]]
+    wiped.square().sum().backward()
+    assert rows.grad.tolist() == [[2, 4], [0, 0]]
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 3, 7, 100])
+def test_chunks_cover_every_row_once(chunk):
+    rows = torch.arange(7.0, requires_grad=True)
+    seen = []
+
+    def partial(some):
+        seen.append(rows[some])
+        return rows[some].square().sum()
+
+    summed = sum_over_chunks(partial, 7, chunk=chunk)
+    assert torch.equal(torch.cat(seen), rows)
+    assert max(map(len, seen)) <= (chunk or 7)
+    assert summed.item() == 91
+    summed.backward()
+    assert rows.grad.tolist() == (2 * rows).tolist()
+
+
+def test_no_rows_sum_to_zero():
+    assert sum_over_chunks(lambda rows: torch.zeros(0)[rows].sum(), 0, chunk=4).item() == 0
+
+
+def test_coverage_is_the_share_of_images_with_a_valid_region():
+    valid = torch.tensor([[True, True], [False, True], [False, False], [False, False]])
+    assert coverage(valid).item() == 0.5
+    assert coverage(valid[2:]).item() == 0
+    assert coverage(valid[:0]).item() == 0
+
+
+def test_a_wrong_option_names_the_options():
+    with pytest.raises(UserError, match="kind is 'huber'; choose one of mse, l1_giou"):
+        check_option("kind", "huber", ("mse", "l1_giou"))
+
+
+def test_a_chunk_without_rows_is_refused():
+    check_chunk("chunk", None)
+    check_chunk("chunk", 1)
+    with pytest.raises(UserError, match="chunk is 0; it counts rows of one slice, so 1 or more"):
+        check_chunk("chunk", 0)
