@@ -47,6 +47,8 @@ class PadResize:
     size: int
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        if sample.image.size == (self.size, self.size):
+            return sample
         pixels, frame = pad_resize(sample.image, self.size)
         boxes = into_frame(sample.boxes, sample.image.size, frame) * np.float32(self.size)
         return replace(sample, image=PIL.Image.fromarray(pixels), boxes=boxes)

@@ -1,0 +1,34 @@
+"""Schema `cloc-regions/1` from raw members to a record."""
+
+import pytest
+
+from cloc.data.read import read_samples
+from cloc.data.sources.cloc_regions import parse
+from cloc.errors import UserError
+from tests.helpers.shards import make_record, make_shards
+
+
+def test_a_two_sample_shard_comes_back_as_it_was_written(tmp_path):
+    folder = make_shards(tmp_path / "set", shards=1, each=2)
+    raw = read_samples([str(next(folder.glob("*.tar")))], key="data.train")
+    assert [parse(sample) for sample in raw] == [make_record(0), make_record(1)]
+
+
+def test_a_jpeg_member_is_a_jpg_record():
+    text = b'{"schema": "cloc-regions/1", "width": 3, "height": 2}'
+    record = parse({"__key__": "k", "__url__": "a.tar", "jpeg": b"x", "json": text})
+    assert (record.extension, record.width, record.height) == ("jpg", 3, 2)
+    assert (record.captions, record.regions) == ((), ())
+
+
+@pytest.mark.parametrize("box", ["[5, 1, 2, 4]", "[1, 1, NaN, 4]", "[1, 1, 1e999, 4]"])
+def test_a_bad_box_names_shard_and_key(box):
+    text = '{"schema": "cloc-regions/1", "width": 9, "height": 9, "regions": [{"text": "a", "box": '
+    sample = {"__key__": "k", "__url__": "a.tar", "png": b"x", "json": f"{text}{box}}}]}}".encode()}
+    with pytest.raises(UserError, match=r"^a\.tar::k: region 0: box .*(reversed|not finite)"):
+        parse(sample)
+
+
+def test_no_json_says_how_plain_shards_are_read():
+    with pytest.raises(UserError, match=r"^a\.tar::k: no json member; .*caption_only\.parse"):
+        parse({"__key__": "k", "__url__": "a.tar", "png": b"x", "txt": b"hello"})
