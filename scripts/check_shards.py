@@ -27,12 +27,10 @@ def problems(spec: str) -> Iterator[str]:
         yield str(error)
         return
     for path in paths:
-        samples = 0
-        for samples, problem in _read(path):
-            if problem:
-                yield problem
-        if manifests[path.parent] is not None:
-            yield from _against_manifest(path, samples, manifests[path.parent] or {})
+        samples, wrong = _read(path)
+        yield from wrong
+        if (entries := manifests[path.parent]) is not None:
+            yield from _against_manifest(path, samples, entries)
 
 
 def _entries(folder: Path) -> dict[str, dict[str, Any]] | None:
@@ -57,16 +55,17 @@ def _against_manifest(
             yield f"{path}: {name} is {value}, the manifest says {expected}; copy or write it again"
 
 
-def _read(path: Path) -> Iterator[tuple[int, str]]:
-    """Samples so far, and what is wrong with the one just read ("" if nothing is)."""
-    count = 0
+def _read(path: Path) -> tuple[int, list[str]]:
+    """How many samples the shard holds, and one line for each that is wrong."""
+    found = []
     try:
         with tarfile.open(path) as tar:
             for key, members in _samples(tar):
-                count += 1
-                yield count, _sample_problem(f"{path}::{key}", key, members)
+                found.append(_sample_problem(f"{path}::{key}", key, members))
     except (tarfile.TarError, OSError) as error:
-        yield count, f"{path}: not a readable tar ({error}); copy or write it again"
+        cut = f"{path}: not a readable tar ({error}); copy or write it again"
+        return len(found), [*filter(None, found), cut]
+    return len(found), [*filter(None, found)]
 
 
 def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -96,11 +95,18 @@ def _sample_problem(where: str, key: str, members: dict[str, bytes]) -> str:
     except UserError as error:
         return str(error)
     except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        return f"{where}: the image cannot be decoded ({error}); replace it"
+        return f"{where}: the image cannot be decoded ({type(error).__name__}); replace it"
     if image.size != (record.width, record.height):
         size = f"{image.width}x{image.height}"
         return f"{where}: the image is {size}, annotated as {record.width}x{record.height}"
     return ""
+
+
+def _splits(spec: str) -> list[str]:
+    """What `scripts/prepare.py` writes is a folder of split folders: each of them on its own."""
+    if (Path(spec) / MANIFEST).is_file():
+        return [spec]
+    return [str(path.parent) for path in sorted(Path(spec).glob(f"*/{MANIFEST}"))] or [spec]
 
 
 def main(specs: list[str]) -> int:
@@ -110,9 +116,10 @@ def main(specs: list[str]) -> int:
         return 2
     found = 0
     for spec in specs:
-        for problem in problems(spec):
-            found += 1
-            print(problem)
+        for folder in _splits(spec):
+            for problem in problems(folder):
+                found += 1
+                print(problem)
     print(f"{found} problems" if found else "all samples are well-formed")
     return 1 if found else 0
 

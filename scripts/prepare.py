@@ -1,24 +1,17 @@
 """Writes shards from annotations or from a generator: `import=coco` or `import=scenes`."""
 
-import difflib
 import json
-import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from _run import cli, compose_config, make, plain
 from rich.console import Console
 from rich.table import Table
 
 from cloc.data.shards import read_manifest, refuse_existing
 from cloc.errors import UserError
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 SETTINGS = "prepare.json"
 
 
@@ -36,8 +29,10 @@ def prepare(settings: dict[str, Any], *, out: Path, if_exists: str) -> bool:
     refuse_existing(out)
     staging = out.with_name(out.name + ".partial")
     shutil.rmtree(staging, ignore_errors=True)  # what an interrupted run left
-    # Called here and not by Hydra, which would wrap a `UserError` in an exception of its own.
-    instantiate({**settings, "_partial_": True}, _convert_="all")(out=staging)
+    # Called here and not by Hydra, which would take `out` for a setting to record.
+    make({**settings, "_partial_": True})(out=staging)
+    if not staging.is_dir():
+        raise UserError(f"these settings write no sample to {out}; ask for at least one")
     text = json.dumps(settings, indent=1, ensure_ascii=False)
     (staging / SETTINGS).write_text(text + "\n", encoding="utf-8")
     if out.exists():
@@ -75,45 +70,13 @@ def summary(out: Path) -> Table:
     return table
 
 
-def settings_of(overrides: list[str]) -> DictConfig:
-    """The composed config; whatever is wrong in the command is a `UserError` of one line."""
-    try:
-        cfg = compose("prepare", overrides)
-    except HydraException as error:
-        raise UserError(_explained(str(error), overrides)) from None
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise UserError(f"{missing[0]} is not set; give {missing[0]}=...")
-    return cfg
-
-
-def _explained(message: str, overrides: list[str]) -> str:
-    """Hydra's message in one line; for an unknown key also the keys that look like it."""
-    unknown = re.search(r"Could not override '([^']+)'", message)
-    if not unknown:
-        return " ".join(message.split("Config search path", maxsplit=1)[0].split())
-    known = sorted(map(str, compose("prepare", [o for o in overrides if o.startswith("import=")])))
-    near = difflib.get_close_matches(unknown[1], known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(known)}"
-    return f"{unknown[1]} is not a setting of this import; {hint}"
-
-
 def main(overrides: list[str]) -> None:
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = settings_of(overrides)
-    settings = OmegaConf.to_container(cfg)
-    assert isinstance(settings, dict)
+    settings = plain(compose_config("prepare", overrides))
     out, if_exists = Path(settings.pop("out")), settings.pop("if_exists")
-    written = prepare(
-        {str(key): value for key, value in settings.items()}, out=out, if_exists=if_exists
-    )
-    if not written:
+    if not prepare(settings, out=out, if_exists=if_exists):
         print(f"{out} was there already, with the same settings")
     Console().print(summary(out))
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    cli(main)

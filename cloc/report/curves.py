@@ -103,10 +103,13 @@ def read_series(path: Path) -> dict[str, dict[int, float]]:
 def panels(
     run: Mapping[str, Mapping[int, float]], twin: Mapping[str, Mapping[int, float]]
 ) -> dict[str, list[Panel]]:
-    """Heading -> charts, every key of `run` in exactly one; the twin's line is drawn beside."""
+    """Heading -> charts; every key of `run` is in exactly one, and its chance is a line in it.
+
+    The twin's curve is drawn beside the run's.
+    """
     grouped: dict[str, list[str]] = {heading: [] for heading, *_ in _GROUPS}
     for key in sorted(run):
-        if not (key.endswith("_chance") and key.removesuffix("_chance") in run):
+        if not _is_reference(key, run):
             grouped[_heading(key)].append(key)
     found = {}
     for heading, _, together, log in _GROUPS:
@@ -154,6 +157,14 @@ def thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
         finite = values[part][np.isfinite(values[part])]
         means.append(finite.mean() if len(finite) else math.nan)
     return np.array([steps[part].mean() for part in bins]), np.array(means)
+
+
+def _is_reference(key: str, run: Mapping[str, Mapping[int, float]]) -> bool:
+    """A line that another chart is read against; it has no chart of its own."""
+    return any(
+        key.endswith(suffix) and key.removesuffix(suffix) in run
+        for suffix in ("_chance", "_centre_box", "_random_box")
+    )
 
 
 def _heading(key: str) -> str:

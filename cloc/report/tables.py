@@ -201,6 +201,8 @@ def _row(metric: str, split: str, cells: Sequence[Mapping[str, float]]) -> Row:
         lines = [cell[plain + suffix] for cell in cells if plain + suffix in cell]
         if lines:
             references.append((text, lines[0]))
+    if len(references) > 1:  # the chance line is then the best of the named ones
+        references = [pair for pair in references if pair[0] != "chance"]
     return Row(metric, control, split, tuple(references), tuple(c.get(metric) for c in cells))
 
 

@@ -1,0 +1,90 @@
+"""The prepare command: it writes whole folders or none, and says what is wrong in one line."""
+
+import sys
+
+import PIL.Image
+import pytest
+
+from cloc.data.shards import read_manifest
+from cloc.errors import UserError
+from scripts._run import cli
+from scripts.prepare import main, prepare, summary
+from tests.helpers.coco import coco_overrides
+
+
+@pytest.fixture
+def given(tmp_path):
+    return coco_overrides(tmp_path)
+
+
+def test_prepare_writes_the_shards_and_prints_what_it_wrote(given, tmp_path, capsys):
+    main(given)
+    manifest = read_manifest(tmp_path / "out/train")
+    assert (manifest["samples"], manifest["regions"], manifest["drops"]) == (4, 2, {"crowd": 1})
+    printed = capsys.readouterr().out
+    assert "1 crowd" in printed
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["prepare.json", "train"]
+
+
+def test_scenes_are_prepared_by_the_same_command(tmp_path):
+    main(["import=scenes", f"out={tmp_path}/s", "train=3", "val=2", "novel=1", "seed=5"])
+    samples = {s: read_manifest(tmp_path / "s" / s)["samples"] for s in ("train", "val", "novel")}
+    assert samples == {"train": 3, "val": 2, "novel": 1}
+    assert summary(tmp_path / "s").row_count == 3
+
+
+def test_a_folder_that_exists_is_refused(given):
+    main(given)
+    with pytest.raises(UserError, match=r"out exists and is not empty; remove it"):
+        main(given)
+
+
+def test_equal_settings_are_skipped_if_asked(given, tmp_path, capsys):
+    main(given)
+    before = (tmp_path / "out/prepare.json").stat().st_mtime_ns
+    main([*given, "if_exists=skip"])
+    assert "was there already" in capsys.readouterr().out
+    assert (tmp_path / "out/prepare.json").stat().st_mtime_ns == before
+
+
+def test_other_settings_are_not_skipped_but_named(given):
+    main(given)
+    says = "other settings .samples_per_shard=1000 there, 7 asked.; remove it"
+    with pytest.raises(UserError, match=says):
+        main([*given, "if_exists=skip", "samples_per_shard=7"])
+
+
+def test_an_import_that_fails_leaves_nothing_under_the_final_name(given, tmp_path):
+    (tmp_path / "pictures/4.png").unlink()
+    with pytest.raises(UserError, match=r"4\.png: the image file of image 4 is missing"):
+        main(given)
+    assert not (tmp_path / "out").exists()
+    PIL.Image.new("RGB", (8, 6)).save(tmp_path / "pictures/4.png")
+    main([*given, "if_exists=skip"])  # and what it left behind is no obstacle
+    assert read_manifest(tmp_path / "out/train")["samples"] == 4
+
+
+def test_settings_that_write_nothing_are_refused(tmp_path):
+    with pytest.raises(UserError, match="write no sample"):
+        main(["import=scenes", f"out={tmp_path}/s", "train=0", "val=0", "novel=0"])
+
+
+def test_if_exists_is_one_of_two_words(tmp_path):
+    with pytest.raises(UserError, match="if_exists=maybe is not known; give if_exists=refuse or"):
+        prepare({}, out=tmp_path, if_exists="maybe")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["import=coco", "imges=x"], "error: imges is not a key .* did you mean images"),
+        (["import=coco", "out=x", "images=x"], "error: instances is not set; give instances="),
+        (["import=cocoa"], "error: .*cocoa.* coco scenes"),
+        (["out=x"], "error: You must specify 'import'.* coco scenes"),
+    ],
+)
+def test_a_wrong_command_is_one_line_and_an_exit_code(monkeypatch, overrides, says):
+    monkeypatch.setattr(sys, "argv", ["prepare.py", *overrides])
+    with pytest.raises(SystemExit, match=says) as stop:
+        cli(main)
+    assert "\n" not in str(stop.value.code)  # a text is printed to stderr, and the code is 1
