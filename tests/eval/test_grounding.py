@@ -11,7 +11,7 @@ SPLIT = split(
     example(),
     example(("blue", (4, 4, 28, 28))),
 )
-TWICE = example(("red", (0, 0, 16, 32)), ("red", (24, 0, 32, 32)), ("blue", (16, 0, 24, 32)))
+TWICE = example(("red", (24, 0, 32, 32)), ("red", (0, 0, 16, 32)), ("blue", (16, 0, 24, 32)))
 
 
 class LeftHalf(Constant):
@@ -36,7 +36,7 @@ def test_the_whole_frame_by_hand():
 
 def test_best_overlap_over_all_boxes_of_the_phrase():
     found = Grounding().run(LeftHalf(), split(TWICE))
-    # "red" (once, for two boxes): exactly its first box. "blue", the only unique one: beside it.
+    # "red" (once, for two boxes): exactly its second box. "blue", the only unique one: beside it.
     assert (found["acc@0.5"], found["miou"]) == (0.5, 0.5)
     assert (found["acc@0.5_unique"], found["miou_unique"]) == (0, 0)
 

@@ -22,14 +22,18 @@ BENCHMARKS = {"region_classification": RegionClassification(), "grounding": Grou
 
 def test_extractor_and_split_are_suffixes_and_val_has_none():
     found = evaluate(
-        {"": Oracle(), "crop": CropEmbedder(Oracle())}, splits=SPLITS, benchmarks=BENCHMARKS
+        {"": Oracle(), "crop": CropEmbedder(Oracle()), "roi": Oracle()},
+        splits=SPLITS,
+        benchmarks=BENCHMARKS,
     )
     assert list(found) == [
         "region_classification",
         "region_classification@crop",
-        "grounding",
+        "region_classification@roi",
+        "grounding",  # once: the other two do not ground, or ground as the first
         "region_classification/novel",
         "region_classification@crop/novel",
+        "region_classification@roi/novel",
         "grounding/novel",
     ]
     assert found["grounding"]["acc@0.5"] == 1
