@@ -35,7 +35,9 @@ def build_report(
     twin_metrics = read_metrics(twin) if twin else {}
     found = tables(run.name, read_metrics(run), twin=twin_name, twin_metrics=twin_metrics)
     provenance = _provenance(run)
-    page = _environment().from_string(files("cloc.report").joinpath("template.html").read_text())
+    page = _environment().from_string(
+        files("cloc.report").joinpath("template.html").read_text("utf-8")
+    )
     html = page.render(
         run=run.name,
         twin=twin_name,

@@ -33,6 +33,8 @@ _STYLE: dict[Any, Any] = {
     "axes.linewidth": 0.6,
 }
 
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
 
 class Curve(NamedTuple):
     """One line of a chart; `steps` rise, a value may be NaN."""
@@ -128,7 +130,8 @@ def draw(panel: Panel) -> str:
         figure = Figure(figsize=(3.5, 1.75), layout="constrained")
         axes = figure.add_subplot()
         if not any(math.isfinite(curve.last) for curve in panel.curves):
-            axes.text(0.5, 0.5, "no finite value", ha="center", color=_INK)
+            place = axes.transAxes  # no data, so no data coordinates
+            axes.text(0.5, 0.5, "no finite value", ha="center", color=_INK, transform=place)
         for curve in panel.curves:
             _line(axes, curve)
         if panel.chance is not None:
@@ -138,7 +141,7 @@ def draw(panel: Panel) -> str:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.6)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     svg = buffer.getvalue()
     return svg[svg.index("<svg") :].replace(_INK, "currentColor")
 

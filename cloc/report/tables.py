@@ -125,13 +125,17 @@ def parse_key(key: str) -> Key:
 
 
 def tables(run: str, metrics: Metrics, *, twin: str, twin_metrics: Metrics) -> list[Table]:
-    """One table per benchmark, in order of appearance; every metric of both runs is in one row."""
+    """One table per benchmark, in order of appearance; every metric of both runs is in one row.
+
+    The columns of `run` come first, and of each run its own embedding.
+    """
     groups = {(run, parse_key(k)): v for k, v in metrics.items()}
     groups |= {(twin, parse_key(k)): v for k, v in twin_metrics.items()}
     found = []
     for benchmark in dict.fromkeys(key.benchmark for _, key in groups):
         chosen = {k: v for k, v in groups.items() if k[1].benchmark == benchmark and v}
-        columns = tuple(dict.fromkeys(Column(name, key.extractor) for name, key in chosen))
+        given = dict.fromkeys(Column(name, key.extractor) for name, key in chosen)
+        columns = tuple(sorted(given, key=lambda c: (c.run != run, c.extractor != "")))
         rows = tuple(_rows(benchmark, columns, chosen))
         if rows:
             found.append(Table(benchmark, EXPLAINED.get(benchmark, ""), columns, rows))
