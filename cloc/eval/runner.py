@@ -25,16 +25,18 @@ def evaluate(
     *,
     splits: Sequence[Split],
     benchmarks: Mapping[str, ExtractorAware],
+    own_regions: bool = True,
     progress: bool = True,
 ) -> dict[str, dict[str, float]]:
     """`benchmark[@extractor][/split]` -> metric -> value; what could not be measured has no key.
 
     `embedders` maps extractor -> embedder; the run's own is "" and has no suffix, nor has the split
-    `val`. Benchmarks without region embeddings run for the run's own embedder alone. A progress bar
+    `val`. Benchmarks without region embeddings run for the own embedder alone; those with them
+    leave it out where `own_regions` is false (a plain CLIP has no region head). A progress bar
     shows when stdout is a terminal and `progress` is true.
     """
     _check(embedders, splits)
-    jobs = list(_jobs(embedders, splits, benchmarks))
+    jobs = list(_jobs(embedders, splits, benchmarks, own_regions))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     hidden = not (progress and sys.stdout.isatty())
     results = {}
@@ -53,14 +55,16 @@ def _jobs(
     embedders: Mapping[str, Embedder],
     splits: Sequence[Split],
     benchmarks: Mapping[str, ExtractorAware],
+    own_regions: bool,
 ) -> Iterator[tuple[str, ExtractorAware, Embedder, Split]]:
     for split in splits:
         suffix = "" if split.name == DEFAULT_SPLIT else f"/{split.name}"
         for name, benchmark in benchmarks.items():
+            if own_regions or not benchmark.uses_regions:
+                yield f"{name}{suffix}", benchmark, embedders[""], split
             for extractor, embedder in embedders.items():
-                if benchmark.uses_regions or not extractor:
-                    at = f"@{extractor}" if extractor else ""
-                    yield f"{name}{at}{suffix}", benchmark, embedder, split
+                if extractor and benchmark.uses_regions:
+                    yield f"{name}@{extractor}{suffix}", benchmark, embedder, split
 
 
 def _check(embedders: Mapping[str, Embedder], splits: Sequence[Split]) -> None:

@@ -39,6 +39,20 @@ def test_extractor_and_split_are_suffixes_and_val_has_none():
     assert found["grounding"]["acc@0.5"] == 1
 
 
+def test_a_plain_clip_without_a_region_head_is_measured_by_the_other_extractors():
+    class Plain(Oracle):
+        def regions(self, x, boxes, valid):
+            raise UserError("this model has no region head")
+
+    found = evaluate(
+        {"": Plain(), "crop": CropEmbedder(Plain())},
+        splits=SPLITS[:1],
+        benchmarks=BENCHMARKS,
+        own_regions=False,
+    )
+    assert list(found) == ["region_classification@crop", "grounding"]
+
+
 def test_what_could_not_be_measured_has_no_key():
     found = evaluate({"": Constant(grounds=False)}, splits=SPLITS[:1], benchmarks=BENCHMARKS)
     assert list(found) == ["region_classification"]
