@@ -26,7 +26,8 @@ class Mask(NamedTuple):
     alpha: np.ndarray  # uint8 [height, width]; no row or column at the rim is empty
     width: int
     height: int
-    bits: int  # pixels that are at least half covered, bit `y * image_size + x`
+    bits: int  # the pixels it changes: bit `y * image_size + x`
+    core: int  # those it hides what is behind in: all but the soft rim
 
 
 def side_range(size_name: str, image_size: int) -> tuple[int, int]:
@@ -81,10 +82,14 @@ def mask(shape: str, side: int, image_size: int) -> Mask:
     rows, columns = alpha.any(1).nonzero()[0], alpha.any(0).nonzero()[0]
     alpha = alpha[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = alpha.shape
-    lines = np.zeros((height, image_size), np.uint8)
-    lines[:, :width] = alpha >= 128
-    bits = int.from_bytes(np.packbits(lines, bitorder="little").tobytes(), "little")
-    return Mask(alpha, width, height, bits)
+    bits, core = _bits(alpha > 0, image_size), _bits(alpha == 255, image_size)
+    return Mask(alpha, width, height, bits, core)
+
+
+def _bits(pixels: np.ndarray, image_size: int) -> int:
+    lines = np.zeros((len(pixels), image_size), np.uint8)
+    lines[:, : pixels.shape[1]] = pixels
+    return int.from_bytes(np.packbits(lines, bitorder="little").tobytes(), "little")
 
 
 @cache

@@ -11,7 +11,7 @@ from cloc.data.scenes_relations import Thing, at, clearly_not, inside, placement
 AT_LEAST, AT_MOST = 2, 6  # objects of a scene
 TRIES = 12  # places tried for an object before the scene goes without it
 MIN_VISIBLE = 0.62  # share of an object's pixels that nothing covers
-INTO_RING = 0.5  # how often a small object goes into a ring that can hold it
+INTO_RING = 0.7  # how often a small object tries the hole of a large ring first
 
 
 class Layout(NamedTuple):
@@ -29,7 +29,8 @@ def draw_layout(rng: Random, size: int, *, twins: bool, held_out: str) -> Layout
         things: list[Thing] = []
         if twins:
             things, pair = _arrange_twins(rng, kinds, size)
-        for kind in kinds[len(things) :]:
+        # rings first, so that small objects find them
+        for kind in sorted(kinds[len(things) :], key=lambda kind: kind.shape != "ring"):
             _add_somewhere(rng, things, kind, size)
         if held_out == "always" and not any(t.kind.name in HELD_OUT for t in things):
             continue
@@ -86,11 +87,15 @@ def _insert(rng: Random, things: list[Thing], thing: Thing) -> bool:
 
 
 def _crowded(a: Thing, b: Thing) -> bool:
-    """Whether the boxes have an IoU above one half: shared area above a third of their sum."""
+    """Whether the two must not lie so: boxes with an IoU above one half, or shared pixels of one
+    colour, where nobody could see which is in front."""
+    if a.kind.colour == b.kind.colour and a.bits & b.bits:
+        return True
     wide = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
     high = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
     if wide <= 0 or high <= 0:
         return False
+    # IoU > 1/2 is: shared area > a third of the sum of both
     return 3 * wide * high > a.width * a.height + b.width * b.height
 
 

@@ -26,6 +26,7 @@ class Thing:
     width: int
     height: int
     bits: int  # its pixels
+    core: int  # those that are not of the soft rim
     visible: int  # those that nothing in front covers
 
     @property
@@ -38,8 +39,9 @@ class Thing:
 def at(kind: Kind, *, side: int, image_size: int, x: int, y: int) -> Thing:
     """`kind` with its left upper corner at (x, y), uncovered; it must lie inside the image."""
     shape: Mask = mask(kind.shape, side, image_size)
-    bits = shape.bits << (y * image_size + x)
-    return Thing(kind, side, x, y, shape.width, shape.height, bits, bits)
+    shift = y * image_size + x
+    bits, core = shape.bits << shift, shape.core << shift
+    return Thing(kind, side, x, y, shape.width, shape.height, bits, core, visible=bits)
 
 
 def placement(a: Thing, b: Thing) -> str | None:
@@ -74,11 +76,12 @@ def clearly_not(a: Thing, relation: str, b: Thing) -> bool:
 def depth(a: Thing, b: Thing) -> str | None:
     """How `a`, painted before `b`, stands to it where they meet: "behind", "inside", "around".
 
-    Behind: `a` shares at least a tenth of the smaller one's pixels with what is seen of `b`.
+    Behind: what is seen of `b`, soft rims apart, hides `a` in at least a tenth as many pixels as
+    the smaller one has.
     """
     if a.bits & b.bits:
         smaller = min(a.bits.bit_count(), b.bits.bit_count())
-        return "behind" if 10 * (a.bits & b.visible).bit_count() >= smaller else None
+        return "behind" if 10 * (a.core & b.core & b.visible).bit_count() >= smaller else None
     if inside(a, b):
         return "inside"
     return "around" if inside(b, a) else None
