@@ -23,8 +23,10 @@ class Prompter(nn.Module):
     values of the image are computed once for all prompts: the same numbers as a full pass per
     prompt read at those tokens, at a fraction of the cost.
 
-    `patch_positions` adds the patch centres' encodings, in the basis of the corners, to the image
-    tokens. `max_cycles` is the finest wave of the encoding, in cycles per image side.
+    `phrases=False` leaves out the adaptor that text prompts need: without a grounding loss it would
+    be a parameter without gradient, which DDP refuses. `patch_positions` adds the patch centres'
+    encodings, in the basis of the corners, to the image tokens. `max_cycles` is the finest wave of
+    the encoding, in cycles per image side.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Prompter(nn.Module):
         num_heads: int = 1,
         pool: Literal["prompt", "tokens"] = "prompt",
         patch_positions: bool = True,
+        phrases: bool = True,
         mlp_ratio: float = 4.0,
         max_cycles: float = 16.0,
     ) -> None:
@@ -49,7 +52,7 @@ class Prompter(nn.Module):
         self.num_heads, self.pool, self.patch_positions = num_heads, pool, patch_positions
         hidden = int(width * mlp_ratio)
         self.corners = nn.Parameter(0.02 * torch.randn(2, width))  # which corner a token is
-        self.adapt = nn.Linear(dim, width)
+        self.adapt = nn.Linear(dim, width) if phrases else None
         self.norm_attend = nn.LayerNorm(width)
         self.query_key_value = nn.Linear(width, 3 * width)
         self.attend_out = nn.Linear(width, width)
@@ -74,10 +77,12 @@ class Prompter(nn.Module):
         """
         if self.patch_positions:
             tokens = tokens + self.encode(_patch_centres(grid, tokens.device)).to(tokens.dtype)
+        if phrases is not None and self.adapt is None:
+            raise UserError("this Prompter was built without text prompts; set model.box_head={}")
         answer = self._at_prompts if self.pool == "prompt" else self._over_all_tokens
         prompts = [
             None if boxes is None else self.encode(boxes.unflatten(-1, (2, 2))) + self.corners,
-            None if phrases is None else self.adapt(phrases)[:, :, None],
+            None if phrases is None or self.adapt is None else self.adapt(phrases)[:, :, None],
         ]
         return answer(tokens, prompts)
 

@@ -34,33 +34,33 @@ def build_model(
     if box_head is not None and (region_head is None or region_head.get("kind") != "prompter"):
         raise UserError("a box head reads the prompter: set model.region_head.kind=prompter")
     description = {
-        "tower": {"config": _config_of(tower, built)},
+        # the resolved architecture: a description never points at a name or a folder elsewhere
+        "tower": {"config": resolve_config(built.model_config)},
         "region_head": _plain(region_head),
         "region_scale": _plain(region_scale),
         "box_head": _plain(box_head),
     }
     return CLOC(
         built,
-        region_head=_region_head(region_head, built),
+        region_head=_region_head(region_head, built, phrases=box_head is not None),
         region_scale=None if region_head is None else LogitScale(**(region_scale or {})),
         box_head=None if box_head is None else BoxHead(built.dim, **box_head),
         description=description,
     )
 
 
-def _region_head(options: Mapping[str, Any] | None, tower: Tower) -> nn.Module | None:
+def _region_head(
+    options: Mapping[str, Any] | None, tower: Tower, *, phrases: bool
+) -> nn.Module | None:
     if options is None:
         return None
     options = dict(options)
     kind = options.pop("kind", None)
     if kind not in REGION_HEADS:
         raise UserError(f"model.region_head.kind={kind!r}; choose {' or '.join(REGION_HEADS)}")
+    if kind == "prompter":  # text prompts are for grounding alone
+        options["phrases"] = phrases
     return REGION_HEADS[kind](tower.width, tower.dim, **options)
-
-
-def _config_of(given: Mapping[str, Any], built: Tower) -> dict[str, Any]:
-    """The resolved architecture: a description never points at a name or folder elsewhere."""
-    return resolve_config(built.model_config)
 
 
 def _plain(options: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ The wrapped model is `tower.clip`, untouched, so its state dict is a drop-in ope
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +41,7 @@ class Tower(nn.Module):
 
     def __init__(
         self,
-        clip: nn.Module,
+        clip: Any,
         *,
         model_config: Mapping[str, Any],
         mean: tuple[float, ...],
@@ -55,7 +55,7 @@ class Tower(nn.Module):
         self.dim: int = self.model_config["embed_dim"]
         self.context_length: int = clip.context_length
         self.width, self.grid = _width_and_grid(clip.visual)
-        self.image_size = _square(clip.visual.image_size)
+        self.image_size: int = _square(clip.visual.image_size)
         # CLIP keeps the text tower's parts on itself, CustomTextCLIP in `.text`
         self._text: Any = [getattr(clip, "text", clip)]  # a list, so it is not registered twice
 
@@ -124,6 +124,14 @@ class Tower(nn.Module):
             in_text = not in_image and name not in ("logit_scale", "logit_bias")
             if (image and in_image) or (text and in_text):
                 parameter.requires_grad_(False)
+
+    def words(self, tokens: Sequence[int]) -> str:
+        """Token ids back to text, without start, end and padding."""
+        tokenizer: Any = self.tokenizer()
+        if hasattr(tokenizer, "tokenizer"):  # Hugging Face's
+            return str(tokenizer.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+        special = {0, *tokenizer.all_special_ids}
+        return str(tokenizer.decode([t for t in tokens if t not in special])).strip()
 
     def tokenizer(self) -> Callable[[list[str], int], Int[Tensor, "n t"]]:
         """`tokenize(texts, context_length)` of this tower's own vocabulary."""

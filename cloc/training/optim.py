@@ -14,7 +14,8 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
     Biases, norms, the logit scales (anything under two axes) and embeddings of position or class
     are not decayed: decaying a scale pulls the temperature up all through training.
     """
-    decayed, kept = [], []
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             exempt = parameter.ndim < 2 or name.endswith(("positional_embedding", "corners"))

@@ -12,7 +12,8 @@ PARTS = {
 
 
 class GradNorms(L.Callback):
-    """Logs `grad/image_tower`, `grad/text_tower`, `grad/region_head`, `grad/box_head`: L2 norms."""
+    """Logs `grad/image_tower`, `grad/text_tower`, `grad/region_head` and `grad/box_head`, L2 norms
+    before clipping, and `optim/lr`."""
 
     def __init__(self, *, every_n_steps: int = 20) -> None:
         self.every_n_steps = every_n_steps
@@ -23,10 +24,10 @@ class GradNorms(L.Callback):
         pl_module: L.LightningModule,
         optimizer: torch.optim.Optimizer,
     ) -> None:
-        """Before clipping."""
+        """Lightning clips after this hook."""
         if (trainer.global_step + 1) % self.every_n_steps == 0:
-            norms = gradient_norms(pl_module)
-            pl_module.log_dict({f"grad/{part}": norm for part, norm in norms.items()})
+            values = {f"grad/{part}": norm for part, norm in gradient_norms(pl_module).items()}
+            pl_module.log_dict({**values, "optim/lr": optimizer.param_groups[0]["lr"]})
 
 
 def gradient_norms(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -84,7 +84,7 @@ def log_pictures(
         for name, images in pictures.items():
             if hasattr(logger, "log_image"):
                 logger.log_image(name, list(images), step=step)
-            elif hasattr(logger.experiment, "add_image"):
+            elif hasattr(getattr(logger, "experiment", None), "add_image"):
                 for i, image in enumerate(images):
                     tag = f"{name}/{i}"
                     logger.experiment.add_image(tag, np.asarray(image), step, dataformats="HWC")

@@ -1,0 +1,96 @@
+"""What every script does first and last: compose its config, and say what is wrong in one line."""
+
+import ctypes
+import difflib
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from cloc.errors import UserError
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+def cli(main: Callable[[list[str]], None]) -> None:
+    """Runs `main` on the command line's overrides; a `UserError` is one line and exit code 1."""
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def compose_config(name: str, overrides: list[str]) -> DictConfig:
+    """The composed config; whatever is wrong in the command is a `UserError` of one line."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        try:
+            cfg = compose(name, overrides)
+        except HydraException as error:
+            raise UserError(_explained(name, str(error), overrides)) from None
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise UserError(f"{missing[0]} is not set; give {missing[0]}=...")
+    return cfg
+
+
+def _explained(name: str, message: str, overrides: list[str]) -> str:
+    """Hydra's message in one line; for an unknown key also the keys that look like it."""
+    unknown = re.search(r"Could not override '([^']+)'", message)
+    if not unknown:
+        return " ".join(message.split("Config search path", maxsplit=1)[0].split())
+    known = _keys(compose(name, [o for o in overrides if _names_a_group(o)]))
+    near = difflib.get_close_matches(unknown[1], known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"the keys are {', '.join(known)}"
+    return f"{unknown[1]} is not a key of this command; {hint}"
+
+
+def _names_a_group(override: str) -> bool:
+    return (CONFIGS / override.split("=", maxsplit=1)[0].lstrip("+")).is_dir()
+
+
+def _keys(cfg: DictConfig, prefix: str = "") -> list[str]:
+    """Every key that can be overridden, dotted."""
+    found = []
+    for key in map(str, cfg):
+        value = cfg._get_node(key)
+        found.append(f"{prefix}{key}")
+        if isinstance(value, DictConfig) and not value._is_none() and not value._is_missing():
+            found += _keys(value, f"{prefix}{key}.")
+    return found
+
+
+def make(cfg: Any) -> Any:
+    """`instantiate` past which there is no OmegaConf; a part's `UserError` stays a `UserError`."""
+    try:
+        return instantiate(cfg, _convert_="all")
+    except HydraException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        raise (cause or error) from None
+
+
+def plain(cfg: Any) -> Any:
+    """Dicts, lists and values, interpolations resolved."""
+    return OmegaConf.to_container(cfg, resolve=True)
+
+
+def tune_for_cpu() -> None:
+    """Settings that made a training step on a CPU twice as fast where they were measured.
+
+    Torch's flash attention is slow in backward for the short sequences of small towers (0.31 s
+    against 0.52 s a step with plain products), and glibc gives large buffers back to the system
+    after every use (0.25 s against 0.31 s when told to keep them).
+    """
+    torch.backends.cuda.enable_flash_sdp(False)  # governs the CPU kernel too
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 1 << 31 - 1)  # M_TRIM_THRESHOLD

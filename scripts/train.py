@@ -1,0 +1,171 @@
+"""Pretrains a model: `python scripts/train.py experiment=NAME [any.override=...]`.
+
+Writes `runs/NAME/`; `scripts/evaluate.py run=runs/NAME` measures it.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from _run import cli, compose_config, make, plain, tune_for_cpu
+from lightning.pytorch.callbacks import ModelCheckpoint
+from omegaconf import DictConfig, OmegaConf
+
+from cloc.data.collate import ModelInput
+from cloc.data.examples import read_split
+from cloc.errors import UserError
+from cloc.eval.runner import evaluate
+from cloc.interfaces import Split
+from cloc.models.build import build_model
+from cloc.models.cloc import CLOC
+from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.models.towers import Tower
+from cloc.training.callbacks.benchmarks import Benchmarks
+from cloc.training.callbacks.grad_norms import GradNorms
+from cloc.training.callbacks.pictures import FirstBatch
+from cloc.training.callbacks.provenance import Provenance
+from cloc.training.callbacks.speed import Speed
+from cloc.training.callbacks.weights import Weights
+from cloc.training.module import CLOCModule
+
+
+def main(overrides: list[str]) -> None:
+    cfg = compose_config("train", overrides)
+    run = Path(cfg.runs) / cfg.name
+    resume = checkpoint_to_resume(run, cfg.resume)
+    if cfg.trainer.accelerator == "cpu":
+        tune_for_cpu()
+    L.seed_everything(cfg.seed, verbose=False)
+
+    model = build_model(**plain(cfg.model))
+    module = make_module(cfg, model)
+    trainer = make_trainer(cfg, run, model.tower)
+    data = make(cfg.data)(
+        wants=wanted_input(model.tower, cfg.region_context),
+        batch_size=per_rank(cfg.batch_size, trainer.world_size),
+        steps=cfg.steps,
+        seed=cfg.seed,
+        skip_batches=steps_done(resume),
+    )
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+
+
+def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
+    """Losses and optimizer joined to the model; past this line there is no OmegaConf."""
+    return CLOCModule(
+        model,
+        losses=make(cfg.losses),
+        weights=plain(cfg.weights),
+        optimizer=make(cfg.optimizer),
+        schedule=partial(make(cfg.schedule), steps=cfg.steps),
+    )
+
+
+def make_trainer(cfg: DictConfig, run: Path, tower: Tower) -> L.Trainer:
+    """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
+    manifest = Path(cfg.data.train) / "manifest.json"
+    callbacks: list[L.Callback] = [
+        Speed(every_n_steps=cfg.log_every),
+        GradNorms(every_n_steps=cfg.log_every),
+        Provenance(
+            run,
+            config=OmegaConf.to_yaml(cfg, resolve=True),
+            seed=cfg.seed,
+            manifests=[str(manifest)] if manifest.is_file() else [],
+        ),
+        FirstBatch(run, decode=tower.words),
+        Weights(run / "checkpoints", every_n_steps=cfg.checkpoint_every),
+        ModelCheckpoint(
+            run / "checkpoints",
+            filename="last",
+            every_n_train_steps=cfg.checkpoint_every,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        ),
+        *in_loop_benchmarks(cfg),
+    ]
+    trainer: L.Trainer = make(cfg.trainer)(
+        max_steps=cfg.steps,
+        logger=list(make(cfg.logger).values()),
+        callbacks=callbacks,
+        log_every_n_steps=cfg.log_every,
+        use_distributed_sampler=False,
+        enable_progress_bar=sys.stdout.isatty(),
+        enable_model_summary=False,
+    )
+    return trainer
+
+
+def in_loop_benchmarks(cfg: DictConfig) -> list[L.Callback]:
+    """Some benchmarks on a part of the val split, every `eval.every` steps."""
+    if not cfg.eval.every or "val" not in cfg.eval.splits:
+        return []
+    parse = make(cfg.data.parse)
+    spec = cfg.eval.splits.val
+    split = read_split(spec, name="val", parse=parse, limit=cfg.eval.limit, key="eval.splits.val")
+    benchmarks = {name: make(cfg.benchmarks[name]) for name in cfg.eval.in_loop}
+    measure = partial(_measure, split=split, benchmarks=benchmarks)
+    return [Benchmarks(measure, every_n_steps=cfg.eval.every)]
+
+
+def _measure(
+    model: CLOC, *, split: Split, benchmarks: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
+    """With the run's own head, or RoIAlign where it has none."""
+    embedder = ModelEmbedder(model) if model.region_head is not None else RoIEmbedder(model)
+    return evaluate({"": embedder}, splits=[split], benchmarks=benchmarks, progress=False)
+
+
+def wanted_input(tower: Tower, region_context: int | str) -> ModelInput:
+    """`region_context: full` is the only right one where short texts are not exact."""
+    full = region_context == "full"
+    if not full and not tower.short_text_exact:
+        raise UserError(
+            f"region_context={region_context}, but this text tower reads the padding too, so short "
+            "texts would have other embeddings; set region_context=full"
+        )
+    return ModelInput(
+        image_size=tower.image_size,
+        tokenize=tower.tokenizer(),
+        context_length=tower.context_length,
+        region_context=tower.context_length if full else int(region_context),
+    )
+
+
+def per_rank(batch_size: int, ranks: int) -> int:
+    """The config's `batch_size` counts the images of all ranks."""
+    if batch_size % ranks:
+        raise UserError(
+            f"batch_size={batch_size} does not divide over {ranks} ranks; set batch_size to a "
+            f"multiple of {ranks}, such as {max(batch_size // ranks, 1) * ranks}"
+        )
+    return batch_size // ranks
+
+
+def checkpoint_to_resume(run: Path, resume: str | None) -> Path | None:
+    """None for a fresh run. An existing folder is never written over."""
+    last = run / "checkpoints" / "last.ckpt"
+    if resume not in (None, "auto"):
+        raise UserError(f"resume={resume}; choose resume=auto or leave it out")
+    if resume == "auto":
+        return last if last.is_file() else None
+    if "LOCAL_RANK" not in os.environ and run.exists():
+        raise UserError(f"{run} exists; continue it with resume=auto, or choose another name=")
+    return None
+
+
+def steps_done(checkpoint: Path | None) -> int:
+    """Batches each rank has consumed, one a step."""
+    if checkpoint is None:
+        return 0
+    step: int = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
+    return step
+
+
+if __name__ == "__main__":
+    cli(main)
