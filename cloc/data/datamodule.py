@@ -7,7 +7,8 @@ import lightning as L
 from cloc import dist
 from cloc.data.collate import ModelInput
 from cloc.data.order import SHARDS_KEY, Plan
-from cloc.data.pipeline import Parse, TrainLoader, TrainStream
+from cloc.data.pipeline import TrainLoader
+from cloc.data.read import Parse
 from cloc.data.shards import expand_shards
 from cloc.data.view import View
 from cloc.errors import UserError
@@ -57,5 +58,6 @@ class RegionData(L.LightningDataModule):
             rank=dist.rank(),
             ranks=dist.world_size(),
         )
-        stream = TrainStream(plan, parse=self.parse, view=self.view, wants=self.wants)
-        return TrainLoader(stream, num_workers=self.num_workers)
+        return TrainLoader(
+            plan, parse=self.parse, view=self.view, wants=self.wants, num_workers=self.num_workers
+        )

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from cloc.data.decode import decode_record, origin
-from cloc.data.pipeline import Parse
-from cloc.data.read import read_samples
+from cloc.data.read import Parse, read_samples
 from cloc.data.record import Record
 from cloc.data.shards import expand_shards, read_manifest
 from cloc.interfaces import Example, Split

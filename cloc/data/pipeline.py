@@ -1,8 +1,9 @@
 """The training stream on one page: shards to batches, endless, its order known beforehand."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import torch
@@ -12,19 +13,18 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from cloc.data.collate import Collate, ModelInput
 from cloc.data.decode import origin
 from cloc.data.order import Plan, Share, endless, require_enough_shards, seeded
-from cloc.data.record import Record
+from cloc.data.read import Parse
 from cloc.data.transforms import Sample
 from cloc.data.view import View, look
 from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
 
-Parse = Callable[[Mapping[str, Any]], Record]
 TIMEOUT_S = 600  # a worker that hangs ends the run instead of stalling every rank
 
 
 def train_pipeline(
     plan: Plan, share: Share, *, parse: Parse, view: View, wants: ModelInput
-) -> wds.DataPipeline:
+) -> Iterable[RegionBatch]:
     """The batches of one reader; skipped ones are dropped as raw bytes, before any decoding."""
     first, last = share.first_batch * plan.batch_size, share.last_batch * plan.batch_size
     collate = Collate(wants, max_regions=view.max_regions, max_negatives=view.max_negatives)
@@ -45,14 +45,10 @@ def _see(raw: Mapping[str, Any], *, parse: Parse, view: View, seed: int, image_s
 
 
 class TrainStream(IterableDataset[RegionBatch]):
-    """The batches of one rank; one pass is the whole run, and every rank's pass is equally long."""
+    """What one worker of a loader makes: its share of the rank's batches."""
 
     def __init__(self, plan: Plan, *, parse: Parse, view: View, wants: ModelInput) -> None:
         self.plan, self.parse, self.view, self.wants = plan, parse, view, wants
-
-    def __len__(self) -> int:
-        """Steps of the whole run, those a resumed run skips included: Lightning counts them."""
-        return self.plan.steps
 
     def __iter__(self) -> Iterator[RegionBatch]:
         info = get_worker_info()
@@ -63,30 +59,41 @@ class TrainStream(IterableDataset[RegionBatch]):
         return iter(batches)
 
 
-class TrainLoader(DataLoader[RegionBatch]):
-    """Torch's loader; an error of a worker arrives as the one line that was raised there."""
+class TrainLoader:
+    """The batches of one rank; one pass is the whole run, and every rank's pass is equally long.
 
-    def __init__(self, stream: TrainStream, *, num_workers: int) -> None:
-        require_enough_shards(
-            len(stream.plan.shards), ranks=stream.plan.ranks, workers=max(num_workers, 1)
-        )
-        workers: dict[str, Any] = {}
-        if num_workers:  # a fork after the process group has started can hang (measured: 3 of 12)
-            context = get_context("forkserver")
-            context.set_forkserver_preload(["__main__", __name__])
-            workers = {"multiprocessing_context": context, "persistent_workers": True}
-            workers["timeout"] = TIMEOUT_S
-        super().__init__(
-            stream,
+    It wraps torch's loader instead of being one: Lightning distrusts the length of an iterable
+    dataset, and an error of a worker shall arrive as the one line that was raised there.
+    """
+
+    def __init__(
+        self, plan: Plan, *, parse: Parse, view: View, wants: ModelInput, num_workers: int
+    ) -> None:
+        require_enough_shards(len(plan.shards), ranks=plan.ranks, workers=max(num_workers, 1))
+        self.steps = plan.steps
+        self.batches: DataLoader[RegionBatch] = DataLoader(
+            TrainStream(plan, parse=parse, view=view, wants=wants),
             batch_size=None,
             num_workers=num_workers,
             pin_memory=torch.cuda.is_available(),
-            **workers,
+            timeout=TIMEOUT_S if num_workers else 0,
+            multiprocessing_context=_forkserver() if num_workers else None,
         )
 
-    def __iter__(self) -> Iterator[RegionBatch]:  # type: ignore[override]
+    def __len__(self) -> int:
+        """Steps of the whole run, those a resumed run skips included: Lightning counts them."""
+        return self.steps
+
+    def __iter__(self) -> Iterator[RegionBatch]:
         try:
-            yield from super().__iter__()
+            yield from self.batches
         except UserError as error:  # torch puts the worker's whole traceback into the message
             last_line = str(error).strip().splitlines()[-1]
             raise UserError(last_line.removeprefix(f"{UserError.__module__}.UserError: ")) from None
+
+
+def _forkserver() -> BaseContext:
+    """A fork after the process group has started can hang (measured: 3 of 12 runs)."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __name__])  # torch is imported once, not by each
+    return context

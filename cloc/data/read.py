@@ -1,13 +1,17 @@
 """Raw samples from tar shards: dictionaries of bytes, allowlisted members only."""
 
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from cloc.data.decode import is_wanted
+from cloc.data.record import Record
 from cloc.errors import UserError
+
+# What a file of `sources/` offers: a raw sample as a record.
+Parse = Callable[[Mapping[str, Any]], Record]
 
 BUFFER_BYTES = 1 << 20
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -64,8 +64,8 @@ class RandomCrop:
     """
 
     size: int
-    scale: tuple[float, float] = (0.5, 1.0)
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    scale: Sequence[float] = (0.5, 1.0)
+    ratio: Sequence[float] = (3 / 4, 4 / 3)
     min_visibility: float = 0.5
 
     def __post_init__(self) -> None:

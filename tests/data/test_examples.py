@@ -1,0 +1,72 @@
+"""Evaluation splits: decoded, in shard order, with the classes of the manifest."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from cloc.data.examples import read_split
+from cloc.data.record import Record, Region
+from cloc.data.shards import write_shards
+from cloc.data.sources.cloc_regions import parse
+from cloc.errors import UserError
+from tests.helpers.shards import encode, flat, make_record, make_shards
+
+COCO = Path(__file__).parents[2].parent / "shared" / "data" / "coco-mini"
+
+
+def test_examples_come_in_shard_order_with_their_words_and_pixels(tmp_path):
+    folder = make_shards(tmp_path / "set", shards=3, each=3)
+    split = read_split(str(folder), name="val", parse=parse)
+    assert split.name == "val"
+    assert split.classes == {}
+    assert [example.key for example in split.examples] == [f"{i:05d}" for i in range(9)]
+    example = split.examples[5]
+    assert (example.image.mode, example.image.size) == ("RGB", (20, 10))
+    assert np.asarray(example.image)[0, 0].tolist() == [5, 60, 90]
+    assert example.captions == ("picture 5", "image number 5")
+    assert example.phrases == tuple(region.text for region in make_record(5).regions)
+    assert example.boxes.dtype == np.float32
+    assert example.boxes.tolist() == [[i, 1, i + 3, 4] for i in range(5)]
+    assert split.examples[0].boxes.shape == (0, 4)
+
+
+def test_the_limit_stops_the_reading(tmp_path):
+    folder = make_shards(tmp_path / "set", shards=3, each=3)
+    (folder / "shard-000002.tar").write_bytes(b"never opened")
+    split = read_split(str(folder), name="val", parse=parse, limit=4)
+    assert len(split.examples) == 4
+
+
+def test_labels_meta_and_the_classes_of_the_manifest(tmp_path):
+    region = Region((0.0, 0.0, 4.0, 4.0), "a small red star", label="red star")
+    meta = {"relations": [{"caption": "a", "flipped": "b"}]}
+    record = Record("k", encode(flat(8, 8)), "png", 8, 8, regions=(region,), meta=meta)
+    classes = {"red star": ["a small red star", "a large red star"]}
+    write_shards([record], tmp_path / "set", samples_per_shard=1, extra={"classes": classes})
+    split = read_split(str(tmp_path / "set"), name="val", parse=parse)
+    assert split.classes == classes
+    assert split.examples[0].labels == ("red star",)
+    assert split.examples[0].meta == meta
+    assert read_split(str(tmp_path / "set" / "*.tar"), name="val", parse=parse).classes == {}
+
+
+def test_missing_shards_name_the_key(tmp_path):
+    with pytest.raises(UserError, match=r"splits\.novel.*nowhere"):
+        read_split(str(tmp_path / "nowhere"), name="novel", parse=parse, key="splits.novel")
+
+
+@pytest.mark.skipif(not COCO.is_dir(), reason="the photographs are not here")
+def test_photographs_with_their_boxes_come_back(tmp_path):
+    path = sorted((COCO / "train2017").glob("*.jpg"))[0]
+    with PIL.Image.open(path) as photo:
+        width, height = photo.size
+    box = (1.0, 2.0, width - 3.0, height - 4.0)
+    record = Record(path.stem, path.read_bytes(), "jpg", width, height, regions=(Region(box, "x"),))
+    write_shards([record], tmp_path / "set", samples_per_shard=1)
+    example = read_split(str(tmp_path / "set"), name="val", parse=parse).examples[0]
+    assert example.image.size == (width, height)
+    assert tuple(example.boxes[0].tolist()) == box
+    assert json.dumps(example.key) == f'"{path.stem}"'
