@@ -93,7 +93,7 @@ class RandomCrop:
     def _part(self, width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """(left, top, width, height); the largest centred part of a legal ratio if no draw fits."""
         for _ in range(10):
-            area = width * height * rng.uniform(*self.scale)
+            area = width * height * rng.uniform(self.scale[0], self.scale[1])
             ratio = math.exp(rng.uniform(*np.log(self.ratio)))
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:
