@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_ranks(
-    check: Callable[..., None], *args: Any, world: int = 2, timeout_s: float = 60
+    check: Callable[..., None], *args: Any, world: int = 2, timeout_s: float = 120
 ) -> None:
     """Runs `check(rank, *args)` in `world` processes; raises what the first failing rank raised.
 

@@ -78,6 +78,17 @@ def test_nearest_takes_the_cheapest_box_of_the_same_phrase_in_the_same_image(kin
     assert_same(nearest, own)
 
 
+@pytest.mark.parametrize("kind", ["mse", "l1_giou"])
+def test_a_padded_box_is_nobodys_nearest(kind):
+    regions = make_regions(valid=((1, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0)))
+    regions["predicted"][0] = 0  # padded slots hold zeros, and phrase 3 stands in two of them
+    nearest, own = (
+        graded(grounding_loss, regions, kind=kind, match=match) for match in ("nearest", "own")
+    )
+    assert nearest[0] > 0
+    assert_same(nearest, own)
+
+
 @pytest.mark.parametrize(("kind", "match"), SETTINGS)
 @pytest.mark.parametrize("garbage", [1e30, torch.nan, -torch.inf])
 def test_padding_changes_nothing(kind, match, garbage):

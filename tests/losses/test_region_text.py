@@ -280,6 +280,28 @@ def test_deduplicated_phrases_give_the_loss_and_gradients_of_the_full_list(confl
     assert_same(unique, listed)
 
 
+@pytest.mark.parametrize("conflict", CONFLICTS)
+def test_the_adapter_picks_the_fields_of_the_definition(conflict):
+    batch, phrase = make_walk(), Text()(make_walk().phrases).detach()
+    pairs = {
+        "regions": unit_rows(40, 3, 4, D).flatten(0, 1),
+        "phrases": phrase[batch.phrase_index].flatten(0, 1),
+        "valid": batch.valid.flatten(),
+        "scale": torch.tensor(6.0, dtype=torch.float64),
+        "phrase_ids": batch.phrase_index.flatten(),
+        "negatives": phrase[batch.negative_index].flatten(0, 1),
+        "negative_valid": (batch.negative_index != -1).flatten(0, 1),
+    }
+    expected, grads, logs = graded(by_definition, pairs, conflict=conflict)
+    value, walk_grads, walk_logs = walk_loss(
+        batch, Text(), conflict=conflict, weight_by_coverage=False
+    )
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(walk_grads["r"].flatten(0, 1), grads["regions"])
+    torch.testing.assert_close(walk_grads["s"], grads["scale"])
+    torch.testing.assert_close(walk_logs["masked_fraction"], logs["masked_fraction"])
+
+
 def test_the_adapter_multiplies_by_the_share_of_images_with_regions():
     batch = make_walk()
     value, _, logs = walk_loss(batch, Text())
