@@ -126,7 +126,9 @@ def panels(
 
 def draw(panel: Panel) -> str:
     """An `<svg>` without title or legend, which the page writes; ink follows the page's colour."""
-    with rc_context({**_STYLE, "svg.hashsalt": panel.title}):  # ids of two charts must not meet
+    with rc_context(
+        {**_STYLE, "svg.hashsalt": f"{panel.title} {panel.curves[0].label}"}
+    ):  # ids of two charts must not meet
         figure = Figure(figsize=(3.5, 1.75), layout="constrained")
         axes = figure.add_subplot()
         if not any(math.isfinite(curve.last) for curve in panel.curves):

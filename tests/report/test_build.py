@@ -95,7 +95,10 @@ def test_the_page_is_one_file_that_fetches_nothing_and_runs_no_script(tmp_path):
 
 
 def test_ids_of_the_page_are_referred_to_without_clash(tmp_path):
-    html, page, _ = read(build_report(make_run(tmp_path / "demo")))
+    run = make_run(tmp_path / "demo")
+    rows = [{"step": i, "train/a": i, "train/b": i} for i in range(3)]  # equal drawings
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    html, page, _ = read(build_report(run))
     assert page.tags.count("svg") == 2
     clips = re.findall(r'<clipPath id="([^"]+)"', html)
     assert len(clips) == len(set(clips)) == 2

@@ -60,10 +60,15 @@ def test_every_metric_of_both_runs_is_in_one_row():
     assert [r.best for r in table.rows] == [0.9, 0.8]
 
 
-def test_the_columns_of_a_run_lie_together_whatever_the_order_of_keys():
-    run = {"x/novel": {"m": 1.0}, "x@crop": {"m": 0.5}}
-    table = tables("a", run, twin="b", twin_metrics={"x": {"m": 0.1}})[0]
-    assert [c.run for c in table.columns] == ["a", "a", "b"]
+def test_the_columns_of_the_run_come_first_and_of_each_run_its_own_embedding():
+    run = {"x@crop": {"m": 0.5}, "x/novel": {"m": 1.0}}
+    table = tables("b", run, twin="a", twin_metrics={"x@roi": {"m": 0.1}, "x": {"m": 0.1}})[0]
+    assert table.columns == (
+        Column("b", ""),
+        Column("b", "crop"),
+        Column("a", ""),
+        Column("a", "roi"),
+    )
 
 
 def test_a_control_is_read_against_the_chance_of_what_it_controls_and_has_no_winner():

@@ -37,6 +37,7 @@ def damaged(content, old, new):
         (b'"box":[1.0,1.0,5.0', b'"box":[1.0,1.0,0.5', "000000000001: region 0.*reversed"),
         (b'"width":8', b'"width":9', "000000000001: the image is 8x6, annotated as 9x6"),
         (b"\x89PNG", b"\x89PNK", "000000000001: the image cannot be decoded"),
+        (b"IDATx\x9c", b"IDATx\x9d", "000000000001: the image cannot be decoded"),
         (b"000000000001.json", b"000000000001.jsom", "000000000001: members"),
     ],
 )
