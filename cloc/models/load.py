@@ -1,0 +1,64 @@
+"""A trained model from a run folder or from an exported open_clip folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from cloc.errors import UserError
+from cloc.models.build import build_model
+from cloc.models.cloc import CLOC
+from cloc.models.embedder import ModelEmbedder
+
+
+def load(path: str | Path, *, device: str = "cpu") -> ModelEmbedder:
+    """`path` is `runs/NAME` or a folder that `scripts/export.py format=open_clip` wrote."""
+    return ModelEmbedder(load_model(Path(path)).to(device))
+
+
+def load_model(path: Path) -> CLOC:
+    """Weights are safetensors and the architecture is plain JSON: nothing in the folder runs."""
+    if (path / "open_clip_config.json").is_file():
+        return _from_export(path)
+    weights = path / "checkpoints" / "model.safetensors"
+    if not weights.is_file():
+        hint = "train it first, or wait for its first checkpoint (checkpoint_every)"
+        if not path.is_dir():
+            hint = "there is no such folder"
+        raise UserError(f"{path} holds no checkpoint ({weights} is missing): {hint}")
+    model = build_model(**_description(weights.with_name("cloc_config.json")))
+    _fill(model, load_file(weights), weights)
+    return model
+
+
+def _from_export(path: Path) -> CLOC:
+    """An open_clip folder; without the region head's subfolder it is a plain CLIP."""
+    region = path / "region_head"
+    parts: dict[str, Any] = {}
+    if region.is_dir():
+        parts = {k: v for k, v in _description(region / "cloc_config.json").items() if k != "tower"}
+    model = build_model({"config": f"local-dir:{path}"}, **parts)
+    if region.is_dir():
+        weights = region / "region_head.safetensors"
+        if not weights.is_file():
+            raise UserError(f"{weights} is missing: the export is not whole; export the run again")
+        tower = {f"tower.{k}": v for k, v in model.tower.state_dict().items()}
+        _fill(model, tower | load_file(weights), weights)
+    return model
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not the description of a model ({error})") from None
+    return found
+
+
+def _fill(model: CLOC, state: dict[str, Any], path: Path) -> None:
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        line = " ".join(str(error).split())[:300]
+        raise UserError(f"{path} does not fit its cloc_config.json: {line}") from None

@@ -1,0 +1,114 @@
+"""Measures a run or any encoder: `python scripts/evaluate.py run=runs/NAME`.
+
+Writes `metrics.json`, and for a run also `report.html`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from _run import cli, compose_config, make, plain, tune_for_cpu
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from cloc.data.examples import read_split
+from cloc.errors import UserError
+from cloc.eval.extractors.crop import CropEmbedder
+from cloc.eval.runner import evaluate
+from cloc.interfaces import Embedder, Split
+from cloc.models.build import build_model
+from cloc.models.cloc import CLOC
+from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.models.load import load_model
+from cloc.report.build import build_report
+from cloc.report.look import look
+
+
+def main(overrides: list[str]) -> None:
+    cfg = compose_config("evaluate", overrides)
+    tune_for_cpu()
+    model, folder = chosen_model(cfg)
+    model = model.to(cfg.device)
+    splits = chosen_splits(cfg)
+    own, extractors = embedders(model, cfg.extractors)
+    benchmarks = {name: make(benchmark) for name, benchmark in cfg.benchmarks.items()}
+    has_head = model.region_head is not None
+    results = evaluate(
+        {"": own, **extractors}, splits=splits, benchmarks=benchmarks, own_regions=has_head
+    )
+    write_metrics(results, folder)
+    Console().print(summary(results))
+    if cfg.run is not None:
+        shown = own if has_head else RoIEmbedder(model)
+        items = [look(shown, example) for example in splits[0].examples[: cfg.gallery]]
+        twin = None if cfg.twin is None else Path(cfg.twin)
+        print(build_report(folder, twin=twin, gallery=items))
+
+
+def chosen_model(cfg: DictConfig) -> tuple[CLOC, Path]:
+    """The model and the folder its numbers go to."""
+    if (cfg.run is None) == (cfg.model is None):
+        raise UserError("give either run=runs/NAME or model=open_clip:NAME/TAG")
+    if cfg.run is not None:
+        return load_model(Path(cfg.run)), Path(cfg.run)
+    if cfg.out is None:
+        raise UserError("with model= give out=DIR too: metrics.json is written there")
+    kind, _, name = str(cfg.model).partition(":")
+    if kind != "open_clip":
+        return load_model(Path(cfg.model)), Path(cfg.out)
+    if name.startswith("local-dir:"):
+        return build_model({"config": name}), Path(cfg.out)
+    architecture, _, tag = name.partition("/")
+    if not tag:
+        raise UserError(f"model={cfg.model} names no weights; write model={cfg.model}/TAG")
+    return build_model({"config": architecture, "pretrained": tag}), Path(cfg.out)
+
+
+def chosen_splits(cfg: DictConfig) -> list[Split]:
+    """Those of the command, else those the run was trained with; `val` first."""
+    given: dict[str, Any] = plain(cfg.splits)
+    if not given and cfg.run is not None:
+        path = Path(cfg.run) / "config.yaml"
+        if path.is_file():
+            given = yaml.safe_load(path.read_text())["eval"]["splits"]
+    if not given:
+        raise UserError("no data to measure on; give splits.val=SHARDS")
+    parse = make(cfg.parse)
+    return [
+        read_split(given[name], name=name, parse=parse, limit=cfg.limit, key=f"splits.{name}")
+        for name in sorted(given, key=lambda name: (name != "val", name))
+    ]
+
+
+def embedders(model: CLOC, names: list[str]) -> tuple[ModelEmbedder, dict[str, Embedder]]:
+    """The model's own, and the other ways to embed a region that `names` asks for."""
+    own = ModelEmbedder(model)
+    known: dict[str, Any] = {"crop": lambda: CropEmbedder(own), "roi": lambda: RoIEmbedder(model)}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UserError(f"extractors={unknown}: unknown; choose from {sorted(known)}")
+    return own, {name: known[name]() for name in names}
+
+
+def write_metrics(results: dict[str, dict[str, float]], folder: Path) -> None:
+    """Staged and renamed: a reader never meets half a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    staged = folder / "metrics.json.partial"
+    staged.write_text(json.dumps(results, indent=2) + "\n")
+    staged.replace(folder / "metrics.json")
+
+
+def summary(results: dict[str, dict[str, float]]) -> Table:
+    """One row per metric that has a chance line."""
+    table = Table("benchmark", "metric", "value", "chance")
+    for name, values in results.items():
+        for metric, value in values.items():
+            if f"{metric}_chance" in values:
+                table.add_row(name, metric, f"{value:.3f}", f"{values[f'{metric}_chance']:.3f}")
+    return table
+
+
+if __name__ == "__main__":
+    cli(main)
