@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cloc.errors import UserError
 from cloc.interfaces import Benchmark, Embedder, Split
+from cloc.memo import Memo
 
 DEFAULT_SPLIT = "val"
 
@@ -33,10 +34,12 @@ def evaluate(
     `embedders` maps extractor -> embedder; the run's own is "" and has no suffix, nor has the split
     `val`. Benchmarks without region embeddings run for the own embedder alone; those with them
     leave it out where `own_regions` is false (a plain CLIP has no region head). A progress bar
-    shows when stdout is a terminal and `progress` is true.
+    shows when stdout is a terminal and `progress` is true. What two benchmarks ask of an embedder
+    is computed once.
     """
     _check(embedders, splits)
-    jobs = list(_jobs(embedders, splits, benchmarks, own_regions))
+    remembering = {name: Memo(embedder) for name, embedder in embedders.items()}
+    jobs = list(_jobs(remembering, splits, benchmarks, own_regions))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     hidden = not (progress and sys.stdout.isatty())
     results = {}
