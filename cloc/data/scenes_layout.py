@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cloc.data.scenes_draw import side_range
 from cloc.data.scenes_kinds import HELD_OUT, HELD_OUT_KINDS, KINDS, SEEN_KINDS, Kind, resized
-from cloc.data.scenes_relations import Thing, at, clearly_not, inside, placement
+from cloc.data.scenes_relations import FLIPPED, Thing, at, inside, placement
 
 AT_LEAST, AT_MOST = 2, 6  # objects of a scene
 TRIES = 12  # places tried for an object before the scene goes without it
@@ -149,9 +149,8 @@ def _arrange_twins(
         relation = placement(one, middle)
         if (
             all(_insert(rng, things, thing) for thing in (one, other, middle))
-            and relation is not None
-            and placement(other, middle) is not None
-            and clearly_not(other, relation, middle)
+            and relation is not None  # whole pixels may take the margin away
+            and placement(other, middle) == FLIPPED[relation]
         ):
             return things, (one, other)
 
@@ -183,6 +182,4 @@ def _in_a_row(
     ]
     if rng.random() < 0.5:
         corners = [(y, x) for x, y in corners]
-    if rng.random() < 0.5:
-        corners = [corners[1], corners[0], corners[2]]
     return corners[0], corners[1], corners[2]

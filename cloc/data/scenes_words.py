@@ -112,14 +112,19 @@ def _flippable(statements: Iterable[Statement]) -> Phrase | None:
 def _captions(
     rng: Random, things: Sequence[Thing], names: list[str], statements: Sequence[Statement]
 ) -> list[str]:
-    """Lists of objects and statements of relations; at most 30 words each."""
+    """Lists of objects and statements of relations; at most 26 words each."""
     groups = [_counted(name, names.count(name)) for name in _shuffled(rng, dict.fromkeys(names))]
     some = dict.fromkeys(article(thing.kind.full) for thing in _shuffled(rng, things))
-    everything, details = _joined(groups), _joined(list(some)[:3])
-    captions = [everything, details]
+    everything, details = _joined(groups), list(some)
+    captions = [everything, _joined(details[:3])]
     if statements:
         first, last = statements[0].text, statements[-1].text
-        captions = [first, everything, f"{_joined(groups[:2])}; {last}", f"{details}; {first}"]
+        captions = [
+            first,
+            everything,
+            f"{_joined(groups[:2])}; {last}",
+            f"{_joined(details[:2])}; {first}",
+        ]
     at_most = 2 + int(rng.random() * 3)
     return captions[:at_most]
 

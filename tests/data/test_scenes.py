@@ -15,7 +15,7 @@ from cloc.errors import UserError
 from tests.helpers.scenes import decoded
 
 # python -c "from tests.data.test_scenes import digest; print(digest())"
-GOLDEN = "5134b286aa05c3dac94be0e0b3b1f0c05a9a1ab1d9800e5e38acd554bbadf70a"
+GOLDEN = "b8117327cabfb074a59d8773d993fe39a0b460b63991a7af85d7623f653363fc"
 SETTINGS = {"seed": 0, "size": 64, "twins": 0.4, "relational": 0.5}
 
 

@@ -16,6 +16,7 @@ from cloc.data.scenes_kinds import COLOURS, KINDS, SHAPES
 def test_a_shape_fills_its_side_and_no_rim_is_empty(shape, side):
     alpha = mask(shape, side, 64).alpha
     assert alpha.shape == (side, side)
+    assert alpha[alpha > 0].min() >= 32  # nothing too faint to see
     for rim in (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]):
         assert rim.max() >= 32
 

@@ -30,11 +30,11 @@ def test_every_caption_is_true(told):
     assert heard == {*OPPOSITE, "inside"}
 
 
-def test_2_to_4_captions_all_different_and_at_most_30_words(told):
+def test_2_to_4_captions_all_different_and_at_most_26_words(told):
     assert {len(words.captions) for *_, words in told} == {2, 3, 4}
     for *_, words in told:
         assert len(set(words.captions)) == len(words.captions)
-        assert max(len(caption.split()) for caption in words.captions) <= 30
+        assert max(len(caption.split()) for caption in words.captions) <= 26
 
 
 def test_some_caption_names_a_relation_in_nearly_every_scene(told):

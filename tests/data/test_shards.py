@@ -78,6 +78,7 @@ def test_the_index_holds_where_each_sample_begins_and_where_the_last_one_ends(tm
         header = tarfile.TarInfo.frombuf(content[at : at + 512], "utf-8", "strict")
         assert header.name == f"k{i}.png"
     assert set(content[offsets[-1] :]) == {0}  # the end mark of a tar
+    assert any(content[offsets[-1] - 512 : offsets[-1]])
     part = content[offsets[1] : offsets[2]]
     assert tarfile.TarInfo.frombuf(part[1024:1536], "utf-8", "strict").name == "k1.json"
 
