@@ -1,0 +1,43 @@
+# make demo: everything from nothing to a trained, measured, exported model. make help: all targets.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help env demo test lint clean
+
+help: ## list the targets
+	@grep -E '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(VENV)/installed ## create the environment (VENV=DIR to put it elsewhere)
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(f"Python 3.11 or newer is needed, $(PYTHON) is {sys.version.split()[0]}; set PYTHON=python3.12 or such" if sys.version_info < (3, 11) else 0)'
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: env ## scenes, CLOC and its CLIP twin, evaluation, export, report: about 15 minutes on 2 cores
+	$(PY) scripts/prepare.py import=scenes out=data/scenes if_exists=skip
+	$(PY) scripts/train.py experiment=demo_clip resume=auto
+	$(PY) scripts/train.py experiment=demo resume=auto
+	$(PY) scripts/evaluate.py run=runs/demo_clip
+	$(PY) scripts/evaluate.py run=runs/demo twin=runs/demo_clip
+	rm -rf runs/demo/open_clip
+	$(PY) scripts/export.py run=runs/demo format=open_clip out=runs/demo/open_clip
+	$(PY) scripts/compare_runs.py runs/demo runs/demo_clip
+
+lint: env ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint ## everything CI runs
+	$(BIN)/pytest -q -n 2
+
+clean: ## remove the environment and what the demo wrote
+	rm -rf $(VENV) runs/demo runs/demo_clip data/scenes
