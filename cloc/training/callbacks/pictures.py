@@ -32,19 +32,10 @@ class FirstBatch(L.Callback):
         """Only once, and not again where a run is resumed."""
         if trainer.global_step:
             return
-        pictures = [self._draw(batch, i) for i in range(min(self.at_most, len(batch.images)))]
-        sheet = contact_sheet(pictures, columns=4)
+        sheet = contact_sheet(drawn(batch, self.decode, at_most=self.at_most), columns=4)
         self.folder.mkdir(parents=True, exist_ok=True)
         sheet.save(self.folder / "first_batch.png")
         log_pictures(trainer, {"pictures/first_batch": [sheet]}, 0)
-
-    def _draw(self, batch: RegionBatch, i: int) -> PIL.Image.Image:
-        image = PIL.Image.fromarray(batch.images[i].permute(1, 2, 0).cpu().numpy())
-        valid = batch.valid[i].cpu()
-        boxes = batch.boxes[i].cpu()[valid].numpy() * np.array([image.width, image.height] * 2)
-        rows = batch.phrases[batch.phrase_index[i]].cpu()[valid].tolist()
-        labels = [self.decode(row) for row in rows]
-        return draw_boxes(image, boxes, labels, [colour(k) for k in range(len(labels))])
 
 
 class Pictures(L.Callback):
@@ -73,6 +64,21 @@ class Pictures(L.Callback):
             training = model.training
             log_pictures(trainer, self.draw(model.eval()), trainer.global_step)
             model.train(training)
+
+
+def drawn(
+    batch: RegionBatch, decode: Callable[[Sequence[int]], str], *, at_most: int
+) -> list[PIL.Image.Image]:
+    """The first pictures of a batch exactly as the model gets them, with boxes and phrases."""
+    return [_drawn(batch, decode, i) for i in range(min(at_most, len(batch.images)))]
+
+
+def _drawn(batch: RegionBatch, decode: Callable[[Sequence[int]], str], i: int) -> PIL.Image.Image:
+    image = PIL.Image.fromarray(batch.images[i].permute(1, 2, 0).cpu().numpy())
+    valid = batch.valid[i].cpu()
+    boxes = batch.boxes[i].cpu()[valid].numpy() * np.array([image.width, image.height] * 2)
+    labels = [decode(row) for row in batch.phrases[batch.phrase_index[i]].cpu()[valid].tolist()]
+    return draw_boxes(image, boxes, labels, [colour(k) for k in range(len(labels))])
 
 
 def log_pictures(

@@ -1,0 +1,122 @@
+"""Measures speed: `python scripts/bench.py what=step experiment=NAME`; JSON on the last line.
+
+Ratios are of runs in the same process, in turns, so that a noisy machine hits both alike.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from _run import cli, compose_config, make, plain, tune_for_cpu
+from omegaconf import DictConfig
+from train import make_module, wanted_input
+
+from cloc.errors import UserError
+from cloc.interfaces import RegionBatch
+from cloc.models.build import build_model
+
+TWIN = {"region_head": None, "region_scale": None, "box_head": None}
+
+
+def main(overrides: list[str]) -> None:
+    options = dict(o.split("=", 1) for o in overrides if o.startswith(("what=", "repeat=")))
+    cfg = compose_config("train", [o for o in overrides if o.split("=")[0] not in options])
+    benches: dict[str, Callable[..., dict[str, Any]]] = {"step": step, "loader": loader}
+    what = options.get("what")
+    if what not in benches:
+        raise UserError(f"what={what}; choose {' or '.join(benches)}")
+    tune_for_cpu()
+    print(json.dumps({"what": what, **benches[what](cfg, repeat=int(options.get("repeat", 15)))}))
+
+
+def step(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
+    """Images per second of a whole training step, CLOC and its CLIP twin, and their ratio."""
+    twin = cfg.copy()
+    twin.model.update(TWIN)
+    twin.losses = {"image_text": cfg.losses.image_text}
+    twin.weights = {"image_text": cfg.weights.image_text}
+    steps = {"cloc": make_step(cfg), "clip": make_step(twin)}
+    batch = next(batches(cfg, steps=1))
+    times = in_turns({name: partial(run, batch) for name, run in steps.items()}, repeat)
+    images = len(batch.images)
+    speeds = {name: spread([images / t for t in taken]) for name, taken in times.items()}
+    ratio = spread([a / b for a, b in zip(times["clip"], times["cloc"], strict=True)])
+    return {"images_per_s": speeds, "cloc_over_clip": ratio, **circumstances(cfg, images)}
+
+
+def make_step(cfg: DictConfig) -> Callable[[RegionBatch], None]:
+    """Forward, losses, backward and update, in the precision of the config, without Lightning."""
+    torch.manual_seed(cfg.seed)
+    model = build_model(**plain(cfg.model)).train()
+    module = make_module(cfg, model)
+    module.log_dict = lambda *a, **k: None  # type: ignore[method-assign]  # no trainer here
+    optimizer = module.configure_optimizers()["optimizer"]
+    half = str(cfg.trainer.precision).startswith("bf16")
+
+    def run(batch: RegionBatch) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = module.training_step(batch, 0)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.trainer.gradient_clip_val or 1e9)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return run
+
+
+def loader(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
+    """Samples per second of the training loader, with nobody consuming."""
+    stream = batches(cfg, steps=repeat * 5 + 10)
+    for _ in range(10):  # the workers start, the tokens fill their memory
+        next(stream)
+    speeds = []
+    for _ in range(repeat):
+        started = time.perf_counter()
+        images = sum(len(next(stream).images) for _ in range(5))
+        speeds.append(images / (time.perf_counter() - started))
+    return {
+        "samples_per_s": spread(speeds),
+        "workers": cfg.data.num_workers,
+        **circumstances(cfg, cfg.batch_size),
+    }
+
+
+def batches(cfg: DictConfig, *, steps: int) -> Iterator[RegionBatch]:
+    wants = wanted_input(build_model(**plain(cfg.model)).tower, cfg.region_context)
+    data = make(cfg.data)(wants=wants, batch_size=cfg.batch_size, steps=steps, seed=cfg.seed)
+    return iter(data.train_dataloader())
+
+
+def in_turns(runs: dict[str, Callable[[], None]], repeat: int) -> dict[str, list[float]]:
+    """Seconds of each call, one of each in every round; the first three rounds warm up."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for round_ in range(repeat + 3):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run()
+            if round_ >= 3:
+                times[name].append(time.perf_counter() - started)
+    return times
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and quartiles, three significant digits."""
+    low, middle, high = statistics.quantiles(values, n=4)
+    return {k: float(f"{v:.3g}") for k, v in (("median", middle), ("q1", low), ("q3", high))}
+
+
+def circumstances(cfg: DictConfig, batch_size: int) -> dict[str, Any]:
+    return {
+        "batch_size": batch_size,
+        "precision": cfg.trainer.precision,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
+if __name__ == "__main__":
+    cli(main)
