@@ -39,7 +39,7 @@ def scenes(
     `twins` is the share of images with two look-alikes, `relational` the share of regions that are
     named by a relation where one serves; it changes names only, never the image or the captions.
     """
-    _check(split, seed=seed, size=size, twins=twins, relational=relational)
+    _check(split, count, seed=seed, size=size, twins=twins, relational=relational)
     for index in range(count):
         yield scene(split, index, seed=seed, size=size, twins=twins, relational=relational)
 
@@ -135,35 +135,36 @@ def write_scenes(
     The bar of `progress` shows on a terminal only.
     """
     counts = {"train": train, "val": val, "novel": novel}
-    settings = {"seed": seed, "size": size, "twins": twins, "relational": relational}
+    settings: dict[str, Any] = {
+        "seed": seed,
+        "size": size,
+        "twins": twins,
+        "relational": relational,
+    }
     for split, count in counts.items():
-        _check(split, seed=seed, size=size, twins=twins, relational=relational)
-        if count < 0:
-            raise UserError(f"{split}={count}: the number of scenes cannot be negative")
+        _check(split, count, **settings)
         refuse_existing(out / split)
+    quiet = not (progress and sys.stdout.isatty())
     for split, count in counts.items():
         if not count:
             continue
-        records = scenes(split, count, seed=seed, size=size, twins=twins, relational=relational)
+        records = scenes(split, count, **settings)
+        source = {"name": SOURCE, "split": split, **settings}
         write_shards(
-            track(
-                records,
-                description=f"scenes {split}",
-                total=count,
-                disable=not (progress and sys.stdout.isatty()),
-            ),
+            track(records, description=f"scenes {split}", total=count, disable=quiet),
             out / split,
             samples_per_shard=samples_per_shard,
-            extra={
-                "classes": class_prompts(),
-                "source": {"name": SOURCE, "split": split, **settings},
-            },
+            extra={"classes": class_prompts(), "source": source},
         )
 
 
-def _check(split: str, *, seed: int, size: int, twins: float, relational: float) -> None:
+def _check(
+    split: str, count: int, *, seed: int, size: int, twins: float, relational: float
+) -> None:
     if split not in HELD_OUT_RULE:
         raise UserError(f"split {split!r} of scenes: choose one of {', '.join(HELD_OUT_RULE)}")
+    if count < 0:
+        raise UserError(f"{split}={count}: the number of scenes cannot be negative")
     if seed < 0:
         raise UserError(f"seed={seed}: scenes need a seed of 0 or more")
     if not 32 <= size <= 1024:

@@ -88,5 +88,13 @@ def check_name(scene, place, phrase):
     assert place not in scene.subjects(phrase.flipped, test=scene.may_hold)
 
 
+@pytest.mark.parametrize("size", [32, 48])
+def test_look_alikes_have_phrases_at_sizes_where_whole_pixels_eat_the_margin(size):
+    for layout in make_layouts(150, twins=1.0, size=size):
+        scene, words = Pixels(layout, size), describe(Random(0), layout)
+        for place, phrase in zip(layout.twins, words.twins, strict=True):
+            check_name(scene, place, phrase)
+
+
 def test_no_twins_no_twin_phrases(told):
     assert all((layout.twins is None) == (words.twins is None) for layout, _, words in told)
