@@ -109,6 +109,7 @@ def sixteen_bits() -> bytes:
         (encode(flat(60, 60), "JPEG")[:-60], "cannot be decoded"),
         (png_of_size(4, 4), "cannot be decoded"),
     ],
+    ids=["empty", "html", "gif", "16 bits", "cut", "no pixels"],
 )
 def test_a_bad_image_is_one_line_naming_where(data, words):
     with pytest.raises(UserError, match=rf"^here: .*{words}") as error:

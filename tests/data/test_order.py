@@ -36,6 +36,16 @@ def test_every_epoch_holds_every_sample_once_in_another_order(shards):
     assert epochs[0] != epochs[1] != epochs[2]
 
 
+def test_shards_alone_and_samples_alone_are_shuffled_anew_in_every_epoch(shards):
+    for mine, size in (
+        (plan(shards, shuffle_buffer=1), TOTAL),
+        (plan(shards[:1], shuffle_buffer=EACH), EACH),
+    ):
+        seen = [key for _, key in keys(mine, 6 * size)]
+        orders = {tuple(seen[start : start + size]) for start in range(0, 6 * size, size)}
+        assert len(orders) > 3
+
+
 def test_the_same_seed_gives_the_same_order_and_another_seed_another(shards):
     assert keys(plan(shards), 70) == keys(plan(shards), 70)
     assert keys(plan(shards), 70) != keys(plan(shards, seed=1), 70)
