@@ -57,7 +57,7 @@ def walk_image_text(images, captions, valid, scale):
 
 
 def make_walk():
-    """4 images: 3, 0 and 1 regions, then one without; lambda is 1/2 on every rank."""
+    """4 images of 3, 1, 1 and 0 regions: lambda is 3/4, and no rank sees that share alone."""
     index = torch.tensor([[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0]])
     negatives = torch.full((4, 3, 2), -1)
     negatives[0, 1], negatives[2, 0, 0] = torch.tensor([2, 3]), 2
@@ -67,7 +67,7 @@ def make_walk():
         "scale": torch.tensor(5.0, dtype=torch.float64),
         "predicted": random_boxes(3, 4, 3),
         "boxes": random_boxes(4, 4, 3),
-        "valid": torch.tensor([[1, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 0]]).bool(),
+        "valid": torch.tensor([[1, 1, 1], [1, 0, 0], [1, 0, 0], [0, 0, 0]]).bool(),
         "index": index,
         "negatives": negatives,
     }
