@@ -1,5 +1,6 @@
 """The training stream on one page: shards to batches, endless, its order known beforehand."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from multiprocessing import get_context
@@ -71,6 +72,7 @@ class TrainLoader:
     ) -> None:
         require_enough_shards(len(plan.shards), ranks=plan.ranks, workers=max(num_workers, 1))
         self.steps = plan.steps
+        self.waited_s = 0.0  # how long training has waited for batches so far
         self.batches: DataLoader[RegionBatch] = DataLoader(
             TrainStream(plan, parse=parse, view=view, wants=wants),
             batch_size=None,
@@ -86,7 +88,14 @@ class TrainLoader:
 
     def __iter__(self) -> Iterator[RegionBatch]:
         try:
-            yield from self.batches
+            batches = iter(self.batches)
+            while True:
+                asked = time.perf_counter()
+                batch = next(batches, None)
+                self.waited_s += time.perf_counter() - asked
+                if batch is None:
+                    return
+                yield batch
         except UserError as error:  # torch puts the worker's whole traceback into the message
             last_line = str(error).strip().splitlines()[-1]
             raise UserError(last_line.removeprefix(f"{UserError.__module__}.UserError: ")) from None
