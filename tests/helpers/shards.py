@@ -39,7 +39,11 @@ def write_tar(path: Path, members: Mapping[str, bytes]) -> Path:
 def make_record(number: int) -> Record:
     """20 x 10 pixels; `number % 7` regions, so some images have none and some more than 4."""
     regions = tuple(
-        Region((float(i), 1.0, i + 3.0, 4.0), f"thing {i} of {number}", negatives=("no thing", f"not {i}"))
+        Region(
+            (float(i), 1.0, i + 3.0, 4.0),
+            f"thing {i} of {number}",
+            negatives=("no thing", f"not {i}"),
+        )
         for i in range(number % 7)
     )
     captions = (Caption(f"picture {number}"), Caption(f"image number {number}"))
