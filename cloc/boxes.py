@@ -7,14 +7,14 @@ from torch import Tensor
 
 def area(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n"]:
     """Zero for a reversed box."""
-    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
+    return _product(boxes[..., 2:] - boxes[..., :2])
 
 
 def intersection(a: Float[Tensor, "*n 4"], b: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n"]:
     """Shared area of pairs of boxes, element by element."""
     low = torch.maximum(a[..., :2], b[..., :2])
     high = torch.minimum(a[..., 2:], b[..., 2:])
-    return (high - low).clamp(min=0).prod(-1)
+    return _product(high - low)
 
 
 def iou(a: Float[Tensor, "*n 4"], b: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n"]:
@@ -33,7 +33,7 @@ def giou(a: Float[Tensor, "*n 4"], b: Float[Tensor, "*n 4"]) -> Float[Tensor, "*
     union = area(a) + area(b) - shared
     low = torch.minimum(a[..., :2], b[..., :2])
     high = torch.maximum(a[..., 2:], b[..., 2:])
-    hull = (high - low).clamp(min=0).prod(-1)
+    hull = _product(high - low)
     tiny = torch.finfo(union.dtype).tiny
     return shared / union.clamp(min=tiny) - (hull - union) / hull.clamp(min=tiny)
 
@@ -42,3 +42,9 @@ def from_centre(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
     """(centre x, centre y, width, height) to corners; may reach outside [0, 1]."""
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
     return torch.cat([centre - half, centre + half], -1)
+
+
+def _product(sides: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n"]:
+    """Not `.prod`: its backward asks the host whether a factor is zero."""
+    width, height = sides.clamp(min=0).unbind(-1)
+    return width * height

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from _run import cli, compose_config, make, plain, tune_for_cpu
+from _run import cli, compose_config, plain, tune_for_cpu
 from omegaconf import DictConfig
-from train import make_module, wanted_input
+from train import make_data, make_module
 
 from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
@@ -86,8 +86,8 @@ def loader(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
 
 
 def batches(cfg: DictConfig, *, steps: int) -> Iterator[RegionBatch]:
-    wants = wanted_input(build_model(**plain(cfg.model)).tower, cfg.region_context)
-    data = make(cfg.data)(wants=wants, batch_size=cfg.batch_size, steps=steps, seed=cfg.seed)
+    tower = build_model(**plain(cfg.model)).tower
+    data = make_data(cfg, tower, batch_size=cfg.batch_size, steps=steps)
     return iter(data.train_dataloader())
 
 

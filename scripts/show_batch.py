@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from _run import cli, compose_config, make, plain
-from train import wanted_input
+from _run import cli, compose_config, plain
+from train import make_data
 
 from cloc.drawing import contact_sheet
 from cloc.models.build import build_model
@@ -13,8 +13,7 @@ from cloc.training.callbacks.pictures import drawn
 def main(overrides: list[str]) -> None:
     cfg = compose_config("show_batch", overrides)
     tower = build_model(**plain(cfg.model)).tower
-    wants = wanted_input(tower, cfg.region_context)
-    data = make(cfg.data)(wants=wants, batch_size=cfg.batch_size, steps=1, seed=cfg.seed)
+    data = make_data(cfg, tower, batch_size=cfg.batch_size, steps=1)
     batch = next(iter(data.train_dataloader()))
     out = Path(cfg.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 
 from cloc.data.collate import ModelInput
+from cloc.data.datamodule import RegionData
 from cloc.data.examples import read_split
 from cloc.errors import UserError
 from cloc.eval.runner import evaluate
@@ -45,11 +46,11 @@ def main(overrides: list[str]) -> None:
     model = build_model(**plain(cfg.model))
     module = make_module(cfg, model)
     trainer = make_trainer(cfg, run, model.tower)
-    data = make(cfg.data)(
-        wants=wanted_input(model.tower, cfg.region_context),
+    data = make_data(
+        cfg,
+        model.tower,
         batch_size=per_rank(cfg.batch_size, trainer.world_size),
         steps=cfg.steps,
-        seed=cfg.seed,
         skip_batches=steps_done(resume),
     )
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
@@ -64,6 +65,21 @@ def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
         optimizer=make(cfg.optimizer),
         schedule=partial(make(cfg.schedule), steps=cfg.steps),
     )
+
+
+def make_data(
+    cfg: DictConfig, tower: Tower, *, batch_size: int, steps: int, skip_batches: int = 0
+) -> RegionData:
+    """`batch_size` is one rank's. `data.root` only says where the other paths lie."""
+    settings = {key: value for key, value in cfg.data.items() if key != "root"}
+    data: RegionData = make(settings)(
+        wants=wanted_input(tower, cfg.region_context),
+        batch_size=batch_size,
+        steps=steps,
+        seed=cfg.seed,
+        skip_batches=skip_batches,
+    )
+    return data
 
 
 def make_trainer(cfg: DictConfig, run: Path, tower: Tower) -> L.Trainer:

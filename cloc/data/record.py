@@ -114,7 +114,7 @@ def parse_json(text: bytes | str, where: str) -> dict[str, Any]:
         given = data.get("schema") if isinstance(data, dict) else type(data).__name__
         raise UserError(
             f"{where}: schema {given!r}, expected {SCHEMA!r}; plain image-text shards are read "
-            "with data.source=caption_only"
+            "with data=captions"
         )
     return data
 

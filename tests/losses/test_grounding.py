@@ -127,9 +127,9 @@ def test_autocast_changes_nothing(kind, match):
     assert_same(actual, expected, atol=0)
 
 
-@pytest.mark.parametrize("match", ["own", "nearest"])
-def test_the_host_never_waits(match):
-    assert num_waits(lambda: graded(grounding_loss, make_regions(), kind="mse", match=match)) == 0
+@pytest.mark.parametrize(("kind", "match"), SETTINGS)
+def test_the_host_never_waits(kind, match):
+    assert num_waits(lambda: graded(grounding_loss, make_regions(), kind=kind, match=match)) == 0
 
 
 @pytest.mark.parametrize("weight_by_coverage", [True, False])
