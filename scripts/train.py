@@ -5,12 +5,13 @@ Writes `runs/NAME/`; `scripts/evaluate.py run=runs/NAME` measures it.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import PIL.Image
 import torch
 from _run import cli, compose_config, make, plain, tune_for_cpu
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -21,14 +22,15 @@ from cloc.data.datamodule import RegionData
 from cloc.data.examples import read_split
 from cloc.errors import UserError
 from cloc.eval.runner import evaluate
-from cloc.interfaces import Split
+from cloc.interfaces import Example, Split
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from cloc.models.towers import Tower
+from cloc.report.look import look, pictures
 from cloc.training.callbacks.benchmarks import Benchmarks
 from cloc.training.callbacks.grad_norms import GradNorms
-from cloc.training.callbacks.pictures import FirstBatch
+from cloc.training.callbacks.pictures import FirstBatch, Pictures
 from cloc.training.callbacks.provenance import Provenance
 from cloc.training.callbacks.speed import Speed
 from cloc.training.callbacks.weights import Weights
@@ -126,15 +128,26 @@ def in_loop_benchmarks(cfg: DictConfig) -> list[L.Callback]:
     split = read_split(spec, name="val", parse=parse, limit=cfg.eval.limit, key="eval.splits.val")
     benchmarks = {name: make(cfg.benchmarks[name]) for name in cfg.eval.in_loop}
     measure = partial(_measure, split=split, benchmarks=benchmarks)
-    return [Benchmarks(measure, every_n_steps=cfg.eval.every)]
+    callbacks: list[L.Callback] = [Benchmarks(measure, every_n_steps=cfg.eval.every)]
+    if set(cfg.logger) - {"jsonl"}:  # it takes no pictures
+        draw = partial(_draw, examples=split.examples[:8])
+        callbacks.append(Pictures(draw, every_n_steps=cfg.eval.every))
+    return callbacks
 
 
 def _measure(
     model: CLOC, *, split: Split, benchmarks: Mapping[str, Any]
 ) -> dict[str, dict[str, float]]:
-    """With the run's own head, or RoIAlign where it has none."""
-    embedder = ModelEmbedder(model) if model.region_head is not None else RoIEmbedder(model)
-    return evaluate({"": embedder}, splits=[split], benchmarks=benchmarks, progress=False)
+    return evaluate({"": _embedder(model)}, splits=[split], benchmarks=benchmarks, progress=False)
+
+
+def _draw(model: CLOC, *, examples: Sequence[Example]) -> dict[str, list[PIL.Image.Image]]:
+    return pictures([look(_embedder(model), example) for example in examples])
+
+
+def _embedder(model: CLOC) -> ModelEmbedder:
+    """With the model's own region head, or RoIAlign where it has none."""
+    return ModelEmbedder(model) if model.region_head is not None else RoIEmbedder(model)
 
 
 def wanted_input(tower: Tower, region_context: int | str) -> ModelInput:

@@ -23,6 +23,10 @@ class Prompter(nn.Module):
     values of the image are computed once for all prompts: the same numbers as a full pass per
     prompt read at those tokens, at a fraction of the cost.
 
+    `join_corners` adds a linear map of the other corner's encoding to each corner token. Without it
+    a single layer's query knows one corner only and can attend to a quadrant, not to a box: the sum
+    of two one-corner terms in the exponent of a softmax is a box, one of them is not.
+
     `phrases=False` leaves out the adaptor that text prompts need: without a grounding loss it would
     be a parameter without gradient, which DDP refuses. `patch_positions` adds the patch centres'
     encodings, in the basis of the corners, to the image tokens. `max_cycles` is the finest wave of
@@ -37,6 +41,7 @@ class Prompter(nn.Module):
         num_heads: int = 1,
         pool: Literal["prompt", "tokens"] = "prompt",
         patch_positions: bool = True,
+        join_corners: bool = True,
         phrases: bool = True,
         mlp_ratio: float = 4.0,
         max_cycles: float = 16.0,
@@ -52,6 +57,7 @@ class Prompter(nn.Module):
         self.num_heads, self.pool, self.patch_positions = num_heads, pool, patch_positions
         hidden = int(width * mlp_ratio)
         self.corners = nn.Parameter(0.02 * torch.randn(2, width))  # which corner a token is
+        self.join = nn.Linear(width, width) if join_corners else None
         self.adapt = nn.Linear(dim, width) if phrases else None
         self.norm_attend = nn.LayerNorm(width)
         self.query_key_value = nn.Linear(width, 3 * width)
@@ -81,10 +87,15 @@ class Prompter(nn.Module):
             raise UserError("this Prompter was built without text prompts; set model.box_head={}")
         answer = self._at_prompts if self.pool == "prompt" else self._over_all_tokens
         prompts = [
-            None if boxes is None else self.encode(boxes.unflatten(-1, (2, 2))) + self.corners,
+            None if boxes is None else self._corner_tokens(boxes),
             None if phrases is None or self.adapt is None else self.adapt(phrases)[:, :, None],
         ]
         return answer(tokens, prompts)
+
+    def _corner_tokens(self, boxes: Float[Tensor, "b r 4"]) -> Float[Tensor, "b r 2 w"]:
+        own = self.encode(boxes.unflatten(-1, (2, 2)))
+        tokens = own + self.corners
+        return tokens if self.join is None else tokens + self.join(own.flip(2))
 
     def encode(self, points: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n w"]:
         """Sinusoids of (x, y) in [0, 1], in float32 whatever the module's precision."""
