@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cloc import boxes
 from cloc.errors import UserError
+from cloc.loss_parts import upcast
 
 
 class BoxHead(nn.Module):
@@ -29,5 +30,5 @@ class BoxHead(nn.Module):
         )
 
     def forward(self, grounded: Float[Tensor, "*n d"]) -> Float[Tensor, "*n 4"]:
-        out = self.mlp(grounded).float()
+        out = upcast(self.mlp(grounded))
         return boxes.from_centre(out.sigmoid()) if self.form == "centre" else out

@@ -6,12 +6,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cloc.errors import UserError
+
 
 class LogitScale(nn.Module):
     """exp of a learnable log: starts at `initial`, never above `maximum` (CLIP: 1/0.07, 100)."""
 
     def __init__(self, *, initial: float = 1 / 0.07, maximum: float = 100.0) -> None:
         super().__init__()
+        if not 0 < initial <= maximum:
+            raise UserError(
+                f"model.region_scale.initial={initial}; choose above 0 and at most {maximum=}"
+            )
         self.log_maximum = math.log(maximum)
         self.log_scale = nn.Parameter(torch.tensor(math.log(initial)))
 

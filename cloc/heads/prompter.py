@@ -49,7 +49,7 @@ class Prompter(nn.Module):
         super().__init__()
         if pool not in ("prompt", "tokens"):
             raise UserError(f"model.region_head.pool={pool!r}; choose prompt or tokens")
-        if width % 4 or width % num_heads:
+        if num_heads < 1 or width % 4 or width % num_heads:
             raise UserError(
                 f"the Prompter is as wide as the tower, {width}, which must be divisible by 4 and "
                 f"by model.region_head.num_heads={num_heads}"
@@ -66,8 +66,7 @@ class Prompter(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.norm_out = nn.LayerNorm(width)
         self.project = nn.Linear(width, dim, bias=False)
-        waves = math.pi * torch.logspace(0, math.log2(2 * max_cycles), width // 4, base=2)
-        self.register_buffer("waves", waves, persistent=False)
+        self.num_waves, self.max_cycles = width // 4, max_cycles
 
     def forward(
         self,
@@ -83,24 +82,33 @@ class Prompter(nn.Module):
         """
         if self.patch_positions:
             tokens = tokens + self.encode(_patch_centres(grid, tokens.device)).to(tokens.dtype)
-        if phrases is not None and self.adapt is None:
-            raise UserError("this Prompter was built without text prompts; set model.box_head={}")
         answer = self._at_prompts if self.pool == "prompt" else self._over_all_tokens
         prompts = [
             None if boxes is None else self._corner_tokens(boxes),
-            None if phrases is None or self.adapt is None else self.adapt(phrases)[:, :, None],
+            None if phrases is None else self._phrase_tokens(phrases),
         ]
         return answer(tokens, prompts)
 
     def _corner_tokens(self, boxes: Float[Tensor, "b r 4"]) -> Float[Tensor, "b r 2 w"]:
         own = self.encode(boxes.unflatten(-1, (2, 2)))
         tokens = own + self.corners
-        return tokens if self.join is None else tokens + self.join(own.flip(2))
+        if self.join is None:
+            return tokens
+        return tokens + self.join(own.flip(2).to(self.join.weight.dtype))
+
+    def _phrase_tokens(self, phrases: Float[Tensor, "b g d"]) -> Float[Tensor, "b g 1 w"]:
+        if self.adapt is None:
+            raise UserError("this Prompter was built without text prompts; set model.box_head={}")
+        return self.adapt(phrases.to(self.adapt.weight.dtype))[:, :, None]
 
     def encode(self, points: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n w"]:
         """Sinusoids of (x, y) in [0, 1], in float32 whatever the module's precision."""
-        waves: Tensor = self.waves  # type: ignore[assignment]
-        phase = points.float()[..., None] * waves.float()
+        # no buffer: `.bfloat16()` would round the waves, the finest by 0.03 cycles per image side
+        octaves = math.log2(2 * self.max_cycles)
+        waves = torch.logspace(
+            0, octaves, self.num_waves, base=2, dtype=torch.float32, device=points.device
+        )
+        phase = points.float()[..., None] * (math.pi * waves)
         return torch.cat([phase.sin(), phase.cos()], -1).flatten(-2)
 
     def _at_prompts(
@@ -172,6 +180,6 @@ class Prompter(nn.Module):
 def _patch_centres(grid: tuple[int, int], device: torch.device) -> Float[Tensor, "p 2"]:
     """(x, y) in [0, 1] of every patch, row by row."""
     rows, columns = grid
-    y = (torch.arange(rows, device=device) + 0.5) / rows
-    x = (torch.arange(columns, device=device) + 0.5) / columns
+    y = (torch.arange(rows, device=device, dtype=torch.float32) + 0.5) / rows
+    x = (torch.arange(columns, device=device, dtype=torch.float32) + 0.5) / columns
     return torch.stack([x.repeat(rows), y.repeat_interleave(columns)], -1)

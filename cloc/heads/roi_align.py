@@ -9,7 +9,8 @@ from cloc.errors import UserError
 
 
 class RoIAlign(nn.Module):
-    """The mean of `samples` x `samples` bilinear points of a box, projected (CLOC table 2, row 4).
+    """The mean of 2 `samples` x 2 `samples` bilinear points of a box, evenly spaced, projected
+    (CLOC table 2, row 4).
 
     Same signature as the Prompter, except that a phrase has no box to look at: grounding with it is
     an error.
@@ -37,7 +38,8 @@ class RoIAlign(nn.Module):
             )
         if boxes is None:
             return None, None
-        return self.project(self.norm_out(pool_boxes(tokens, boxes, grid, self.samples))), None
+        pooled = pool_boxes(tokens, boxes, grid, self.samples).to(tokens.dtype)
+        return self.project(self.norm_out(pooled)), None
 
 
 def pool_boxes(
