@@ -3,8 +3,9 @@
 Nothing named in a file is imported: the two region heads are listed here by name.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -14,8 +15,10 @@ from cloc.heads.logit_scale import LogitScale
 from cloc.heads.prompter import Prompter
 from cloc.heads.roi_align import RoIAlign
 from cloc.models.cloc import CLOC
-from cloc.models.towers import Tower, make_tower, resolve_config
+from cloc.models.tower_build import make_tower, resolve_config
+from cloc.models.towers import Tower
 
+T = TypeVar("T")
 REGION_HEADS: dict[str, Callable[..., nn.Module]] = {"prompter": Prompter, "roi_align": RoIAlign}
 
 
@@ -30,12 +33,16 @@ def build_model(
 
     No region head means plain CLIP; a box head needs the prompter.
     """
-    built = make_tower(**tower)
+    built = _make(make_tower, tower, "model.tower")
     if box_head is not None and (region_head is None or region_head.get("kind") != "prompter"):
         raise UserError("a box head reads the prompter: set model.region_head.kind=prompter")
     description = {
         # the resolved architecture: a description never points at a name or a folder elsewhere
-        "tower": {"config": resolve_config(built.model_config)},
+        "tower": {
+            "config": resolve_config(built.model_config),
+            "mean": built.mean.flatten().tolist(),
+            "std": built.std.flatten().tolist(),
+        },
         "region_head": _plain(region_head),
         "region_scale": _plain(region_scale),
         "box_head": _plain(box_head),
@@ -43,8 +50,10 @@ def build_model(
     return CLOC(
         built,
         region_head=_region_head(region_head, built, phrases=box_head is not None),
-        region_scale=None if region_head is None else LogitScale(**(region_scale or {})),
-        box_head=None if box_head is None else BoxHead(built.dim, **box_head),
+        region_scale=_region_scale(region_scale, has_head=region_head is not None),
+        box_head=(
+            None if box_head is None else _make(BoxHead, box_head, "model.box_head", built.dim)
+        ),
         description=description,
     )
 
@@ -60,7 +69,29 @@ def _region_head(
         raise UserError(f"model.region_head.kind={kind!r}; choose {' or '.join(REGION_HEADS)}")
     if kind == "prompter":  # text prompts are for grounding alone
         options["phrases"] = phrases
-    return REGION_HEADS[kind](tower.width, tower.dim, **options)
+    return _make(REGION_HEADS[kind], options, "model.region_head", tower.width, tower.dim)
+
+
+def _region_scale(options: Mapping[str, Any] | None, *, has_head: bool) -> nn.Module | None:
+    if has_head:
+        return _make(LogitScale, options or {}, "model.region_scale")
+    if options:
+        raise UserError("model.region_scale scales a region head; set model.region_head or drop it")
+    return None
+
+
+def _make(make: Callable[..., T], options: Mapping[str, Any], key: str, *given: Any) -> T:
+    """A misspelt option is the user's error, and named by its key."""
+    try:
+        inspect.signature(make).bind(*given, **options)
+    except TypeError as error:
+        known = [
+            name
+            for name, parameter in inspect.signature(make).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        ]
+        raise UserError(f"{key}: {error}; its options are {', '.join(known)}") from None
+    return make(*given, **options)
 
 
 def _plain(options: Mapping[str, Any] | None) -> dict[str, Any] | None:

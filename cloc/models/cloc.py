@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cloc.interfaces import Embeddings, RegionBatch
+from cloc.loss_parts import upcast
 from cloc.models.towers import Tower
 
 
@@ -49,7 +50,7 @@ class CLOC(nn.Module):
             scale=scale,
             bias=bias,
             phrase=phrase,
-            region=F.normalize(region.float(), dim=-1),
+            region=F.normalize(upcast(region), dim=-1),
             region_scale=self.region_scale(),
             predicted_boxes=None if self.box_head is None else self.box_head(grounded),
             extra={},

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from cloc.errors import UserError
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
+
+KEYS = {"tower", "region_head", "region_scale", "box_head"}  # `build_model`'s arguments
 
 
 def load(path: str | Path, *, device: str = "cpu") -> ModelEmbedder:
@@ -28,7 +31,7 @@ def load_model(path: Path) -> CLOC:
             hint = "there is no such folder"
         raise UserError(f"{path} holds no checkpoint ({weights} is missing): {hint}")
     model = build_model(**_description(weights.with_name("cloc_config.json")))
-    _fill(model, load_file(weights), weights)
+    _fill(model, _read(weights), weights)
     return model
 
 
@@ -44,16 +47,29 @@ def _from_export(path: Path) -> CLOC:
         if not weights.is_file():
             raise UserError(f"{weights} is missing: the export is not whole; export the run again")
         tower = {f"tower.{k}": v for k, v in model.tower.state_dict().items()}
-        _fill(model, tower | load_file(weights), weights)
+        _fill(model, tower | _read(weights), weights)
     return model
 
 
 def _description(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not the description of a model ({error})") from None
+    unknown = set(found) - KEYS if isinstance(found, dict) else {type(found).__name__}
+    if unknown or "tower" not in found:
+        raise UserError(
+            f"{path} is not the description of a model (it holds {sorted(unknown) or 'no tower'}, "
+            f"expected {sorted(KEYS)})"
+        )
     return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}); export or train again") from None
 
 
 def _fill(model: CLOC, state: dict[str, Any], path: Path) -> None:

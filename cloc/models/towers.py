@@ -3,13 +3,12 @@
 The wrapped model is `tower.clip`, untouched, so its state dict is a drop-in open_clip checkpoint.
 """
 
-import copy
-import json
+import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import open_clip
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
@@ -17,8 +16,14 @@ from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
 from cloc.errors import UserError
+from cloc.loss_parts import upcast
+from cloc.models.tokenizers import decode, make_tokenizer
 
-MAX_LOG_SCALE = 4.6052  # ln 100, CLIP's cap on the temperature
+MAX_LOG_SCALE = math.log(100)  # CLIP's cap on the temperature
+NO_POOLED_TOKENS = (
+    "CoCa towers end in an attentional pooler that replaces the patch tokens, so they have no "
+    "un-pooled tokens for the region head; choose a plain ViT or a timm ViT tower"
+)
 
 
 class ImageFeatures(NamedTuple):
@@ -31,8 +36,8 @@ class ImageFeatures(NamedTuple):
 class Tower(nn.Module):
     """An open_clip image-text model as the rest of the project sees it.
 
-    `model_config` is open_clip's own model configuration, `preprocess` its preprocessing
-    configuration (mean and std in [0, 1] units); together they are what an export writes.
+    `model_config` is open_clip's own model configuration; `mean` and `std` are of pixels in [0, 1].
+    Together they are what an export writes. `folder` is where the model was read from, if it was.
     """
 
     clip: Any  # open_clip's CLIP or CustomTextCLIP
@@ -44,16 +49,20 @@ class Tower(nn.Module):
         clip: Any,
         *,
         model_config: Mapping[str, Any],
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
+        mean: Sequence[float],
+        std: Sequence[float],
+        folder: Path | None = None,
     ) -> None:
         super().__init__()
         self.clip = clip
         self.model_config = dict(model_config)
+        self.folder = folder
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.dim: int = self.model_config["embed_dim"]
-        self.context_length: int = clip.context_length
+        # not the text tower's own: Hugging Face's say how many positions they have, not how many
+        # open_clip tokenizes
+        self.context_length: int = self.model_config["text_cfg"].get("context_length", 77)
         self.width, self.grid = _width_and_grid(clip.visual)
         self.image_size: int = _square(clip.visual.image_size)
         # CLIP keeps the text tower's parts on itself, CustomTextCLIP in `.text`
@@ -76,21 +85,21 @@ class Tower(nn.Module):
         out = self.clip.visual.forward_intermediates(
             x, indices=1, normalize_intermediates=True, output_fmt="NLC"
         )
-        pooled = F.normalize(out["image_features"].float(), dim=-1)
+        pooled = F.normalize(upcast(out["image_features"]), dim=-1)
         return ImageFeatures(out["image_intermediates"][-1], pooled)
 
     def texts(self, tokens: Int[Tensor, "n t"]) -> Float[Tensor, "n d"]:
         """Unit vectors. `t` is the full context, or shorter where `short_text_exact`."""
         if tokens.shape[1] == self.context_length:
             out = self.clip.encode_text(tokens)
-        elif self.short_text_exact:
+        elif tokens.shape[1] < self.context_length and self.short_text_exact:
             out = _encode_short(self._text[0], tokens)
         else:
-            raise ValueError(
+            raise UserError(
                 f"texts of {tokens.shape[1]} tokens, but this tower is exact only at its full "
-                f"context of {self.context_length}; set data.region_context=full"
+                f"context of {self.context_length}; set region_context=full"
             )
-        return F.normalize(out.float(), dim=-1)
+        return F.normalize(upcast(out), dim=-1)
 
     def dense(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
         """Patch tokens through the image projection, not unit length: a plain CLIP's RoI line."""
@@ -101,7 +110,8 @@ class Tower(nn.Module):
                     "this tower pools by attention, so a single patch has no embedding of its own; "
                     "measure it with the crop extractor instead of roi"
                 )
-            projected: Tensor = visual.head(tokens)
+            # the projection is in one of the two heads, the other is the identity
+            projected: Tensor = visual.head(visual.trunk.head(tokens))
             return projected
         return tokens if visual.proj is None else tokens @ visual.proj.to(tokens.dtype)
 
@@ -127,81 +137,15 @@ class Tower(nn.Module):
 
     def words(self, tokens: Sequence[int]) -> str:
         """Token ids back to text, without start, end and padding."""
-        tokenizer: Any = self.tokenizer()
-        if hasattr(tokenizer, "tokenizer"):  # Hugging Face's
-            return str(tokenizer.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
-        special = {0, *tokenizer.all_special_ids}
-        return str(tokenizer.decode([t for t in tokens if t not in special])).strip()
+        return decode(self._own_tokenizer, tokens)
 
     def tokenizer(self) -> Callable[[list[str], int], Int[Tensor, "n t"]]:
         """`tokenize(texts, context_length)` of this tower's own vocabulary."""
-        return make_tokenizer(self.model_config)
+        return make_tokenizer(self.model_config, folder=self.folder)
 
-
-def make_tower(
-    config: Mapping[str, Any] | str,
-    *,
-    pretrained: str | None = None,
-    image_size: int | None = None,
-    context_length: int | None = None,
-) -> Tower:
-    """`config` is an open_clip name ("ViT-B-16"), `local-dir:FOLDER`, or a model configuration.
-
-    `pretrained` is open_clip's tag or a weight file, for names only. `image_size` in pixels and
-    `context_length` in tokens replace the configured ones.
-    """
-    model_config = resolve_config(config)
-    if image_size is not None:
-        model_config["vision_cfg"]["image_size"] = image_size
-    if context_length is not None:
-        model_config["text_cfg"]["context_length"] = context_length
-    if isinstance(config, str) and (pretrained or config.startswith("local-dir:")):
-        clip = open_clip.create_model(
-            config,
-            pretrained=pretrained,
-            force_image_size=image_size,
-            force_context_length=context_length,
-        )
-    else:
-        clip = _from_config(model_config)
-    mean, std = _mean_and_std(clip, config)
-    return Tower(clip, model_config=model_config, mean=mean, std=std)
-
-
-def resolve_config(config: Mapping[str, Any] | str) -> dict[str, Any]:
-    """A deep copy of the open_clip model configuration that `config` names or is."""
-    if not isinstance(config, str):
-        return copy.deepcopy({key: _plain(value) for key, value in config.items()})
-    if config.startswith("local-dir:"):
-        path = Path(config.removeprefix("local-dir:")) / "open_clip_config.json"
-        if not path.is_file():
-            raise UserError(f"{path} does not exist; a local-dir: model is an open_clip folder")
-        loaded: dict[str, Any] = json.loads(path.read_text())["model_cfg"]
-        return loaded
-    found = open_clip.get_model_config(config)
-    if found is None:
-        near = [n for n in open_clip.list_models() if n.lower()[:5] == config.lower()[:5]][:8]
-        raise UserError(f"open_clip has no model {config!r}; near it: {', '.join(near) or 'none'}")
-    return copy.deepcopy(found)
-
-
-def make_tokenizer(model_config: Mapping[str, Any]) -> Callable[[list[str], int], Tensor]:
-    """The tokenizer an open_clip model of this configuration is trained with."""
-    text: Mapping[str, Any] = model_config["text_cfg"]
-    context = text.get("context_length", 77)
-    name = text.get("hf_tokenizer_name")
-    options = dict(text.get("tokenizer_kwargs") or {})
-    if name:
-        mode = text.get("tokenizer_mode")
-        return open_clip.tokenizer.HFTokenizer(name, context, tokenizer_mode=mode, **options)
-    return open_clip.tokenizer.SimpleTokenizer(context_length=context, **options)
-
-
-def _from_config(model_config: Mapping[str, Any]) -> nn.Module:
-    config = copy.deepcopy(dict(model_config))
-    custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
-    built: nn.Module = (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**config)
-    return built
+    @cached_property  # reading a vocabulary takes 0.2 s
+    def _own_tokenizer(self) -> Any:
+        return self.tokenizer()
 
 
 def _encode_short(text: Any, tokens: Int[Tensor, "n s"]) -> Float[Tensor, "n d"]:
@@ -222,14 +166,11 @@ def _encode_short(text: Any, tokens: Int[Tensor, "n s"]) -> Float[Tensor, "n d"]
 def _width_and_grid(visual: Any) -> tuple[int, tuple[int, int]]:
     """Channels of the patch tokens and their (rows, columns)."""
     if getattr(visual, "attn_pool", None) is not None:
-        raise UserError(
-            "CoCa towers end in an attentional pooler that replaces the patch tokens, so they have "
-            "no un-pooled tokens for the region head; choose a plain ViT or a timm ViT tower"
-        )
+        raise UserError(NO_POOLED_TOKENS)
     if hasattr(visual, "trunk"):
         trunk = visual.trunk
         embed: Any = getattr(trunk, "patch_embed", None)
-        if not hasattr(embed, "grid_size") or not hasattr(trunk, "blocks"):
+        if getattr(embed, "grid_size", None) is None or not hasattr(trunk, "blocks"):
             raise UserError(
                 f"{type(trunk).__name__} gives no flat patch tokens; choose a ViT tower for regions"
             )
@@ -246,27 +187,8 @@ def _width_and_grid(visual: Any) -> tuple[int, tuple[int, int]]:
     return visual.transformer.width, (rows, columns)
 
 
-def _mean_and_std(
-    clip: nn.Module, config: Mapping[str, Any] | str
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """What the weights were trained with: recorded in a folder, else open_clip's choice."""
-    if isinstance(config, str) and config.startswith("local-dir:"):
-        path = Path(config.removeprefix("local-dir:")) / "open_clip_config.json"
-        found = json.loads(path.read_text()).get("preprocess_cfg", {})
-        if "mean" in found and "std" in found:
-            return tuple(found["mean"]), tuple(found["std"])
-    visual: Any = clip.visual
-    mean = getattr(visual, "image_mean", None) or open_clip.constants.OPENAI_DATASET_MEAN
-    std = getattr(visual, "image_std", None) or open_clip.constants.OPENAI_DATASET_STD
-    return tuple(mean), tuple(std)
-
-
 def _square(size: int | tuple[int, int]) -> int:
     height, width = (size, size) if isinstance(size, int) else size
     if height != width:
         raise UserError(f"the tower takes {height}x{width} pixels; only square inputs so far")
     return height
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
