@@ -4,7 +4,7 @@ No torch here: data preparation and the loader both stand on this file.
 """
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,7 +54,7 @@ def check_box(box: Any, width: int, height: int, where: str) -> tuple[float, flo
     cure = "fix or drop the region where the shard is made"
     if not isinstance(box, (list, tuple)) or len(box) != 4:
         raise UserError(f"{where}: box {box!r} is not [x0, y0, x1, y1]; {cure}")
-    if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in box):
+    if not all(_is_finite(x) for x in box):
         raise UserError(f"{where}: box {list(box)} has a coordinate that is not finite; {cure}")
     x0, y0, x1, y1 = (float(x) for x in box)
     if x0 >= x1 or y0 >= y1:
@@ -93,14 +93,16 @@ def from_json(key: str, image: bytes, extension: str, text: bytes | str, where: 
     data = parse_json(text, where)
     width, height = _side(data, "width", where), _side(data, "height", where)
     captions = tuple(
-        Caption(_text(c, "text", f"{where}: caption {i}"), str(c.get("source", "")))
-        for i, c in enumerate(_dicts(data, "captions", where))
+        _caption(c, f"{where}: caption {i}") for i, c in enumerate(_dicts(data, "captions", where))
     )
     regions = tuple(
         _region(r, width, height, f"{where}: region {i}")
         for i, r in enumerate(_dicts(data, "regions", where))
     )
-    return Record(key, image, extension, width, height, captions, regions, data.get("meta") or {})
+    meta = data.get("meta") or {}
+    if not isinstance(meta, dict):
+        raise UserError(f"{where}: meta is {meta!r}, expected an object")
+    return Record(key, image, extension, width, height, captions, regions, meta)
 
 
 def parse_json(text: bytes | str, where: str) -> dict[str, Any]:
@@ -119,14 +121,23 @@ def parse_json(text: bytes | str, where: str) -> dict[str, Any]:
     return data
 
 
+def _is_finite(value: Any) -> bool:
+    """Also False for an integer that no float holds: JSON has no bounds."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+
+
+def _caption(data: Mapping[str, Any], where: str) -> Caption:
+    return Caption(_text(data, "text", where), _name(data, "source", where))
+
+
 def _region(data: Mapping[str, Any], width: int, height: int, where: str) -> Region:
     return Region(
         box=check_box(data.get("box"), width, height, where),
         text=_text(data, "text", where),
-        score=float(data.get("score", 1.0)),
-        source=str(data.get("source", "")),
-        negatives=tuple(str(x) for x in data.get("negatives") or ()),
-        label=str(data.get("label", "")),
+        score=_score(data, where),
+        source=_name(data, "source", where),
+        negatives=_texts(data, "negatives", where),
+        label=_name(data, "label", where),
     )
 
 
@@ -149,3 +160,25 @@ def _text(data: Mapping[str, Any], name: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UserError(f"{where}: {name} is {value!r}, expected some words")
     return value
+
+
+def _name(data: Mapping[str, Any], name: str, where: str) -> str:
+    """May be missing, null or empty."""
+    value = data.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"{where}: {name} is {value!r}, expected a word or nothing")
+    return value or ""
+
+
+def _texts(data: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    value = data.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(x, str) and x.strip() for x in value):
+        raise UserError(f"{where}: {name} is {value!r}, expected a list of phrases")
+    return tuple(value)
+
+
+def _score(data: Mapping[str, Any], where: str) -> float:
+    value = data.get("score", 1.0)
+    if not _is_finite(value):
+        raise UserError(f"{where}: score is {value!r}, expected a finite number")
+    return float(value)
