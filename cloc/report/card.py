@@ -33,16 +33,20 @@ model, _, preprocess = open_clip.create_model_and_transforms("local-dir:{{ folde
 tokenizer = open_clip.get_tokenizer("local-dir:{{ folder }}")
 ```
 
-With its region head, through `cloc`:
+Through `cloc`{% if head %}, with its region head{% endif %}:
 
 ```python
 import cloc
 
 embedder = cloc.load("{{ folder }}")
 x, boxes, valid = embedder.prepare([image], [boxes_in_pixels])
+images, texts = embedder.images(x), embedder.texts(["a red star"])  # unit vectors
+{% if head -%}
 regions = embedder.regions(x, boxes, valid)  # unit vectors
-texts = embedder.texts(["a red star"])
+{% endif -%}
+{% if grounds -%}
 found = embedder.ground(x, [["a red star"]])  # boxes in [0, 1] of the padded square
+{% endif -%}
 ```
 
 Images are resized by the long side to {{ size }} pixels and padded to a square with black.
@@ -87,7 +91,7 @@ def model_card(run: Path, *, description: Mapping[str, Any], folder: str) -> str
         .from_string(CARD)
         .render(
             name=run.resolve().name,
-            head=description.get("region_head"),
+            head=description.get("region_head") is not None,
             grounds=description.get("box_head") is not None,
             folder=folder,
             size=vision.get("image_size", 224),
