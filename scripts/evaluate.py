@@ -28,6 +28,7 @@ from cloc.report.look import look
 
 def main(overrides: list[str]) -> None:
     cfg = compose_config("evaluate", overrides)
+    check_command(cfg)
     tune_for_cpu()
     model, folder = chosen_model(cfg)
     model = model.to(cfg.device)
@@ -47,10 +48,20 @@ def main(overrides: list[str]) -> None:
         print(build_report(folder, twin=twin, gallery=items))
 
 
-def chosen_model(cfg: DictConfig) -> tuple[CLOC, Path]:
-    """The model and the folder its numbers go to."""
+def check_command(cfg: DictConfig) -> None:
+    """What would be found out only at the end, or not be used at all."""
     if (cfg.run is None) == (cfg.model is None):
         raise UserError("give either run=runs/NAME or model=open_clip:NAME/TAG")
+    if cfg.run is not None and cfg.out is not None:
+        raise UserError(f"out={cfg.out} goes with model=; a run's numbers go to its own folder")
+    if cfg.twin is not None and cfg.run is None:
+        raise UserError(f"twin={cfg.twin} is for the report of a run; give run=runs/NAME")
+    if cfg.twin is not None and not Path(cfg.twin).is_dir():
+        raise UserError(f"twin={cfg.twin}: no such run folder; give another or leave it out")
+
+
+def chosen_model(cfg: DictConfig) -> tuple[CLOC, Path]:
+    """The model and the folder its numbers go to."""
     if cfg.run is not None:
         return load_model(Path(cfg.run)), Path(cfg.run)
     if cfg.out is None:

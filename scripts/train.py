@@ -3,8 +3,9 @@
 Writes `runs/NAME/`; `scripts/evaluate.py run=runs/NAME` measures it.
 """
 
-import os
+import logging
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import lightning as L
 import PIL.Image
-import torch
+from _resume import check_ranks, checkpoint_to_resume, last_checkpoint, steps_done
 from _run import cli, compose_config, make, plain, tune_for_cpu
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
@@ -40,7 +41,12 @@ from cloc.training.module import CLOCModule
 def main(overrides: list[str]) -> None:
     cfg = compose_config("train", overrides)
     run = Path(cfg.runs) / cfg.name
-    resume = checkpoint_to_resume(run, cfg.resume)
+    resume = checkpoint_to_resume(cfg, run)
+    done = steps_done(resume)
+    if done >= cfg.steps:
+        print(f"{run} is finished: {done} of {cfg.steps} steps")
+        return
+    quiet()
     if cfg.trainer.accelerator == "cpu":
         tune_for_cpu()
     L.seed_everything(cfg.seed, verbose=False)
@@ -48,14 +54,26 @@ def main(overrides: list[str]) -> None:
     model = build_model(**plain(cfg.model))
     module = make_module(cfg, model)
     trainer = make_trainer(cfg, run, model.tower)
-    data = make_data(
-        cfg,
-        model.tower,
-        batch_size=per_rank(cfg.batch_size, trainer.world_size),
-        steps=cfg.steps,
-        skip_batches=steps_done(resume),
-    )
+    batch_size = per_rank(cfg.batch_size, trainer.world_size)
+    if resume:
+        check_ranks(run, trainer.world_size)
+    data = make_data(cfg, model.tower, batch_size=batch_size, steps=cfg.steps, skip_batches=done)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    if cfg.steps % cfg.checkpoint_every:  # the callback saves at multiples only
+        trainer.save_checkpoint(last_checkpoint(run))
+    if trainer.is_global_zero:
+        print(f"{run}: {cfg.steps} steps; measure it with scripts/evaluate.py run={run}")
+
+
+def quiet() -> None:
+    """Keeps from the terminal what Lightning says there and no user can act on."""
+    # which devices exist and are used (provenance.json has them), tips for other products
+    for name in ("pytorch.utilities.rank_zero", "fabric.utilities.distributed"):
+        logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
+    # Lightning 2.6 on torch 2.14
+    warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+    # the loader is told how many batches to skip, so it need not be resumable
+    warnings.filterwarnings("ignore", ".*your dataloader is not resumable")
 
 
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
@@ -86,7 +104,6 @@ def make_data(
 
 def make_trainer(cfg: DictConfig, run: Path, tower: Tower) -> L.Trainer:
     """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
-    manifest = Path(cfg.data.train) / "manifest.json"
     callbacks: list[L.Callback] = [
         Speed(every_n_steps=cfg.log_every),
         GradNorms(every_n_steps=cfg.log_every),
@@ -94,7 +111,7 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower) -> L.Trainer:
             run,
             config=OmegaConf.to_yaml(cfg, resolve=True),
             seed=cfg.seed,
-            manifests=[str(manifest)] if manifest.is_file() else [],
+            manifests=manifests(cfg.data.train),
         ),
         FirstBatch(run, decode=tower.words),
         Weights(run / "checkpoints", every_n_steps=cfg.checkpoint_every),
@@ -119,6 +136,13 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower) -> L.Trainer:
     return trainer
 
 
+def manifests(train: str | Sequence[str]) -> list[str]:
+    """Of those shard sets that are named as folders."""
+    folders = [train] if isinstance(train, str) else train
+    paths = [Path(folder) / "manifest.json" for folder in folders]
+    return [str(path) for path in paths if path.is_file()]
+
+
 def in_loop_benchmarks(cfg: DictConfig) -> list[L.Callback]:
     """Some benchmarks on a part of the val split, every `eval.every` steps."""
     if not cfg.eval.every or "val" not in cfg.eval.splits:
@@ -126,6 +150,9 @@ def in_loop_benchmarks(cfg: DictConfig) -> list[L.Callback]:
     parse = make(cfg.data.parse)
     spec = cfg.eval.splits.val
     split = read_split(spec, name="val", parse=parse, limit=cfg.eval.limit, key="eval.splits.val")
+    unknown = sorted(set(cfg.eval.in_loop) - set(cfg.benchmarks))
+    if unknown:
+        raise UserError(f"eval.in_loop={unknown}: unknown; choose from {sorted(cfg.benchmarks)}")
     benchmarks = {name: make(cfg.benchmarks[name]) for name in cfg.eval.in_loop}
     measure = partial(_measure, split=split, benchmarks=benchmarks)
     callbacks: list[L.Callback] = [Benchmarks(measure, every_n_steps=cfg.eval.every)]
@@ -174,26 +201,6 @@ def per_rank(batch_size: int, ranks: int) -> int:
             f"multiple of {ranks}, such as {max(batch_size // ranks, 1) * ranks}"
         )
     return batch_size // ranks
-
-
-def checkpoint_to_resume(run: Path, resume: str | None) -> Path | None:
-    """None for a fresh run. An existing folder is never written over."""
-    last = run / "checkpoints" / "last.ckpt"
-    if resume not in (None, "auto"):
-        raise UserError(f"resume={resume}; choose resume=auto or leave it out")
-    if resume == "auto":
-        return last if last.is_file() else None
-    if "LOCAL_RANK" not in os.environ and run.exists():
-        raise UserError(f"{run} exists; continue it with resume=auto, or choose another name=")
-    return None
-
-
-def steps_done(checkpoint: Path | None) -> int:
-    """Batches each rank has consumed, one a step."""
-    if checkpoint is None:
-        return 0
-    step: int = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
-    return step
 
 
 if __name__ == "__main__":

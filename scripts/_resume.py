@@ -1,0 +1,95 @@
+"""Going on with a run: its last checkpoint, and the settings that must be what they were."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from _run import plain
+from omegaconf import DictConfig, OmegaConf
+
+from cloc.errors import UserError
+
+# What may differ in a resumed run: where things lie, what is watched, and which machine runs it.
+FREE = (
+    *("resume", "runs", "name", "logger", "eval", "benchmarks", "log_every", "checkpoint_every"),
+    *("data.root", "data.train", "data._target_"),
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+)
+
+
+def last_checkpoint(run: Path) -> Path:
+    return run / "checkpoints" / "last.ckpt"
+
+
+def checkpoint_to_resume(cfg: DictConfig, run: Path) -> Path | None:
+    """None for a fresh run. An existing folder is never written over."""
+    if cfg.resume not in (None, "auto"):
+        raise UserError(f"resume={cfg.resume}; choose resume=auto or leave it out")
+    if cfg.resume == "auto":
+        if not last_checkpoint(run).is_file():
+            return None  # it was stopped before its first checkpoint
+        check_settings(cfg, run)
+        return last_checkpoint(run)
+    if is_first_process() and run.exists():
+        raise UserError(f"{run} exists; continue it with resume=auto, or choose another name=")
+    return None
+
+
+def is_first_process() -> bool:
+    """False in the further processes of torchrun, Slurm or Lightning: they may come after the first
+    has made the folder."""
+    ranks = [os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID")]
+    return ranks == ["0"] * 3
+
+
+def steps_done(checkpoint: Path | None) -> int:
+    """Batches each rank has consumed, one a step."""
+    if checkpoint is None:
+        return 0
+    step: int = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
+    return step
+
+
+def check_settings(cfg: DictConfig, run: Path) -> None:
+    """A changed setting would be ignored or would change the order of the data: refused."""
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{path} is missing, so the run cannot be continued; choose another name=")
+    before, now = _flat(plain(OmegaConf.load(path))), _flat(plain(cfg))
+    changed = [
+        f"{key} was {before.get(key)}, is {now.get(key)}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key) and not _is_free(key)
+    ]
+    if changed:
+        raise UserError(
+            f"{run} was begun with other settings ({'; '.join(changed[:5])}); give the same ones "
+            "with resume=auto, or choose another name="
+        )
+
+
+def check_ranks(run: Path, ranks: int) -> None:
+    """Ranks split the data among themselves, so another number of them sees another order."""
+    before = json.loads((run / "provenance.json").read_text())["devices"]
+    if before != ranks:
+        raise UserError(
+            f"{run} was begun on {before} devices, this command gives it {ranks}; set "
+            f"trainer.devices and trainer.num_nodes so that there are {before}"
+        )
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Dotted keys to values that are no mapping."""
+    if not isinstance(value, Mapping):
+        return {key: value}
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        found |= _flat(inner, f"{key}.{name}" if key else str(name))
+    return found
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in FREE)
