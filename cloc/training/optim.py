@@ -7,6 +7,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+# The ends of their names in open_clip, timm, Hugging Face and our Prompter.
+POSITIONS = ("positional_embedding", "pos_embed", "position_embeddings.weight", "corners")
+CLASSES = ("class_embedding", "cls_token", "reg_token", "cls_emb")
+
 
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
     """Two groups that partition the trainable parameters: matrices, and what gets no weight decay.
@@ -18,7 +22,7 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
     kept: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            exempt = parameter.ndim < 2 or name.endswith(("positional_embedding", "corners"))
+            exempt = parameter.ndim < 2 or name.endswith(POSITIONS + CLASSES)
             (kept if exempt else decayed).append(parameter)
     return [{"params": decayed}, {"params": kept, "weight_decay": 0.0}]
 

@@ -49,12 +49,16 @@ class Provenance(L.Callback):
 
 
 def git_commit() -> str:
-    """The working directory's commit, with "+changes" where it is not clean; "" outside git."""
+    """Of the code that runs, with "+changes" where it is not clean; "" outside git."""
+    git = ["git", "-C", str(Path(__file__).parent)]
     run: Any = {"capture_output": True, "text": True, "check": False}
-    head = subprocess.run(["git", "rev-parse", "HEAD"], **run)
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], **run)
+    except FileNotFoundError:  # git is not installed
+        return ""
     if head.returncode:
         return ""
-    changed = subprocess.run(["git", "status", "--porcelain", "-uno"], **run).stdout.strip()
+    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], **run).stdout.strip()
     return head.stdout.strip() + ("+changes" if changed else "")
 
 
