@@ -1,7 +1,5 @@
 """From a grounded embedding to a box."""
 
-from typing import Literal
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -18,9 +16,7 @@ class BoxHead(nn.Module):
     its centre lies in the frame, which a GIoU term needs.
     """
 
-    def __init__(
-        self, dim: int, *, hidden: int | None = None, form: Literal["corners", "centre"] = "centre"
-    ) -> None:
+    def __init__(self, dim: int, *, hidden: int | None = None, form: str = "centre") -> None:
         super().__init__()
         if form not in ("corners", "centre"):
             raise UserError(f"model.box_head.form={form!r}; choose corners or centre")

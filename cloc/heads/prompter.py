@@ -7,7 +7,6 @@ the tower. Both go through the same weights.
 """
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +38,7 @@ class Prompter(nn.Module):
         dim: int,
         *,
         num_heads: int = 1,
-        pool: Literal["prompt", "tokens"] = "prompt",
+        pool: str = "prompt",
         patch_positions: bool = True,
         join_corners: bool = True,
         phrases: bool = True,
