@@ -53,6 +53,7 @@ class Term(NamedTuple):
     logs: Mapping[str, Tensor]
 
 
+@runtime_checkable
 class Loss(Protocol):
     """`needs` names the fields of `Embeddings` that must not be None."""
 

@@ -72,8 +72,9 @@ def quiet() -> None:
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
     # Lightning 2.6 on torch 2.14
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
-    # the loader is told how many batches to skip, so it need not be resumable
+    # a resumed run: the loader is told how many batches to skip, the folder is the run's own
     warnings.filterwarnings("ignore", ".*your dataloader is not resumable")
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
 
 
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
