@@ -44,15 +44,30 @@ def _explained(name: str, message: str, overrides: list[str]) -> str:
     """Hydra's message in one line; for an unknown key also the keys that look like it."""
     unknown = re.search(r"Could not override '([^']+)'", message)
     if not unknown:
-        return " ".join(message.split("Config search path", maxsplit=1)[0].split())
-    known = _keys(compose(name, [o for o in overrides if _names_a_group(o)]))
+        line = " ".join(message.split("Config search path", maxsplit=1)[0].split())
+        absent = re.search(r"Could not load '([^']+)/[^']*'", message)
+        return f"{line} Available: {', '.join(_options(absent[1]))}" if absent else line
+    known = _known_keys(name, [o for o in overrides if _names_a_group(o, but=unknown[1])])
     near = difflib.get_close_matches(unknown[1], known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"the keys are {', '.join(known)}"
+    top = ", ".join(key for key in known if "." not in key)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"its keys: {top}"
     return f"{unknown[1]} is not a key of this command; {hint}"
 
 
-def _names_a_group(override: str) -> bool:
-    return (CONFIGS / override.split("=", maxsplit=1)[0].lstrip("+")).is_dir()
+def _options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def _names_a_group(override: str, *, but: str) -> bool:
+    key = override.split("=", maxsplit=1)[0].lstrip("+")
+    return key != but and (CONFIGS / key).is_dir()
+
+
+def _known_keys(name: str, overrides: list[str]) -> list[str]:
+    try:
+        return _keys(compose(name, overrides))
+    except HydraException:  # there is more than one thing wrong: one at a time
+        return []
 
 
 def _keys(cfg: DictConfig, prefix: str = "") -> list[str]:

@@ -27,7 +27,9 @@ from cloc.report.look import look
 
 
 def main(overrides: list[str]) -> None:
-    cfg = compose_config("evaluate", overrides)
+    # Hydra would take `model=` for the group configs/model
+    named = [f"encoder{o[5:]}" if o.startswith("model=") else o for o in overrides]
+    cfg = compose_config("evaluate", named)
     check_command(cfg)
     tune_for_cpu()
     model, folder = chosen_model(cfg)
@@ -50,7 +52,7 @@ def main(overrides: list[str]) -> None:
 
 def check_command(cfg: DictConfig) -> None:
     """What would be found out only at the end, or not be used at all."""
-    if (cfg.run is None) == (cfg.model is None):
+    if (cfg.run is None) == (cfg.encoder is None):
         raise UserError("give either run=runs/NAME or model=open_clip:NAME/TAG")
     if cfg.run is not None and cfg.out is not None:
         raise UserError(f"out={cfg.out} goes with model=; a run's numbers go to its own folder")
@@ -66,14 +68,14 @@ def chosen_model(cfg: DictConfig) -> tuple[CLOC, Path]:
         return load_model(Path(cfg.run)), Path(cfg.run)
     if cfg.out is None:
         raise UserError("with model= give out=DIR too: metrics.json is written there")
-    kind, _, name = str(cfg.model).partition(":")
+    kind, _, name = str(cfg.encoder).partition(":")
     if kind != "open_clip":
-        return load_model(Path(cfg.model)), Path(cfg.out)
+        return load_model(Path(cfg.encoder)), Path(cfg.out)
     if name.startswith("local-dir:"):
         return build_model({"config": name}), Path(cfg.out)
     architecture, _, tag = name.partition("/")
     if not tag:
-        raise UserError(f"model={cfg.model} names no weights; write model={cfg.model}/TAG")
+        raise UserError(f"model={cfg.encoder} names no weights; write model={cfg.encoder}/TAG")
     return build_model({"config": architecture, "pretrained": tag}), Path(cfg.out)
 
 

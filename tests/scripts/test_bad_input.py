@@ -1,0 +1,229 @@
+"""Bad input through the real commands: one line that names the thing and the cure, exit code 1."""
+
+import json
+import sys
+import tarfile
+
+import evaluate
+import export
+import prepare
+import pytest
+import train
+from _run import cli
+
+from cloc.errors import UserError
+from cloc.models.build import build_model
+from tests.helpers.commands import start
+from tests.helpers.shards import write_tar
+
+TINY = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 64, "layers": 1},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards") / "scenes"
+    sizes = ("train=32", "val=4", "novel=0", "samples_per_shard=16")
+    prepare.main(["import=scenes", f"out={folder}", *sizes])
+    return folder
+
+
+@pytest.fixture
+def smoke(shards, tmp_path):
+    """Overrides of a short run in a folder of its own, without processes of its own."""
+    return [
+        "experiment=smoke",
+        f"runs={tmp_path}/runs",
+        f"data.train={shards}/train",
+        "eval.every=0",
+        "steps=1",
+        "data.num_workers=0",
+    ]
+
+
+def with_box(shards, folder, box):
+    """A shard set whose only annotation has the box `box`, written as JSON text."""
+    with tarfile.open(shards / "train/shard-000000.tar") as tar:
+        image, text = (tar.extractfile(member).read() for member in tar.getmembers()[:2])
+    data = json.loads(text)
+    data["regions"][0]["box"] = json.loads(box)
+    folder.mkdir()
+    path = write_tar(folder / "bad.tar", {"a.png": image, "a.json": json.dumps(data).encode()})
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("box", "says"),
+    [
+        ("[30, 5, 10, 20]", r"bad\.tar.*a: region 0: box \[30, 5, 10, 20\] is reversed or empty"),
+        ("[NaN, 5, 10, 20]", r"bad\.tar.*a: region 0: box \[nan, 5, 10, 20\] .* not finite"),
+    ],
+)
+def test_a_bad_box_names_its_sample(shards, smoke, tmp_path, box, says):
+    path = with_box(shards, tmp_path / "bad", box)
+    with pytest.raises(UserError, match=f"{says}.*; fix or drop the region"):
+        train.main([*smoke, f"data.train={path}"])
+
+
+@pytest.mark.slow
+def test_a_bad_box_in_a_worker_is_one_line_of_a_real_run(shards, smoke, tmp_path):
+    path = with_box(shards, tmp_path / "bad", "[NaN, 5, 10, 20]")
+    done = start("train", *smoke, f"data.train={path}", "data.num_workers=1", cwd=tmp_path)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith(f"error: {path}")
+    assert "not finite; fix or drop the region" in lines[-1]
+    assert len(lines) == 1, done.stderr
+
+
+@pytest.mark.slow
+def test_a_misspelt_override_is_one_line_of_a_real_run(tmp_path):
+    done = start("train", "experiment=smoke", "optimizer.lt=1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: optimizer.lt is not a key of this command; did you mean ")
+    assert "optimizer.lr" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_missing_shard_is_named(shards, smoke, tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for path in (shards / "train").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "shard-000001.tar").unlink()
+    says = r"shard-000001\.tar is in the manifest but not on disk \(1 of 2 missing\); write the"
+    with pytest.raises(UserError, match=f"{says} shards again or set data.train"):
+        train.main([*smoke, f"data.train={folder}"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["batchsize=8"], "batchsize is not a key of this command; did you mean batch_size"),
+        (["experiment=smok"], "smok.*smoke"),
+        (["losses=[image_txt]"], "losses/image_txt.*Available: .*image_text,"),
+        (["losses=[image_txt]", "logr=3"], "losses/image_txt"),  # the first of two
+        (["benchmark=all"], "benchmark is not a key of this command; did you mean benchmarks"),
+        (["resume=yes"], "resume=yes; choose resume=auto"),
+        (
+            ["model.region_head.kind=prompt", "model.box_head=null"],
+            "kind='prompt'; choose prompter or roi_align",
+        ),
+        (["model.region_head.kind=roi_align"], "set model.region_head.kind=prompter"),
+        (["region_context=64"], "region_context is 64, expected 3 .* to 32"),
+        (["data.view.max_regions=0"], "max_regions is 0, expected 1 or more"),
+        (["data.train=nowhere"], "data.train=nowhere: no shard at nowhere; set data.train to"),
+        (["data.num_workers=3"], "2 shards cannot feed 3 readers .* set data.num_workers to at"),
+        (["eval.every=1", "eval.splits.val=nowhere"], "eval.splits.val=nowhere: no shard"),
+        (["~weights.grounding"], "losses .* and weights .* differ; give every"),
+    ],
+)
+def test_a_wrong_setting_names_its_key(smoke, overrides, says):
+    with pytest.raises(UserError, match=says) as error:
+        train.main([*smoke, *overrides])
+    assert "\n" not in str(error.value)
+
+
+def test_a_benchmark_that_is_not_there_is_named(smoke, shards):
+    splits = ("eval.every=1", f"eval.splits.val={shards}/val", "eval.in_loop=[grounding, groundin]")
+    with pytest.raises(UserError, match=r"in_loop=\['groundin'\]: unknown; choose from \['ground"):
+        train.main([*smoke, *splits])
+
+
+def test_a_loss_without_its_head_is_named(smoke):
+    heads = ("model.region_head=null", "model.region_scale=null", "model.box_head=null")
+    says = "the loss region_text needs .*region.*, which this model does not give; add model.region"
+    with pytest.raises(UserError, match=says):
+        train.main([*smoke, *heads])
+
+
+def test_a_batch_must_divide_over_the_ranks():
+    says = "batch_size=15 does not divide over 2 ranks; set batch_size to a multiple of 2, such as"
+    with pytest.raises(UserError, match=f"{says} 14"):
+        train.per_rank(15, 2)
+    assert train.per_rank(16, 2) == 8
+
+
+@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
+def test_an_existing_folder_is_refused_by_the_first_process(smoke, tmp_path, monkeypatch, variable):
+    (tmp_path / "runs/smoke").mkdir(parents=True)
+    cfg = train.compose_config("train", smoke)
+    for rank in ("", "0"):
+        if rank:
+            monkeypatch.setenv(variable, rank)  # torchrun and Slurm name the first process too
+        with pytest.raises(UserError, match="smoke exists; continue it with resume=auto"):
+            train.checkpoint_to_resume(cfg, tmp_path / "runs/smoke")
+    monkeypatch.setenv(variable, "1")  # it comes after the first one made the folder
+    assert train.checkpoint_to_resume(cfg, tmp_path / "runs/smoke") is None
+
+
+def test_a_run_stopped_before_its_first_checkpoint_begins_again(smoke, tmp_path):
+    (tmp_path / "runs/smoke").mkdir(parents=True)
+    cfg = train.compose_config("train", [*smoke, "resume=auto"])
+    assert train.checkpoint_to_resume(cfg, tmp_path / "runs/smoke") is None
+
+
+def test_a_run_that_does_not_end_at_a_multiple_leaves_its_last_state(smoke, tmp_path, capsys):
+    train.main([*smoke, "checkpoint_every=4"])
+    train.main([*smoke, "checkpoint_every=4", "resume=auto"])
+    assert "smoke is finished: 1 of 1 steps" in capsys.readouterr().out
+    (tmp_path / "runs/smoke/config.yaml").unlink()
+    with pytest.raises(UserError, match=r"config\.yaml is missing, so the run cannot be continued"):
+        train.main([*smoke, "checkpoint_every=4", "resume=auto"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ([], "give either run=runs/NAME or model=open_clip:NAME/TAG"),
+        (["run={0}/nowhere"], "nowhere holds no checkpoint .*: there is no such folder"),
+        (["run={0}"], "holds no checkpoint .*model.safetensors is missing.: train it first"),
+        (["run={0}", "twin={0}/nowhere"], "twin=.*nowhere: no such run folder"),
+        (["run={0}", "out={0}/x"], "out=.* goes with model="),
+        (["model=open_clip:ViT-B-32"], "with model= give out=DIR too"),
+        (["model=open_clip:ViT-B-32/x", "out={0}", "twin={0}"], "twin=.* is for the report of a"),
+        (["model=open_clip:ViT-B-32", "out={0}"], "names no weights; write model=.*-32/TAG"),
+    ],
+)
+def test_evaluate_says_what_to_measure_is_missing(tmp_path, overrides, says):
+    with pytest.raises(UserError, match=says):
+        evaluate.main([override.format(tmp_path) for override in overrides])
+
+
+def test_evaluate_needs_data(tmp_path):
+    cfg = evaluate.compose_config("evaluate", [f"run={tmp_path}"])
+    with pytest.raises(UserError, match=r"no data to measure on; give splits.val=SHARDS"):
+        evaluate.chosen_splits(cfg)
+
+
+def test_evaluate_knows_its_extractors():
+    model = build_model({"config": TINY})
+    with pytest.raises(UserError, match=r"extractors=\['box'\]: unknown; choose from \['crop', 'r"):
+        evaluate.embedders(model, ["crop", "box"])
+
+
+def test_export_refuses_a_folder_that_exists_and_a_run_without_a_checkpoint(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match="out exists; remove it or choose another out="):
+        export.main([f"run={tmp_path}", f"out={tmp_path}/out"])
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        export.main([f"run={tmp_path}", f"out={tmp_path}/new"])
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_user_error_is_one_line_and_exit_code_1(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["export.py", f"run={tmp_path}", "out=x"])
+    with pytest.raises(SystemExit) as stop:
+        cli(export.main)
+    assert stop.value.code.startswith(f"error: {tmp_path} holds no checkpoint")
+    assert "\n" not in stop.value.code  # a text is printed to stderr, and the code is 1
+
+
+def test_a_group_of_another_command_is_no_key_of_this_one():
+    with pytest.raises(
+        UserError, match="trainer is not a key of this command; its keys: benchmarks, run, "
+    ):
+        evaluate.main(["trainer=cpu"])
