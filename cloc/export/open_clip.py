@@ -27,8 +27,7 @@ class OpenCLIP:
             "model_cfg": tower.model_config,
             "preprocess_cfg": {
                 "size": tower.image_size,
-                "mean": tower.mean.flatten().tolist(),
-                "std": tower.std.flatten().tolist(),
+                **tower.preprocess,
                 "interpolation": "bicubic",
                 "resize_mode": "longest",
                 "fill_color": 0,

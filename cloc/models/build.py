@@ -38,11 +38,7 @@ def build_model(
         raise UserError("a box head reads the prompter: set model.region_head.kind=prompter")
     description = {
         # the resolved architecture: a description never points at a name or a folder elsewhere
-        "tower": {
-            "config": resolve_config(built.model_config),
-            "mean": built.mean.flatten().tolist(),
-            "std": built.std.flatten().tolist(),
-        },
+        "tower": {"config": resolve_config(built.model_config), **built.preprocess},
         "region_head": _plain(region_head),
         "region_scale": _plain(region_scale),
         "box_head": _plain(box_head),

@@ -57,6 +57,8 @@ class Tower(nn.Module):
         self.clip = clip
         self.model_config = dict(model_config)
         self.folder = folder
+        # also as numbers: tensors have no values on the meta device
+        self.preprocess = {"mean": [float(x) for x in mean], "std": [float(x) for x in std]}
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.dim: int = self.model_config["embed_dim"]

@@ -1,0 +1,76 @@
+"""Tokenizers of towers: round trips, where a Hugging Face one is read from, what can go wrong."""
+
+from pathlib import Path
+
+import open_clip
+import pytest
+
+from cloc.errors import UserError
+from cloc.models.tokenizers import decode, make_tokenizer
+from tests.helpers.models import NATIVE
+
+HUGGING_FACE = {
+    "text_cfg": {
+        "hf_tokenizer_name": "timm/ViT-B-16-SigLIP",
+        "context_length": 64,
+        "tokenizer_kwargs": {"clean": "canonicalize"},
+        "tokenizer_mode": "clips",
+    }
+}
+
+
+class Recorded:
+    """Stands for open_clip's HFTokenizer: keeps what it is given, fails on the word `missing`."""
+
+    def __init__(self, name, context_length, *, clean, tokenizer_mode):
+        if "missing" in name:
+            raise OSError("no such\nfile")
+        self.given = name, context_length, clean, tokenizer_mode
+        self.tokenizer = self
+
+    def __call__(self, texts, context_length):
+        raise AssertionError("nothing is tokenized here")
+
+    def decode(self, tokens, skip_special_tokens):
+        assert skip_special_tokens
+        return " ".join(map(str, tokens)) + "\n"
+
+
+@pytest.fixture(autouse=True)
+def _recorded(monkeypatch):
+    monkeypatch.setattr(open_clip.tokenizer, "HFTokenizer", Recorded)
+
+
+@pytest.mark.parametrize("words", ["a star", "wow !", "!", "!?! what", "two stars , a ring ."])
+def test_words_come_back(words):
+    tokenizer = make_tokenizer(NATIVE)
+    tokens = tokenizer([words], 16)[0].tolist()
+    assert decode(tokenizer, tokens) == words
+    assert 0 in tokens  # padded
+
+
+def test_a_cut_text_keeps_its_end_and_a_padded_row_is_empty():
+    tokenizer = make_tokenizer(NATIVE)
+    assert (
+        decode(tokenizer, tokenizer(["one two three four five"], 5)[0].tolist()) == "one two three"
+    )
+    assert decode(tokenizer, [0] * 8) == ""
+
+
+def test_the_default_length_is_the_towers_context():
+    assert make_tokenizer(NATIVE)(["a star"]).shape == (1, 12)
+    assert make_tokenizer({"text_cfg": {}})(["a star"]).shape == (1, 77)
+
+
+def test_a_hugging_face_tokenizer_is_read_from_the_hub_or_from_the_folder():
+    options = (64, "canonicalize", "clips")
+    assert make_tokenizer(HUGGING_FACE).given == ("timm/ViT-B-16-SigLIP", *options)
+    assert make_tokenizer(HUGGING_FACE, folder=Path("here")).given == ("here", *options)
+    assert decode(make_tokenizer(HUGGING_FACE), [5, 6]) == "5 6"
+    own = make_tokenizer(NATIVE, folder=Path("missing"))  # open_clip's own needs no file
+    assert own(["a star"]).shape == (1, 12)
+
+
+def test_what_cannot_be_loaded_is_named_in_one_line():
+    with pytest.raises(UserError, match=r"tokenizer missing cannot .*\(no such file\); it needs"):
+        make_tokenizer(HUGGING_FACE, folder=Path("missing"))
