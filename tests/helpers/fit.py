@@ -1,0 +1,69 @@
+"""A real trainer around a tiny real model, with its log lines kept."""
+
+from functools import partial
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import Logger
+
+from cloc.losses.grounding import Grounding
+from cloc.losses.image_text import ImageText
+from cloc.losses.region_text import RegionText
+from cloc.training.module import CLOCModule
+from cloc.training.optim import warmup_cosine
+from tests.helpers.models import make_model
+
+LOSSES = {"image_text": ImageText, "region_text": RegionText, "grounding": Grounding}
+
+
+class Kept(Logger):
+    """Everything that was logged: (step, metrics)."""
+
+    name, version = "kept", ""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def log_metrics(self, metrics, step=None):
+        self.rows.append((step, dict(metrics)))
+
+    def log_hyperparams(self, params, *args):
+        """Nothing."""
+
+
+class Batches(list):
+    """Batches as the run's own loader gives them: it counts the time it was waited for."""
+
+    waited_s = 0.0
+
+
+def make_module(model=None, *, losses=None, weights=None, lr=1e-2, steps=4):
+    """The three losses of weight 1 around a tiny model in training mode, plain SGD."""
+    losses = {name: loss() for name, loss in LOSSES.items()} if losses is None else losses
+    return CLOCModule(
+        (model or make_model()).train(),
+        losses=losses,
+        weights=dict.fromkeys(losses, 1.0) if weights is None else weights,
+        optimizer=partial(torch.optim.SGD, lr=lr),
+        schedule=partial(warmup_cosine, warmup=1, steps=steps),
+    )
+
+
+def fit(module, batches, folder, *, callbacks=(), loggers=(), **settings):
+    """`len(batches)` steps on the CPU; every step is logged."""
+    trainer = L.Trainer(
+        default_root_dir=folder,
+        accelerator="cpu",
+        devices=1,
+        max_steps=len(batches),
+        logger=list(loggers),
+        callbacks=list(callbacks),
+        log_every_n_steps=1,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )
+    trainer.fit(module, batches if isinstance(batches, Batches) else Batches(batches))
+    return trainer

@@ -1,0 +1,113 @@
+"""The module joins: weights times losses, every term logged, losses in float32."""
+
+import pytest
+import torch
+
+from cloc.errors import UserError
+from cloc.interfaces import Term
+from tests.helpers.fit import LOSSES, Kept, fit, make_module
+from tests.helpers.models import make_model, model_batch
+
+
+class Spy:
+    """A loss that notes what it was given."""
+
+    needs = ("image",)
+
+    def __call__(self, out, batch):
+        self.autocast = torch.is_autocast_enabled("cpu")
+        self.dtype = (out.image @ out.image.T).dtype
+        return Term(out.image.sum() * 0, {})
+
+
+def test_the_loss_is_the_weighted_sum_of_the_losses():
+    model = make_model()
+    batch = model_batch(model)
+    weights = {"image_text": 0.5, "region_text": 2.0, "grounding": 3.0}
+    module = make_module(model, weights=weights)
+    module.log_dict = lambda *args, **kwargs: None
+    out = model(batch)
+    expected = sum(weights[name] * loss()(out, batch).value for name, loss in LOSSES.items())
+    torch.testing.assert_close(module.training_step(batch, 0), expected)
+
+
+def test_every_term_and_log_goes_to_the_loggers(tmp_path):
+    model, kept = make_model(), Kept()
+    batch = model_batch(model)
+    with torch.no_grad():
+        out = model(batch)
+    terms = {name: loss()(out, batch) for name, loss in LOSSES.items()}
+    fit(make_module(model), [batch], tmp_path, loggers=[kept])
+    step, row = kept.rows[0]
+    expected = {f"train/{name}": term.value for name, term in terms.items()}
+    for name, term in terms.items():
+        expected |= {f"train/{name}.{key}": value for key, value in term.logs.items()}
+    expected["train/loss"] = sum(term.value for term in terms.values())
+    expected["scale/image_text"], expected["scale/region"] = out.scale, out.region_scale
+    assert step == 0
+    assert row.keys() == {*expected, "epoch"}
+    for name, value in expected.items():
+        assert row[name] == pytest.approx(float(value), abs=1e-5), name
+
+
+def test_a_plain_clip_has_one_scale(tmp_path):
+    model, kept = make_model(region_head=None), Kept()
+    module = make_module(model, losses={"image_text": LOSSES["image_text"]()})
+    fit(module, [model_batch(model)], tmp_path, loggers=[kept])
+    assert kept.rows[0][1].keys() == {"train/image_text", "train/loss", "scale/image_text", "epoch"}
+
+
+def test_losses_run_in_float32_and_outside_autocast(tmp_path):
+    model, spy = make_model(), Spy()
+    module = make_module(model, losses={"image_text": LOSSES["image_text"](), "spy": spy})
+    fit(module, [model_batch(model)], tmp_path, precision="bf16-mixed")
+    assert spy.autocast is False
+    assert spy.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "weights", [{"image_text": 1.0}, {name: 1.0 for name in (*LOSSES, "other")}]
+)
+def test_losses_and_weights_share_their_names(weights):
+    with pytest.raises(
+        UserError, match=r"losses \[.*\] and weights \[.*\] differ; give every loss"
+    ):
+        make_module(weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"region_head": None}, "the loss region_text needs .*region"),
+        (
+            {"region_head": {"kind": "prompter"}, "region_scale": {}},
+            "the loss grounding needs predicted_boxes, which this model does not give; add "
+            r"model.region_head .and model.box_head for grounding., or remove losses\.grounding",
+        ),
+    ],
+)
+def test_a_missing_field_is_named(parts, says):
+    model = make_model(**parts)
+    module = make_module(model)
+    with pytest.raises(UserError, match=says):
+        module.training_step(model_batch(model), 0)
+
+
+def test_one_optimizer_and_a_schedule_that_is_stepped_every_step(tmp_path):
+    model = make_model()
+    module = make_module(model, lr=0.5, steps=4)
+    trainer = fit(module, [model_batch(model)] * 2, tmp_path)
+    rate = trainer.optimizers[0].param_groups[0]["lr"]
+    assert rate == pytest.approx(
+        0.5 * 0.75
+    )  # cos^2 of 30 degrees: one of three steps after warm-up
+    assert len(trainer.optimizers) == 1
+    owned = {id(p) for group in trainer.optimizers[0].param_groups for p in group["params"]}
+    assert owned == {id(p) for p in model.parameters()}
+
+
+def test_one_batch_is_learned(tmp_path):
+    model, kept = make_model(), Kept()
+    fit(make_module(model, lr=0.05, steps=60), [model_batch(model)] * 40, tmp_path, loggers=[kept])
+    losses = [row["train/loss"] for _, row in kept.rows]
+    assert losses[-1] < losses[0] / 2
