@@ -1,0 +1,113 @@
+"""Every experiment builds, down to its half-applied parts, and every config file composes."""
+
+import inspect
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+import yaml
+from _run import CONFIGS, compose_config, make, plain
+from train import make_data, make_module
+
+from cloc.data.datamodule import RegionData
+from cloc.models.build import build_model
+
+NAMES = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+# What only the command can know: where the data lies.
+PLACES = {name: ["data.train=somewhere"] for name in NAMES}
+PLACES["coco_mini"] = ["data.root=somewhere"]
+COMMON = ["name=x", "steps=10", "batch_size=8", "data.train=somewhere"]
+# The keys of a run. One more or one less shows here, and a typo in a file fails.
+KEYS = {
+    *("name", "runs", "seed", "resume", "steps", "batch_size", "region_context"),
+    *("model", "data", "losses", "weights", "optimizer", "schedule", "trainer", "logger"),
+    *("benchmarks", "eval", "checkpoint_every", "log_every"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_builds(name):
+    cfg = compose_config("train", [f"experiment={name}", *PLACES[name]])
+    with torch.device("meta"):  # shapes only, so a 1B-weight model costs nothing
+        model = build_model(**plain(cfg.model))
+    module = make_module(cfg, model)
+    configured = module.configure_optimizers()  # a misspelt argument of a partial raises only here
+    assert configured["optimizer"].param_groups[0]["params"]
+    assert configured["lr_scheduler"]["scheduler"].get_last_lr()[0] <= cfg.optimizer.lr
+    trainer = make(cfg.trainer)
+    inspect.signature(L.Trainer).bind(**trainer.keywords)
+    assert trainer.func is L.Trainer
+    data = make_data(cfg, model.tower, batch_size=2, steps=cfg.steps)
+    assert isinstance(data, RegionData)
+    for benchmark in cfg.benchmarks.values():
+        assert callable(make(benchmark).run)
+    assert set(cfg.eval.in_loop) <= set(cfg.benchmarks)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_has_the_keys_of_a_run_and_no_others(name):
+    cfg = compose_config("train", [f"experiment={name}", *PLACES[name]])
+    assert set(cfg) == KEYS
+    assert cfg.name == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_says_how_it_is_run_and_what_came_out(name):
+    lines = (CONFIGS / "experiment" / f"{name}.yaml").read_text().splitlines()
+    head = [line for line in lines[1:] if line.startswith("#")]
+    assert lines[0] == "# @package _global_"
+    assert any(f"scripts/train.py experiment={name}" in line for line in head)
+    assert any(line.startswith("# Measured:") for line in head)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_needs_the_heads_of_its_losses_and_trains_the_heads_it_has(name):
+    """A head whose loss is off would hold weights without gradient, which DDP refuses."""
+    cfg = compose_config("train", [f"experiment={name}", *PLACES[name]])
+    assert (cfg.model.get("region_head") is not None) == ("region_text" in cfg.losses)
+    assert (cfg.model.get("box_head") is not None) == ("grounding" in cfg.losses)
+
+
+@pytest.mark.parametrize("twin", [name for name in NAMES if "clip" in name])
+def test_a_clip_twin_differs_by_its_regions_alone(twin):
+    other = {"clip_paper": "cloc_paper"}.get(twin[:10], "")
+    other = other + twin[10:] if other else twin.removesuffix("_clip")
+    cfgs = [
+        plain(compose_config("train", [f"experiment={name}", *PLACES[name]]))
+        for name in (other, twin)
+    ]
+    for cfg in cfgs:
+        for key in ("name", "losses", "weights"):
+            del cfg[key]
+        cfg["model"] = cfg["model"]["tower"]
+        cfg.pop("logger")  # holds the name
+    assert cfgs[0] == cfgs[1]
+
+
+def members():
+    """(command, group, member) of every file of every group that a command has."""
+    for command in ("train", "evaluate", "export", "prepare"):
+        text = yaml.safe_load((CONFIGS / f"{command}.yaml").read_text())
+        groups = [next(iter(entry)) for entry in text["defaults"] if isinstance(entry, dict)]
+        for group in groups:
+            for path in sorted((CONFIGS / group).glob("*.yaml")):
+                if group != "experiment":
+                    yield command, group, path.stem
+
+
+@pytest.mark.parametrize(("command", "group", "member"), list(members()))
+def test_every_file_of_a_group_composes(command, group, member):
+    given = {
+        "train": [*COMMON, *(["data.root=x"] if member == "coco_mini" else [])],
+        "evaluate": [],
+        "export": ["run=x", "out=x"],
+        "prepare": ["out=x", *(["images=x", "instances=x"] if member == "coco" else [])],
+    }[command]
+    value = f"[{member}]" if group in ("losses", "logger") else member
+    assert compose_config(command, [f"{group}={value}", *given])
+
+
+def test_every_group_belongs_to_a_command():
+    groups = {group for _, group, _ in members()} | {"experiment"}
+    assert {path.name for path in Path(CONFIGS).iterdir() if path.is_dir()} == groups
