@@ -41,7 +41,7 @@ def _recorded(monkeypatch):
     monkeypatch.setattr(open_clip.tokenizer, "HFTokenizer", Recorded)
 
 
-@pytest.mark.parametrize("words", ["a star", "wow !", "!", "!?! what", "two stars , a ring ."])
+@pytest.mark.parametrize("words", ["a star", "wow !", "!", "!& what", "two stars , a ring ."])
 def test_words_come_back(words):
     tokenizer = make_tokenizer(NATIVE)
     tokens = tokenizer([words], 16)[0].tolist()

@@ -123,10 +123,10 @@ def test_mean_and_std_are_the_given_ones_else_clips():
 
 
 def test_a_configuration_is_copied_to_the_bottom():
-    given = copy.deepcopy(NATIVE)
+    given = changed(NATIVE, norm_kwargs={"eps": 1e-6})
     resolved = resolve_config(given)
-    resolved["vision_cfg"]["width"] = 1
-    assert given == NATIVE
+    resolved["vision_cfg"]["norm_kwargs"]["eps"] = 1
+    assert given == changed(NATIVE, norm_kwargs={"eps": 1e-6})
     assert resolve_config("ViT-B-32") == open_clip.get_model_config("ViT-B-32")
 
 

@@ -1,0 +1,153 @@
+"""A trained model as an `Embedder`: what the protocol promises, against the model's own parts."""
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cloc.errors import UserError
+from cloc.frame import into_frame, pad_resize
+from cloc.heads.roi_align import pool_boxes
+from cloc.interfaces import Embedder
+from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from tests.helpers.models import CONTEXT, EVA, PROMPTER, SIGLIP, make_model
+
+TEXTS = ["a red star", "two blue rings left of a cross", "a star"]
+BOXES = [np.array([[2, 3, 20, 9], [0, 0, 40, 10]]), np.zeros((0, 4)), np.array([[1, 5, 9, 30]])]
+
+
+def pictures():
+    """Three images of different shapes, one not RGB."""
+    rng = np.random.default_rng(0)
+    wide, square, tall = (
+        PIL.Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8))
+        for size in ((10, 40), (32, 32), (64, 20))
+    )
+    return [wide, square.convert("L"), tall]
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    return ModelEmbedder(make_model(), text_batch=2)
+
+
+@pytest.fixture(scope="module")
+def prepared(embedder):
+    return embedder.prepare(pictures(), BOXES)
+
+
+def assert_unit(vectors, *shape):
+    assert vectors.shape == shape
+    assert vectors.dtype == torch.float32
+    assert not vectors.requires_grad
+    torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(shape[:-1]))
+
+
+@pytest.mark.parametrize("make", [ModelEmbedder, RoIEmbedder])
+def test_is_an_embedder(make):
+    assert isinstance(make(make_model()), Embedder)
+
+
+def test_prepare_frames_pixels_and_boxes_and_pads_to_the_longest_list(prepared):
+    assert prepared.images.shape == (3, 3, 32, 32)
+    assert prepared.images.dtype == torch.uint8
+    assert prepared.valid.tolist() == [[True, True], [False, False], [True, False]]
+    for image, boxes, pixels, framed in zip(
+        pictures(), BOXES, prepared.images, prepared.boxes, strict=True
+    ):
+        expected, frame = pad_resize(image.convert("RGB"), 32)
+        assert (pixels.permute(1, 2, 0).numpy() == expected).all()
+        own = into_frame(boxes, image.size, frame)
+        np.testing.assert_array_equal(framed[: len(boxes)].numpy(), own)
+        assert (framed[len(boxes) :] == 0).all()
+
+
+def test_prepare_without_boxes_or_pictures(embedder):
+    empty = embedder.prepare(pictures()[:1], [np.array([])])  # no boxes have no width 4
+    assert empty.boxes.shape == (1, 0, 4)
+    assert embedder.prepare([], []).images.shape == (0, 3, 32, 32)
+    with pytest.raises(ValueError, match="shorter"):
+        embedder.prepare(pictures(), BOXES[:2])
+
+
+def test_images_and_texts_are_the_towers_unit_vectors(embedder, prepared):
+    tower = embedder.model.tower
+    with torch.no_grad():
+        pooled = tower.images(prepared.images).pooled
+        texts = tower.texts(tower.tokenizer()(TEXTS, CONTEXT))
+    found = embedder.texts(TEXTS)  # in batches of two
+    assert_unit(embedder.images(prepared.images), 3, 24)
+    assert_unit(found, 3, 24)
+    torch.testing.assert_close(embedder.images(prepared.images), pooled)
+    torch.testing.assert_close(found, texts)
+    assert embedder.texts([]).shape == (0, 24)
+
+
+def test_regions_are_the_heads_answers_and_blind_to_padding(embedder, prepared):
+    model, (x, boxes, valid) = embedder.model, prepared
+    with torch.no_grad():
+        tokens = model.tower.images(x).tokens
+        answers, _ = model.region_head(tokens, boxes, None, grid=model.tower.grid)
+    found = embedder.regions(x, boxes, valid)
+    assert_unit(found, 3, 2, 24)
+    torch.testing.assert_close(found, F.normalize(answers, dim=-1))
+    alone = embedder.regions(x[2:], boxes[2:, :1], valid[2:, :1])
+    torch.testing.assert_close(alone[0, 0], found[2, 0])
+    assert embedder.regions(x, boxes[:, :0], valid[:, :0]).shape == (3, 0, 24)
+
+
+def test_ground_gives_one_box_per_phrase_of_every_image(embedder, prepared):
+    phrases = [TEXTS, [], TEXTS[:1]]
+    found = embedder.ground(prepared.images, phrases)
+    assert [tuple(rows.shape) for rows in found] == [(3, 4), (0, 4), (1, 4)]
+    for image, own, rows in zip(prepared.images, phrases, found, strict=True):
+        assert not rows.requires_grad
+        for phrase, row in zip(own, rows, strict=True):
+            (alone,) = embedder.ground(image[None], [[phrase]])
+            torch.testing.assert_close(alone[0], row)
+    assert [len(rows) for rows in embedder.ground(prepared.images, [[], [], []])] == [0, 0, 0]
+
+
+def test_the_models_own_answers_in_training_are_those_of_the_embedder(embedder, prepared):
+    """Grounding in the batch form, by phrase index, is the grounding of the embedder."""
+    model = embedder.model
+    with torch.no_grad():
+        phrases = model.tower.texts(model.tower.tokenizer()(TEXTS, CONTEXT))
+        tokens = model.tower.images(prepared.images).tokens
+        asked = phrases[None].expand(3, -1, -1)
+        _, grounded = model.region_head(tokens, None, asked, grid=model.tower.grid)
+        boxes = model.box_head(grounded)
+    found = embedder.ground(prepared.images, [TEXTS] * 3)
+    torch.testing.assert_close(torch.stack(found), boxes)
+
+
+def test_without_a_box_head_it_cannot_ground_and_without_a_region_head_no_regions(prepared):
+    x, boxes, valid = prepared
+    assert ModelEmbedder(make_model(region_head=PROMPTER)).ground(x, [TEXTS] * 3) is None
+    plain = ModelEmbedder(make_model(region_head=None))
+    assert plain.ground(x, [TEXTS] * 3) is None
+    with pytest.raises(UserError, match="no region head; measure it with the crop or roi"):
+        plain.regions(x, boxes, valid)
+
+
+@pytest.mark.parametrize("config", [None, EVA])
+def test_roi_regions_are_the_mean_projected_patches_of_a_plain_clip(prepared, config):
+    model = make_model(config, region_head=None) if config else make_model(region_head=None)
+    embedder, (x, boxes, valid) = RoIEmbedder(model), prepared
+    with torch.no_grad():
+        dense = model.tower.dense(model.tower.images(x).tokens)
+        pooled = pool_boxes(dense, boxes, model.tower.grid, 3)
+    found = embedder.regions(x, boxes, valid)
+    assert_unit(found, 3, 2, 24)
+    torch.testing.assert_close(found, F.normalize(pooled, dim=-1))
+    assert embedder.ground(x, [TEXTS] * 3) is None
+
+
+def test_roi_is_refused_where_a_single_patch_has_no_embedding(prepared):
+    with pytest.raises(UserError, match="pools by attention"):
+        RoIEmbedder(make_model(SIGLIP, region_head=None)).regions(*prepared)
+
+
+def test_the_model_is_measured_in_eval_mode():
+    assert not ModelEmbedder(make_model().train()).model.training

@@ -1,0 +1,136 @@
+"""`cloc.load` on run folders and exports: the same model comes back, or one line says why not."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import cloc
+from cloc.errors import UserError
+from cloc.export.open_clip import OpenCLIP
+from cloc.models.build import build_model
+from cloc.models.load import load_model
+from cloc.training.callbacks.weights import Weights
+from tests.helpers.models import CONFIGS, NATIVE, PROMPTER, make_model, model_batch
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder as training leaves it."""
+    Weights(tmp_path / "run" / "checkpoints").write(make_model(), 1)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def export(tmp_path):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    OpenCLIP().export(make_model(), folder)
+    return folder
+
+
+@torch.no_grad()
+def assert_same(a, b):
+    batch = model_batch(a)
+    ours, theirs = a(batch)._asdict(), b(batch)._asdict()
+    for name, value in ours.items():
+        if isinstance(value, torch.Tensor):
+            assert value.equal(theirs[name]), name
+        else:
+            assert value == theirs[name], name
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_run_comes_back_exactly(tmp_path, kind):
+    torch.manual_seed(0)
+    model = build_model(
+        {"config": CONFIGS[kind], "mean": (0.5,) * 3, "std": (0.4,) * 3},
+        region_head=PROMPTER,
+        box_head={},
+    ).eval()
+    Weights(tmp_path / "checkpoints").write(model, 1)
+    embedder = cloc.load(tmp_path)
+    assert_same(model, embedder.model)
+    assert not embedder.model.training
+
+
+def test_an_export_comes_back_exactly(export):
+    assert_same(make_model(), cloc.load(str(export)).model)
+
+
+@pytest.mark.parametrize("parts", [{"region_head": None}, {"region_head": {"kind": "roi_align"}}])
+def test_a_plain_clip_and_an_ablation_come_back_from_both(tmp_path, parts):
+    model = make_model(**parts)
+    Weights(tmp_path / "checkpoints").write(model, 1)
+    assert_same(model, load_model(tmp_path).eval())
+    (tmp_path / "export").mkdir()
+    OpenCLIP().export(model, tmp_path / "export")
+    assert (tmp_path / "export" / "region_head").exists() is (parts["region_head"] is not None)
+    assert_same(model, load_model(tmp_path / "export").eval())
+
+
+def refuse(path, reason):
+    with pytest.raises(UserError, match=reason) as error:
+        cloc.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_without_a_checkpoint_is_named(tmp_path):
+    refuse(tmp_path, r"holds no checkpoint .*model\.safetensors is missing\): train it first")
+    refuse(tmp_path / "none", r"none holds no checkpoint .*: there is no such folder")
+
+
+def test_a_run_whose_files_do_not_fit_is_named(run):
+    config = run / "checkpoints" / "cloc_config.json"
+    description = json.loads(config.read_text())
+    config.write_text(json.dumps({**description, "region_head": {**PROMPTER, "mlp_ratio": 2.0}}))
+    refuse(run, r"model\.safetensors does not fit its cloc_config\.json: .*size mismatch")
+    config.write_text(json.dumps({**description, "box_head": None}))
+    refuse(run, r"does not fit its cloc_config\.json: .*box_head")
+    config.write_text(json.dumps({**description, "run": "rm -r"}))
+    refuse(run, r"not the description of a model \(it holds \['run'\], expected .*'tower'\]")
+    config.write_text(json.dumps({"box_head": None}))
+    refuse(run, r"not the description of a model \(it holds no tower")
+    config.write_text("[]")
+    refuse(run, r"not the description of a model \(it holds \['list'\]")
+    config.write_text("{")
+    refuse(run, r"cloc_config\.json is not the description of a model")
+    config.unlink()
+    refuse(run, r"cloc_config\.json is not the description of a model")
+
+
+def test_a_damaged_weight_file_is_named(run, export):
+    path = run / "checkpoints" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    refuse(run, r"model\.safetensors is damaged \(.*\); export or train again")
+    (export / "open_clip_model.safetensors").write_bytes(b"")
+    refuse(export, r"open_clip cannot load local-dir:")
+
+
+def test_an_export_that_is_not_whole_is_named(export):
+    weights = export / "region_head" / "region_head.safetensors"
+    state = load_file(weights)
+    state.pop("box_head.mlp.0.weight")
+    save_file(state, weights)
+    refuse(export, r"region_head\.safetensors does not fit .*box_head\.mlp\.0\.weight")
+    weights.unlink()
+    refuse(export, r"region_head\.safetensors is missing: the export is not whole; export")
+    (export / "open_clip_model.safetensors").unlink()
+    refuse(export, r"open_clip cannot load local-dir:")
+
+
+def test_the_tower_of_an_export_must_be_the_one_beside_it(export):
+    config = json.loads((export / "open_clip_config.json").read_text())
+    config["model_cfg"]["vision_cfg"]["layers"] = NATIVE["vision_cfg"]["layers"] + 1
+    (export / "open_clip_config.json").write_text(json.dumps(config))
+    refuse(export, r"open_clip cannot load local-dir:.*resblocks\.2")
+
+
+def test_importing_cloc_alone_loads_no_torch():
+    check = "import sys, cloc; assert 'torch' not in sys.modules; assert not hasattr(cloc, 'x')"
+    subprocess.run([sys.executable, "-c", check], check=True)
+    with pytest.raises(AttributeError, match="'cloc' has no attribute 'save'"):
+        _ = cloc.save
