@@ -106,10 +106,11 @@ def _stamp(kind: Kind, side: int, image_size: int) -> tuple[PIL.Image.Image, PIL
 
 
 def _stripe_colour(colour: np.ndarray) -> np.ndarray:
-    """The same hue, much darker than a bright colour or much paler than a dark one."""
+    """The same hue, darker than a bright colour or paler than a dark one: clear to see, and the
+    silhouette stays one of the object's own colour on any background."""
     if colour @ [3, 6, 1] > 1350:
-        return colour * 3 // 10
-    return colour + (255 - colour) // 2
+        return colour * 11 // 20
+    return colour + (255 - colour) * 2 // 5
 
 
 @cache
@@ -127,8 +128,8 @@ def _slope(size: int, rise: int) -> np.ndarray:
 
 
 def background(rng: Random, size: int) -> PIL.Image.Image:
-    """A dark or light grey, 2 to 255, with a slope and a grain."""
-    tone = int(rng.random() * 50) + (27 if rng.random() < 0.5 else 157)
+    """A light grey, 156 to 255, with a slope and a grain."""
+    tone = int(rng.random() * 45) + 180
     across, down = int(rng.random() * 25) - 12, int(rng.random() * 25) - 12
     left, top = int(rng.random() * size), int(rng.random() * size)
     grey = _grain(size)[top : top + size, left : left + size] + _slope(size, across)

@@ -15,7 +15,7 @@ from cloc.errors import UserError
 from tests.helpers.scenes import decoded
 
 # python -c "from tests.data.test_scenes import digest; print(digest())"
-GOLDEN = "b8117327cabfb074a59d8773d993fe39a0b460b63991a7af85d7623f653363fc"
+GOLDEN = "f1c8ac56d7db43ef6fdee314b4a452d3da978a925c2c635805935059ab5693d8"
 SETTINGS = {"seed": 0, "size": 64, "twins": 0.4, "relational": 0.5}
 
 

@@ -1,0 +1,172 @@
+"""The annotation of a shard: what is written is what is read, and what is wrong is named."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloc.data.record import SCHEMA, Caption, Record, Region, check_box, from_json, to_json
+from cloc.errors import UserError
+
+WIDTH, HEIGHT = 64, 48
+WORDS = st.text(min_size=1).filter(str.strip)
+HUNDREDTHS = st.integers(0, 4800)
+
+
+@st.composite
+def regions(draw):
+    x0, x1, y0, y1 = (draw(HUNDREDTHS) / 100 for _ in range(4))
+    box = (min(x0, x1), min(y0, y1), max(x0, x1) + 1, max(y0, y1) + 1)
+    return Region(
+        box=(box[0], box[1], min(box[2], WIDTH), min(box[3], HEIGHT)),
+        text=draw(WORDS),
+        score=draw(st.floats(0, 1)),
+        source=draw(st.text()),
+        negatives=tuple(draw(st.lists(WORDS, max_size=2))),
+        label=draw(st.text()),
+    )
+
+
+records = st.builds(
+    Record,
+    key=st.text(),
+    image=st.binary(),
+    extension=st.sampled_from(["jpg", "png", "webp"]),
+    width=st.just(WIDTH),
+    height=st.just(HEIGHT),
+    captions=st.lists(st.builds(Caption, WORDS, st.text()), max_size=2).map(tuple),
+    regions=st.lists(regions().filter(lambda r: r.box[1] < HEIGHT), max_size=3).map(tuple),
+    meta=st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans())),
+)
+
+
+@given(records)
+def test_a_record_comes_back_from_its_json(record):
+    text = json.dumps(to_json(record))
+    assert from_json(record.key, record.image, record.extension, text, "here") == record
+    again = json.dumps(to_json(from_json(record.key, record.image, record.extension, text, "here")))
+    assert again == text
+
+
+def annotation(**changes):
+    whole = {"schema": SCHEMA, "width": WIDTH, "height": HEIGHT, "captions": [], "regions": []}
+    return json.dumps({**whole, **changes})
+
+
+def read(text):
+    return from_json("key", b"", "jpg", text, "a.tar::key")
+
+
+def test_boxes_are_written_to_a_hundredth_of_a_pixel():
+    record = Record("k", b"", "jpg", 9, 9, regions=(Region((1.23456, 0.005, 2.0, 8.999), "x"),))
+    assert to_json(record)["regions"][0]["box"] == [1.23, 0.01, 2.0, 9.0]
+
+
+def test_what_may_be_missing_or_null():
+    record = read(
+        annotation(
+            captions=[{"text": "a", "source": None}],
+            regions=[{"box": [0, 0, 1, 1], "text": "b", "label": None, "negatives": None}],
+            meta=None,
+        )
+    )
+    assert record.captions == (Caption("a"),)
+    assert record.regions == (Region((0, 0, 1, 1), "b"),)
+    assert record.regions[0].score == 1
+    assert record.meta == {}
+    bare = json.dumps({"schema": SCHEMA, "width": 1, "height": 2})
+    assert read(bare) == Record("key", b"", "jpg", 1, 2)
+
+
+def test_boxes_are_clipped_to_the_image():
+    assert check_box([-5, 3, 100, 1000], WIDTH, HEIGHT, "here") == (0, 3, WIDTH, HEIGHT)
+    region = {"box": [-5, 3, 100, 1000], "text": "b"}
+    assert read(annotation(regions=[region])).regions[0].box == (0, 3, WIDTH, HEIGHT)
+
+
+NOT_FINITE = r"a coordinate that is not finite; fix or drop the region where the shard is made"
+
+
+@pytest.mark.parametrize(
+    ("box", "reason"),
+    [
+        ("[0, NaN, 5, 5]", rf"box \[0, nan, 5, 5\] has {NOT_FINITE}"),
+        ("[0, 0, Infinity, 5]", rf"box \[0, 0, inf, 5\] has {NOT_FINITE}"),
+        (f"[0, 0, 1{'0' * 400}, 5]", NOT_FINITE),
+        ('[0, 0, "5", 5]', NOT_FINITE),
+        ("[0, 0, null, 5]", NOT_FINITE),
+        ("[5, 0, 0, 5]", r"box \[5, 0, 0, 5\] is reversed or empty \(x0 < x1, y0 < y1\); fix"),
+        ("[0, 5, 5, 0]", r"reversed or empty"),
+        ("[3, 0, 3, 5]", r"reversed or empty"),
+        ("[64, 0, 70, 5]", r"box \[64, 0, 70, 5\] lies outside the 64x48 image; fix or drop"),
+        ("[0, -9, 5, -1]", r"lies outside"),
+        ("[0, 0, 5]", r"box \[0, 0, 5\] is not \[x0, y0, x1, y1\]"),
+        ('"0 0 5 5"', r"box '0 0 5 5' is not"),
+        ("null", r"box None is not"),
+    ],
+)
+def test_a_bad_box_names_its_file_its_region_and_the_cure(box, reason):
+    good = '{"box": [0, 0, 1, 1], "text": "fine"}'
+    text = annotation()[:-1].replace(
+        '"regions": []', f'"regions": [{good}, {{"box": {box}, "text": "b"}}]'
+    )
+    with pytest.raises(UserError, match=rf"^a\.tar::key: region 1: .*{reason}"):
+        read(text + "}")
+
+
+REGION = {"box": [0, 0, 1, 1], "text": "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", r"the annotation is not JSON"),
+        ("[" * 100_000, r"the annotation is not JSON"),
+        (
+            "[]",
+            r"schema 'list', expected 'cloc-regions/1'; plain image-text shards .* data=captions",
+        ),
+        (annotation(schema="cloc-regions/2"), r"schema 'cloc-regions/2', expected"),
+        (annotation(schema=None), r"schema None, expected"),
+        (annotation(width=0), r"width is 0, expected the image's size in pixels"),
+        (annotation(height="48"), r"height is '48', expected"),
+        (annotation(height=True), r"height is True, expected"),
+        (annotation(width=math.nan), r"width is nan, expected"),
+        (annotation(captions={"text": "a"}), r"captions is not a list of objects"),
+        (annotation(captions=["a"]), r"captions is not a list of objects"),
+        (annotation(regions="none"), r"regions is not a list of objects"),
+        (annotation(captions=[{"text": " "}]), r"caption 0: text is ' ', expected some words"),
+        (annotation(captions=[{"text": "a", "source": 3}]), r"caption 0: source is 3, expected a"),
+        (annotation(regions=[{**REGION, "text": None}]), r"region 0: text is None, expected some"),
+        (annotation(regions=[{**REGION, "label": 3}]), r"region 0: label is 3, expected a word"),
+        (annotation(regions=[{**REGION, "source": ["x"]}]), r"region 0: source is \['x'\]"),
+        (
+            annotation(regions=[{**REGION, "score": "high"}]),
+            r"region 0: score is 'high', expected a",
+        ),
+        (annotation(regions=[{**REGION, "score": None}]), r"region 0: score is None, expected a"),
+        (
+            annotation(regions=[{**REGION, "score": math.nan}]),
+            r"region 0: score is nan, expected a",
+        ),
+        (
+            annotation(regions=[{**REGION, "negatives": "no"}]),
+            r"negatives is 'no', expected a list",
+        ),
+        (
+            annotation(regions=[{**REGION, "negatives": [""]}]),
+            r"negatives is \[''\], expected a list",
+        ),
+        (
+            annotation(regions=[{**REGION, "negatives": [1]}]),
+            r"negatives is \[1\], expected a list",
+        ),
+        (annotation(meta=[1]), r"meta is \[1\], expected an object"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(text, reason):
+    with pytest.raises(UserError, match=rf"^a\.tar::key: .*{reason}") as error:
+        read(text)
+    assert "\n" not in str(error.value)
