@@ -111,3 +111,27 @@ def test_one_batch_is_learned(tmp_path):
     fit(make_module(model, lr=0.05, steps=60), [model_batch(model)] * 40, tmp_path, loggers=[kept])
     losses = [row["train/loss"] for _, row in kept.rows]
     assert losses[-1] < losses[0] / 2
+
+
+PROMPTER, SCALE = {"kind": "prompter"}, {"region_scale": {}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "names"),
+    [
+        ({}, ("image_text", "region_text", "grounding")),
+        ({"region_head": PROMPTER, **SCALE}, ("image_text", "region_text")),
+        ({"region_head": {"kind": "roi_align"}, **SCALE}, ("image_text", "region_text")),
+        ({"region_head": None}, ("image_text",)),
+    ],
+    ids=["cloc", "without grounding", "roi_align", "clip"],
+)
+@pytest.mark.parametrize("num_valid", [0, 3])
+def test_no_parameter_is_left_out_of_the_graph(parts, names, num_valid):
+    """DDP would stop at the second step, in a batch without regions too."""
+    model = make_model(**parts)
+    module = make_module(model, losses={name: LOSSES[name]() for name in names})
+    module.log_dict = lambda *args, **kwargs: None
+    valid = tuple(tuple(int(i < num_valid) for i in range(3)) for _ in range(2))
+    module.training_step(model_batch(model, valid=valid), 0).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
