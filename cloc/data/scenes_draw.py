@@ -52,6 +52,11 @@ def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return inside
 
 
+def _moon(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A crescent, x from -1 to 0.725: the unit disc without that of radius 0.7 about (0.6, 0)."""
+    return (x * x + y * y <= 1) & ((x - 0.6) * (x - 0.6) + y * y > 0.49)
+
+
 def _heart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The sextic heart curve, stretched to reach all four sides."""
     u, v = x * 1.139, 0.1187 - y * 1.1173
@@ -65,7 +70,7 @@ INSIDE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "triangle": lambda x, y: 2 * abs(x) <= y + 1,
     "star": _star,
     "ring": lambda x, y: (x * x + y * y <= 1) & (x * x + y * y >= RING_HOLE * RING_HOLE),
-    "cross": lambda x, y: (abs(x) <= 0.34) | (abs(y) <= 0.34),
+    "moon": lambda x, y: _moon(-y * 0.8625 - 0.1375, x),  # lies on its back: a mirror keeps it
     "heart": _heart,
     "diamond": lambda x, y: abs(x) + abs(y) <= 1,
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
-SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "heart", "diamond")
+SHAPES = ("circle", "square", "triangle", "star", "ring", "moon", "heart", "diamond")
 COLOURS = {
     "red": (222, 38, 38),
     "orange": (246, 138, 18),
@@ -55,8 +55,8 @@ def article(words: str) -> str:
 
 
 def plural(words: str) -> str:
-    """ "red stars", "green crosses"."""
-    return words + ("es" if words.endswith("s") else "s")
+    """ "red stars"."""
+    return words + "s"
 
 
 def class_prompts() -> dict[str, list[str]]:

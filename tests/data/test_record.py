@@ -12,15 +12,16 @@ from cloc.errors import UserError
 
 WIDTH, HEIGHT = 64, 48
 WORDS = st.text(min_size=1).filter(str.strip)
-HUNDREDTHS = st.integers(0, 4800)
 
 
 @st.composite
 def regions(draw):
-    x0, x1, y0, y1 = (draw(HUNDREDTHS) / 100 for _ in range(4))
-    box = (min(x0, x1), min(y0, y1), max(x0, x1) + 1, max(y0, y1) + 1)
+    """Boxes on the grid of hundredths of a pixel that files hold, at least one pixel wide."""
+    (x0, x1), (y0, y1) = (
+        sorted(draw(st.tuples(*[st.integers(0, 100 * side - 100)] * 2))) for side in (WIDTH, HEIGHT)
+    )
     return Region(
-        box=(box[0], box[1], min(box[2], WIDTH), min(box[3], HEIGHT)),
+        box=(x0 / 100, y0 / 100, (x1 + 100) / 100, (y1 + 100) / 100),
         text=draw(WORDS),
         score=draw(st.floats(0, 1)),
         source=draw(st.text()),
@@ -37,7 +38,7 @@ records = st.builds(
     width=st.just(WIDTH),
     height=st.just(HEIGHT),
     captions=st.lists(st.builds(Caption, WORDS, st.text()), max_size=2).map(tuple),
-    regions=st.lists(regions().filter(lambda r: r.box[1] < HEIGHT), max_size=3).map(tuple),
+    regions=st.lists(regions(), max_size=3).map(tuple),
     meta=st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans())),
 )
 
@@ -46,8 +47,6 @@ records = st.builds(
 def test_a_record_comes_back_from_its_json(record):
     text = json.dumps(to_json(record))
     assert from_json(record.key, record.image, record.extension, text, "here") == record
-    again = json.dumps(to_json(from_json(record.key, record.image, record.extension, text, "here")))
-    assert again == text
 
 
 def annotation(**changes):
@@ -108,15 +107,13 @@ NOT_FINITE = r"a coordinate that is not finite; fix or drop the region where the
     ],
 )
 def test_a_bad_box_names_its_file_its_region_and_the_cure(box, reason):
-    good = '{"box": [0, 0, 1, 1], "text": "fine"}'
-    text = annotation()[:-1].replace(
-        '"regions": []', f'"regions": [{good}, {{"box": {box}, "text": "b"}}]'
-    )
+    regions = f'[{{"box": [0, 0, 1, 1], "text": "fine"}}, {{"box": {box}, "text": "b"}}]'
     with pytest.raises(UserError, match=rf"^a\.tar::key: region 1: .*{reason}"):
-        read(text + "}")
+        read(annotation().replace('"regions": []', f'"regions": {regions}'))
 
 
-REGION = {"box": [0, 0, 1, 1], "text": "b"}
+def with_region(**changes):
+    return annotation(regions=[{"box": [0, 0, 1, 1], "text": "b", **changes}])
 
 
 @pytest.mark.parametrize(
@@ -124,10 +121,7 @@ REGION = {"box": [0, 0, 1, 1], "text": "b"}
     [
         ("{", r"the annotation is not JSON"),
         ("[" * 100_000, r"the annotation is not JSON"),
-        (
-            "[]",
-            r"schema 'list', expected 'cloc-regions/1'; plain image-text shards .* data=captions",
-        ),
+        ("[]", r"schema 'list', expected 'cloc-regions/1'; plain image-text .* data=captions"),
         (annotation(schema="cloc-regions/2"), r"schema 'cloc-regions/2', expected"),
         (annotation(schema=None), r"schema None, expected"),
         (annotation(width=0), r"width is 0, expected the image's size in pixels"),
@@ -138,32 +132,17 @@ REGION = {"box": [0, 0, 1, 1], "text": "b"}
         (annotation(captions=["a"]), r"captions is not a list of objects"),
         (annotation(regions="none"), r"regions is not a list of objects"),
         (annotation(captions=[{"text": " "}]), r"caption 0: text is ' ', expected some words"),
-        (annotation(captions=[{"text": "a", "source": 3}]), r"caption 0: source is 3, expected a"),
-        (annotation(regions=[{**REGION, "text": None}]), r"region 0: text is None, expected some"),
-        (annotation(regions=[{**REGION, "label": 3}]), r"region 0: label is 3, expected a word"),
-        (annotation(regions=[{**REGION, "source": ["x"]}]), r"region 0: source is \['x'\]"),
-        (
-            annotation(regions=[{**REGION, "score": "high"}]),
-            r"region 0: score is 'high', expected a",
-        ),
-        (annotation(regions=[{**REGION, "score": None}]), r"region 0: score is None, expected a"),
-        (
-            annotation(regions=[{**REGION, "score": math.nan}]),
-            r"region 0: score is nan, expected a",
-        ),
-        (
-            annotation(regions=[{**REGION, "negatives": "no"}]),
-            r"negatives is 'no', expected a list",
-        ),
-        (
-            annotation(regions=[{**REGION, "negatives": [""]}]),
-            r"negatives is \[''\], expected a list",
-        ),
-        (
-            annotation(regions=[{**REGION, "negatives": [1]}]),
-            r"negatives is \[1\], expected a list",
-        ),
+        (annotation(captions=[{"text": "a", "source": 3}]), r"caption 0: source is 3, expected"),
         (annotation(meta=[1]), r"meta is \[1\], expected an object"),
+        (with_region(text=None), r"region 0: text is None, expected some words"),
+        (with_region(label=3), r"region 0: label is 3, expected a word or nothing"),
+        (with_region(source=["x"]), r"region 0: source is \['x'\], expected a word"),
+        (with_region(score="high"), r"region 0: score is 'high', expected a finite number"),
+        (with_region(score=None), r"region 0: score is None, expected a finite number"),
+        (with_region(score=math.nan), r"region 0: score is nan, expected a finite number"),
+        (with_region(negatives="no"), r"negatives is 'no', expected a list of phrases"),
+        (with_region(negatives=[""]), r"negatives is \[''\], expected a list"),
+        (with_region(negatives=[1]), r"negatives is \[1\], expected a list"),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(text, reason):

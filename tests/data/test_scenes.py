@@ -15,7 +15,7 @@ from cloc.errors import UserError
 from tests.helpers.scenes import decoded
 
 # python -c "from tests.data.test_scenes import digest; print(digest())"
-GOLDEN = "f1c8ac56d7db43ef6fdee314b4a452d3da978a925c2c635805935059ab5693d8"
+GOLDEN = "235a581eac315a86a3ec658711ea6a5a020516a887936067c6245079026a9794"
 SETTINGS = {"seed": 0, "size": 64, "twins": 0.4, "relational": 0.5}
 
 

@@ -40,10 +40,18 @@ def test_shapes_differ_at_the_smallest_size():
         assert abs(alphas[one] - alphas[other]).mean() > 0.1, (one, other)
 
 
+def crescent_area(outer, inner, apart):
+    """What a disc of radius `outer` keeps when one of `inner` covers it, centres `apart`."""
+    a = np.arccos((apart**2 + outer**2 - inner**2) / (2 * apart * outer))
+    b = np.arccos((apart**2 + inner**2 - outer**2) / (2 * apart * inner))
+    lens = outer**2 * (a - np.sin(2 * a) / 2) + inner**2 * (b - np.sin(2 * b) / 2)
+    return np.pi * outer**2 - lens
+
+
 def test_areas_are_those_of_geometry():
     area = {shape: mask(shape, 60, 64).alpha.sum() / 255 / 3600 for shape in SHAPES}
     known = {"circle": np.pi / 4, "square": 1, "triangle": 0.5, "diamond": 0.5}
-    known |= {"ring": np.pi / 4 * (1 - 0.65**2), "cross": 1 - 0.66**2}
+    known |= {"ring": np.pi / 4 * (1 - 0.65**2), "moon": crescent_area(1, 0.7, 0.6) / 4 / 0.8625}
     for shape, value in known.items():
         assert area[shape] == pytest.approx(value, abs=0.01), shape
 

@@ -32,7 +32,7 @@ def test_articles_and_plurals():
     assert kinds.article("red star") == "a red star"
     assert kinds.article("orange ring") == "an orange ring"
     assert kinds.plural("red star") == "red stars"
-    assert kinds.plural("green cross") == "green crosses"
+    assert kinds.plural("green moon") == "green moons"
 
 
 def test_resized_changes_the_size_only():
