@@ -29,6 +29,8 @@ from cloc.report.look import look
 def main(overrides: list[str]) -> None:
     # Hydra would take `model=` for the group configs/model
     named = [f"encoder{o[5:]}" if o.startswith("model=") else o for o in overrides]
+    # a split may have any name, so its key is added
+    named = [f"++{o}" if o.startswith("splits.") else o for o in named]
     cfg = compose_config("evaluate", named)
     check_command(cfg)
     tune_for_cpu()

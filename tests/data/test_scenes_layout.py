@@ -73,7 +73,7 @@ def test_no_two_boxes_have_an_iou_above_one_half(layouts):
 
 def test_look_alikes_are_equal_and_nothing_else_is(layouts):
     with_twins = [layout for layout in layouts if layout.twins]
-    assert 0.33 < len(with_twins) / len(layouts) < 0.47
+    assert 0.28 < len(with_twins) / len(layouts) < 0.52  # 0.4, of 200
     for layout in layouts:
         fulls = [thing.kind.full for thing in layout.things]
         if layout.twins is None:
