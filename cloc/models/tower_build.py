@@ -33,11 +33,7 @@ def make_tower(
     `context_length` in tokens replace the configured ones. `mean` and `std`, of pixels in [0, 1],
     replace those the weights were trained with, which are CLIP's where nothing is recorded.
     """
-    model_config = resolve_config(config)
-    if image_size is not None:
-        model_config["vision_cfg"]["image_size"] = image_size
-    if context_length is not None:
-        model_config["text_cfg"]["context_length"] = context_length
+    model_config = _resized(resolve_config(config), image_size, context_length)
     _refuse(model_config)
     named = isinstance(config, str) and not config.startswith(WITH_WEIGHTS)
     if pretrained and not named:
@@ -57,6 +53,16 @@ def make_tower(
         std=std or getattr(visual, "image_std", None) or constants.OPENAI_DATASET_STD,
         folder=_folder(config),
     )
+
+
+def _resized(
+    model_config: dict[str, Any], image_size: int | None, context_length: int | None
+) -> dict[str, Any]:
+    if image_size is not None:
+        model_config["vision_cfg"]["image_size"] = image_size
+    if context_length is not None:
+        model_config["text_cfg"]["context_length"] = context_length
+    return model_config
 
 
 def resolve_config(config: Mapping[str, Any] | str) -> dict[str, Any]:

@@ -15,38 +15,42 @@ WORDS = st.text(min_size=1).filter(str.strip)
 
 
 @st.composite
-def regions(draw):
-    """Boxes on the grid of hundredths of a pixel that files hold, at least one pixel wide."""
+def boxes(draw):
+    """On the grid of hundredths of a pixel that files hold, at least one pixel wide."""
     (x0, x1), (y0, y1) = (
         sorted(draw(st.tuples(*[st.integers(0, 100 * side - 100)] * 2))) for side in (WIDTH, HEIGHT)
     )
-    return Region(
-        box=(x0 / 100, y0 / 100, (x1 + 100) / 100, (y1 + 100) / 100),
-        text=draw(WORDS),
-        score=draw(st.floats(0, 1)),
-        source=draw(st.text()),
-        negatives=tuple(draw(st.lists(WORDS, max_size=2))),
-        label=draw(st.text()),
-    )
+    return x0 / 100, y0 / 100, (x1 + 100) / 100, (y1 + 100) / 100
 
 
-records = st.builds(
-    Record,
-    key=st.text(),
-    image=st.binary(),
-    extension=st.sampled_from(["jpg", "png", "webp"]),
-    width=st.just(WIDTH),
-    height=st.just(HEIGHT),
-    captions=st.lists(st.builds(Caption, WORDS, st.text()), max_size=2).map(tuple),
-    regions=st.lists(regions(), max_size=3).map(tuple),
-    meta=st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans())),
+CAPTIONS = st.fixed_dictionaries({"text": WORDS, "source": st.text()})
+REGIONS = st.fixed_dictionaries(
+    {
+        "box": boxes(),
+        "text": WORDS,
+        "score": st.floats(0, 1),
+        "source": st.text(),
+        "negatives": st.lists(WORDS, max_size=2).map(tuple),
+        "label": st.text(),
+    }
 )
+META = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans()), max_size=3)
 
 
-@given(records)
-def test_a_record_comes_back_from_its_json(record):
+@given(st.lists(CAPTIONS, max_size=2), st.lists(REGIONS, max_size=2), META)
+def test_a_record_comes_back_from_its_json(captions, regions, meta):
+    record = Record(
+        key="a/b",
+        image=b"bytes",
+        extension="png",
+        width=WIDTH,
+        height=HEIGHT,
+        captions=tuple(Caption(**fields) for fields in captions),
+        regions=tuple(Region(**fields) for fields in regions),
+        meta=meta,
+    )
     text = json.dumps(to_json(record))
-    assert from_json(record.key, record.image, record.extension, text, "here") == record
+    assert from_json("a/b", b"bytes", "png", text, "here") == record
 
 
 def annotation(**changes):
@@ -72,7 +76,7 @@ def test_what_may_be_missing_or_null():
         )
     )
     assert record.captions == (Caption("a"),)
-    assert record.regions == (Region((0, 0, 1, 1), "b"),)
+    assert record.regions == (Region((0.0, 0.0, 1.0, 1.0), "b"),)
     assert record.regions[0].score == 1
     assert record.meta == {}
     bare = json.dumps({"schema": SCHEMA, "width": 1, "height": 2})

@@ -1,0 +1,82 @@
+"""The model card: the run's own numbers, and only calls that the model answers."""
+
+import json
+import re
+
+import pytest
+
+from cloc.report.card import model_card
+
+METRICS = {
+    "region_classification": {"top1": 0.91234, "top1_chance": 0.0156, "count": 240},
+    "grounding/novel": {"acc@0.5": 0.85, "acc@0.5_chance": 0.05, "miou": 0.7},
+}
+PROVENANCE = {"commit": "abc123", "seed": 7, "packages": {"torch": "2"}}
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    (folder / "metrics.json").write_text(json.dumps(METRICS))
+    (folder / "provenance.json").write_text(json.dumps(PROVENANCE))
+    return folder
+
+
+def card(run, *, region_head=None, box_head=None):
+    tower = {"config": {"vision_cfg": {"image_size": 64}}}
+    parts = {"tower": tower, "region_head": region_head, "box_head": box_head}
+    return model_card(run, description=parts, folder="out")
+
+
+def test_numbers_with_a_chance_line_are_a_table_of_the_runs_own(run):
+    table = re.findall(r"^\|.*\|$", card(run), re.M)
+    assert table == [
+        "| benchmark | metric | value | chance |",
+        "|---|---|---|---|",
+        "| region_classification | top1 | 0.912 | 0.016 |",
+        "| grounding/novel | acc@0.5 | 0.850 | 0.050 |",
+    ]
+
+
+def test_where_it_comes_from_and_how_large_its_images_are(run):
+    text = card(run)
+    assert "\n# scenes\n" in text
+    assert "* commit: abc123\n* seed: 7\n" in text
+    assert "packages" not in text
+    assert "by the long side to 64 pixels and padded to a square with black" in text
+    assert 'create_model_and_transforms("local-dir:out")' in text
+
+
+def test_what_is_missing_is_said(tmp_path):
+    text = card(tmp_path)
+    assert "Not measured yet: `python scripts/evaluate.py run=...` writes them." in text
+    assert "| benchmark" not in text
+
+
+@pytest.mark.parametrize(
+    ("parts", "regions", "grounds"),
+    [
+        ({}, False, False),
+        ({"region_head": {"kind": "roi_align"}}, True, False),
+        ({"region_head": {"kind": "prompter"}, "box_head": {}}, True, True),
+    ],
+)
+def test_only_calls_that_the_model_answers(run, parts, regions, grounds):
+    text = card(run, **parts)
+    assert ("embedder.regions(" in text) is regions
+    assert ("with its region head" in text) is regions
+    assert ("embedder.ground(" in text) is grounds
+    assert ("finds any" in text) is grounds
+    assert ("A CLIP image-text model." in text) is not regions
+    for code in re.findall(r"```python\n(.*?)```", text, re.S):
+        compile(code, "card", "exec")
+        assert "\n\n\n" not in code
+
+
+def test_the_page_is_markdown_with_metadata_on_top(run):
+    text = card(run)
+    assert re.match(r"---\nlicense: apache-2\.0\nlibrary_name: open_clip\n.*?\n---\n# ", text, re.S)
+    assert text.count("```") % 2 == 0
+    assert "{{" not in text
+    assert "{%" not in text

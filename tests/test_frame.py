@@ -1,0 +1,115 @@
+"""The frame against open_clip's own preprocessing, and boxes into it and back."""
+
+import numpy as np
+import open_clip
+import PIL.Image
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from cloc.boxes import iou
+from cloc.frame import into_frame, out_of_frame, pad_frame, pad_resize
+
+SIZES = st.tuples(st.integers(1, 150), st.integers(1, 150))
+
+
+def by_open_clip(image, size):
+    """uint8 [size, size, 3] before the normalisation."""
+    transform = open_clip.image_transform(size, is_train=False, resize_mode="longest")
+    for step in transform.transforms[:-1]:
+        image = step(image)
+    return (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def noise(width, height, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return PIL.Image.fromarray(pixels)
+
+
+@settings(deadline=None)
+@given(SIZES, st.sampled_from([16, 33, 64]))
+def test_pixels_are_those_of_open_clips_longest_resize(shape, size):
+    width, height = shape
+    assume(round(min(shape) / (max(shape) / size)) >= 1)  # open_clip cannot resize to no pixels
+    image = noise(width, height)
+    pixels, frame = pad_resize(image, size)
+    assert (pixels == by_open_clip(image, size)).all()
+    assert frame == pad_frame(width, height, size)
+    assert not pixels[: frame.top].any()  # black outside
+    assert not pixels[frame.top + frame.height :].any()
+    assert not pixels[:, : frame.left].any()
+    assert not pixels[:, frame.left + frame.width :].any()
+
+
+@given(SIZES, st.sampled_from([16, 33, 224]))
+def test_the_long_side_fills_the_frame_and_the_other_is_centred(shape, size):
+    frame = pad_frame(*shape, size)
+    assert max(frame.width, frame.height) == size
+    assert min(frame.width, frame.height) >= 1
+    for start, length in ((frame.left, frame.width), (frame.top, frame.height)):
+        after = size - start - length
+        assert 0 <= after - start <= 1
+    wanted = min(shape) / max(shape) * size
+    assert abs(min(frame.width, frame.height) - max(wanted, 1)) <= 0.5 + 1e-9
+
+
+def test_a_thin_line_keeps_one_pixel():
+    pixels, frame = pad_resize(PIL.Image.new("RGB", (300, 1), (255, 0, 0)), 32)
+    assert (frame.width, frame.height) == (32, 1)
+    assert pixels[frame.top].tolist() == [[255, 0, 0]] * 32
+
+
+def test_an_image_of_the_right_size_is_not_resampled():
+    image = noise(64, 40)
+    pixels, frame = pad_resize(image, 64)
+    assert (pixels[frame.top : frame.top + 40] == np.asarray(image)).all()
+
+
+@st.composite
+def shapes_and_boxes(draw):
+    shape = draw(st.tuples(st.integers(8, 500), st.integers(8, 500)))
+    points = draw(st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=1, max_size=4))
+    corners = np.sort(np.array(points).reshape(-1, 2, 2), axis=1)
+    return shape, corners.reshape(-1, 4) * [*shape, *shape]
+
+
+@given(shapes_and_boxes(), st.sampled_from([32, 224]))
+def test_boxes_come_back_from_the_frame(drawn, size):
+    shape, boxes = drawn
+    frame = pad_frame(*shape, size)
+    framed = into_frame(boxes, shape, frame)
+    assert framed.dtype == np.float32
+    assert (framed >= 0).all()
+    assert (framed <= 1).all()
+    tolerance = 1e-6 * max(shape) * max(size / frame.width, size / frame.height)
+    np.testing.assert_allclose(out_of_frame(framed, shape, frame), boxes, rtol=0, atol=tolerance)
+
+
+def test_the_whole_image_is_where_its_pixels_lie():
+    frame = pad_frame(101, 40, 64)
+    whole = into_frame(np.array([[0, 0, 101, 40]]), (101, 40), frame)[0] * 64
+    assert whole.tolist() == pytest.approx(
+        [frame.left, frame.top, frame.left + frame.width, frame.top + frame.height]
+    )
+
+
+def test_out_of_frame_clips_to_the_image():
+    frame = pad_frame(100, 50, 64)
+    everything = out_of_frame(np.array([[0, 0, 1, 1]]), (100, 50), frame)
+    assert everything.tolist() == [[0, 0, 100, 50]]
+
+
+@pytest.mark.parametrize("shape", [(90, 61), (37, 120), (64, 64)])
+def test_a_framed_box_lies_on_its_pixels(shape):
+    """White where the box is: its bright pixels in the frame fill the framed box."""
+    width, height = shape
+    box = np.array([[width // 4, height // 3, width // 4 + 20, height // 3 + 25]])
+    x0, y0, x1, y1 = box[0]
+    canvas = np.zeros((height, width, 3), np.uint8)
+    canvas[y0:y1, x0:x1] = 255
+    pixels, frame = pad_resize(PIL.Image.fromarray(canvas), 224)
+    rows, columns = (pixels[..., 0] > 127).nonzero()
+    drawn = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    framed = into_frame(box, shape, frame)
+    assert iou(torch.tensor(drawn)[None] / 224, torch.from_numpy(framed)).item() > 0.95
