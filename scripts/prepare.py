@@ -61,7 +61,7 @@ def summary(out: Path) -> Table:
         table.add_row(
             folder.name,
             f"{manifest['samples']:,}",
-            f"{manifest['regions']:,}" if "regions" in manifest else "",
+            f"{manifest['regions']:,}",
             ", ".join(drops) or "none",
             str(len(manifest["shards"])),
             f"{size:.1f}",

@@ -4,6 +4,7 @@ Writes `runs/NAME/`; `scripts/evaluate.py run=runs/NAME` measures it.
 """
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -66,7 +67,8 @@ def main(overrides: list[str]) -> None:
 
 
 def quiet() -> None:
-    """Keeps from the terminal what Lightning says there and no user can act on."""
+    """Keeps from the terminal what Lightning and wandb say there and no user can act on."""
+    os.environ.setdefault("WANDB_SILENT", "true")
     # which devices exist and are used (provenance.json has them), tips for other products
     for name in ("pytorch.utilities.rank_zero", "fabric.utilities.distributed"):
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)

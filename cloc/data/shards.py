@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -43,15 +44,16 @@ def write_shards(
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # what an interrupted run left
     partial.mkdir(parents=True)
+    counts: Counter[str] = Counter(regions=0)
     shards = [
         _write_shard(chunk, partial / f"{name}-{number:06d}.tar")
-        for number, chunk in enumerate(_chunks(iter(records), samples_per_shard))
+        for number, chunk in enumerate(_chunks(_counted(records, counts), samples_per_shard))
     ]
     if not shards:
         partial.rmdir()
         raise UserError(f"there is no sample to write to {folder}; check the input's settings")
     total = sum(shard["samples"] for shard in shards)
-    manifest = {"schema": SCHEMA, "shards": shards, "samples": total, **(extra or {})}
+    manifest = {"schema": SCHEMA, "shards": shards, "samples": total, **counts, **(extra or {})}
     text = json.dumps(manifest, ensure_ascii=False, indent=1)
     (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
     if folder.exists():
@@ -70,6 +72,12 @@ def _chunks(records: Iterator[Record], size: int) -> Iterator[Iterator[Record]]:
     """Runs of `size` records, each to be read to its end before the next; none is empty."""
     for first in records:
         yield chain([first], islice(records, size - 1))
+
+
+def _counted(records: Iterable[Record], counts: Counter[str]) -> Iterator[Record]:
+    for record in records:
+        counts["regions"] += len(record.regions)
+        yield record
 
 
 def _write_shard(records: Iterable[Record], path: Path) -> dict[str, Any]:

@@ -135,7 +135,6 @@ def write_coco(
         )
         extra = {
             "classes": {key: list(prompts) for key, prompts in dataset.classes.items()},
-            "regions": sum(len(entry.regions) for entry in entries),
             "drops": dict(sorted(sum((entry.drops for entry in entries), Counter()).items())),
         }
         manifests[name] = write_shards(
