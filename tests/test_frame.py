@@ -27,7 +27,6 @@ def noise(width, height, seed=0):
     return PIL.Image.fromarray(pixels)
 
 
-@settings(deadline=None)
 @given(SIZES, st.sampled_from([16, 33, 64]))
 def test_pixels_are_those_of_open_clips_longest_resize(shape, size):
     width, height = shape

@@ -11,7 +11,7 @@ from cloc.errors import UserError
 from tests.helpers.shards import flat
 
 FRAME = 64
-FIXED = settings(deadline=None, derandomize=True, max_examples=80)
+FIXED = settings(max_examples=80)
 RED = np.array([255, 0, 0])
 
 
