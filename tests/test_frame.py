@@ -5,7 +5,7 @@ import open_clip
 import PIL.Image
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cloc.boxes import iou
