@@ -39,9 +39,8 @@ def make_input(b=2, r=3, g=2):
 
 def layer_norm(x, norm):
     centred = x - x.mean(-1, keepdim=True)
-    return centred / (centred.square().mean(-1, keepdim=True) + norm.eps).sqrt() * norm.weight + (
-        norm.bias
-    )
+    scaled = centred / (centred.square().mean(-1, keepdim=True) + norm.eps).sqrt()
+    return scaled * norm.weight + norm.bias
 
 
 def full_layer(head, x):
@@ -97,9 +96,7 @@ def graded(head, function, tokens, boxes, phrases):
     """Both answers and the gradient of a random combination of them."""
     tokens, phrases = tokens.clone().requires_grad_(), phrases.clone().requires_grad_()
     regions, grounded = function(tokens, boxes, phrases)
-    pull = (regions * unit_rows(7, *regions.shape)).sum() + (
-        grounded * unit_rows(8, *grounded.shape)
-    ).sum()
+    pull = sum((x * unit_rows(7, *x.shape)).sum() for x in (regions, grounded))
     inputs = [tokens, phrases, *head.parameters()]
     return [regions, grounded, *torch.autograd.grad(pull, inputs)]
 
