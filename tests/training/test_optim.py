@@ -1,9 +1,11 @@
 """Parameter groups and the schedule, against direct counting and a formula of its own."""
 
+import io
 import math
 
 import pytest
 import torch
+from _run import compose_config, make
 
 from cloc.training.optim import parameter_groups, warmup_cosine
 from tests.helpers.models import CONFIGS, make_model
@@ -56,3 +58,57 @@ def test_linear_over_the_warmup_then_half_a_cosine_down_to_0():
 @pytest.mark.parametrize(("warmup", "first"), [(0, 2.0), (1, 2.0), (5, 0.4)])
 def test_any_warmup_will_do(warmup, first):
     assert rates(warmup, 3, 3)[0] == pytest.approx(first)
+
+
+@pytest.fixture
+def muon():
+    """A model with gradients and the optimizer of `experiment=demo`, over its two groups."""
+    model = make_model()
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    return model, make(compose_config("train", ["experiment=demo"]).optimizer)
+
+
+def stepped(model, optimizer):
+    """Names of the parameters that a step moves."""
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer.step()
+    return {name for name, p in model.named_parameters() if not torch.equal(before[name], p)}
+
+
+def test_the_schedule_reaches_both_parts_of_muon(muon):
+    model, make_optimizer = muon
+    optimizer = make_optimizer(parameter_groups(model))
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    assert stepped(model, optimizer) == set()
+    for group in optimizer.param_groups:
+        group["lr"] = 0.1
+    assert stepped(model, optimizer) == {name for name, _ in model.named_parameters()}
+
+
+def test_muon_is_for_matrices_and_not_for_token_embeddings_norms_and_scales(muon):
+    model, make_optimizer = muon
+    optimizer = make_optimizer(parameter_groups(model))
+    optimizer.step()
+    by_muon = {n for n, p in model.named_parameters() if "momentum_buffer" in optimizer.state[p]}
+    assert by_muon
+    assert all(p.ndim >= 2 for n, p in model.named_parameters() if n in by_muon)
+    assert not [name for name in by_muon if "token_embedding" in name or "scale" in name]
+
+
+def test_muon_goes_on_from_a_state_that_was_read_with_weights_only(muon):
+    model, make_optimizer = muon
+    optimizer = make_optimizer(parameter_groups(model))
+    optimizer.step()
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer.step()
+    expected = {name: value.clone() for name, value in model.state_dict().items()}
+    model.load_state_dict(weights)
+    again = make_optimizer(parameter_groups(model))
+    file.seek(0)
+    again.load_state_dict(torch.load(file, weights_only=True))
+    again.step()
+    assert all(torch.equal(expected[n], value) for n, value in model.state_dict().items())
