@@ -8,7 +8,7 @@ from pathlib import Path
 
 from _run import cli
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cloc.errors import UserError
 
@@ -44,7 +44,8 @@ def read_metrics(run: Path) -> dict[str, dict[str, float]]:
 
 def side_by_side(metrics: dict[str, dict[str, dict[str, float]]]) -> Table:
     """One row per main metric that any run has, splits and extractors apart."""
-    table = Table("benchmark", "metric", *(Path(run).name for run in metrics), "chance")
+    first = Column("benchmark", overflow="fold")  # cut short, the splits would look alike
+    table = Table(first, "metric", *(Path(run).name for run in metrics), "chance")
     keys = list(dict.fromkeys(key for found in metrics.values() for key in found))
     for key in keys:
         for metric in MAIN.get(key.split("/")[0].split("@")[0], ()):
