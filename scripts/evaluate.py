@@ -46,7 +46,7 @@ def main(overrides: list[str]) -> None:
     write_metrics(results, folder)
     Console().print(summary(results))
     if cfg.run is not None:
-        shown = own if has_head else RoIEmbedder(model)
+        shown: Embedder = own if has_head else RoIEmbedder(model)
         items = [look(shown, example) for example in splits[0].examples[: cfg.gallery]]
         twin = None if cfg.twin is None else Path(cfg.twin)
         print(build_report(folder, twin=twin, gallery=items))

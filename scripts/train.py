@@ -24,7 +24,7 @@ from cloc.data.datamodule import RegionData
 from cloc.data.examples import read_split
 from cloc.errors import UserError
 from cloc.eval.runner import evaluate
-from cloc.interfaces import Example, Split
+from cloc.interfaces import Embedder, Example, Split
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
@@ -175,7 +175,7 @@ def _draw(model: CLOC, *, examples: Sequence[Example]) -> dict[str, list[PIL.Ima
     return pictures([look(_embedder(model), example) for example in examples])
 
 
-def _embedder(model: CLOC) -> ModelEmbedder:
+def _embedder(model: CLOC) -> Embedder:
     """With the model's own region head, or RoIAlign where it has none."""
     return ModelEmbedder(model) if model.region_head is not None else RoIEmbedder(model)
 

@@ -12,6 +12,7 @@ from cloc.loss_parts import check_option, coverage, full_precision, wipe
 
 KINDS = ("mse", "l1_giou")
 MATCHES = ("own", "nearest")
+L1_WEIGHT, GIOU_WEIGHT = 2.5, 1.0  # DETR's 5 : 2 (arXiv 2005.12872), the GIoU term as the unit
 
 
 def grounding_loss(
@@ -22,14 +23,11 @@ def grounding_loss(
     kind: str = "mse",
     match: str = "own",
     phrase_index: Int[Tensor, "b r"] | None = None,
-    l1_weight: float = 2.5,
-    giou_weight: float = 1.0,
 ) -> Term:
     """Mean cost over the valid regions of all ranks, the same on every rank; 0 where none is.
 
-    `mse` is the mean squared error of the 4 coordinates, as in the paper. `l1_giou` is
-    `l1_weight` x the absolute errors summed over the 4 coordinates + `giou_weight` x (1 - GIoU);
-    the defaults keep DETR's 5 : 2 (arXiv 2005.12872) with the GIoU term as the unit.
+    `mse` is the mean squared error of the 4 coordinates, as in the paper. `l1_giou` is 2.5 x the
+    absolute errors summed over the 4 coordinates + (1 - GIoU).
 
     `own` compares with the region's own box. `nearest` takes the cheapest box among the valid
     regions of the same image with the same `phrase_index`: a phrase that names two objects has no
@@ -43,7 +41,7 @@ def grounding_loss(
         allowed = _allowed(valid, phrase_index if match == "nearest" else None)
         # every prediction against every box of its image, [b r r]: a few boxes, so never large
         each, other = torch.broadcast_tensors(predicted[:, :, None], boxes[:, None])
-        cost = _mse(each, other) if kind == "mse" else _l1_giou(each, other, l1_weight, giou_weight)
+        cost = _mse(each, other) if kind == "mse" else _l1_giou(each, other)
         iou = box_algebra.iou(each.detach(), other.detach())
         best = cost.masked_fill(~allowed, torch.inf).amin(-1).masked_fill(~valid, 0)
         best_iou = iou.masked_fill(~allowed, 0).amax(-1).masked_fill(~valid, 0)
@@ -71,10 +69,8 @@ def _mse(a: Float[Tensor, "b r r 4"], b: Float[Tensor, "b r r 4"]) -> Float[Tens
     return (a - b).square().mean(-1)
 
 
-def _l1_giou(
-    a: Float[Tensor, "b r r 4"], b: Float[Tensor, "b r r 4"], l1_weight: float, giou_weight: float
-) -> Float[Tensor, "b r r"]:
-    return l1_weight * (a - b).abs().sum(-1) + giou_weight * (1 - box_algebra.giou(a, b))
+def _l1_giou(a: Float[Tensor, "b r r 4"], b: Float[Tensor, "b r r 4"]) -> Float[Tensor, "b r r"]:
+    return L1_WEIGHT * (a - b).abs().sum(-1) + GIOU_WEIGHT * (1 - box_algebra.giou(a, b))
 
 
 class Grounding:
@@ -90,15 +86,11 @@ class Grounding:
         *,
         kind: str = "mse",
         match: str = "own",
-        l1_weight: float = 2.5,
-        giou_weight: float = 1.0,
         weight_by_coverage: bool = True,
     ) -> None:
         _check(kind, match)
         self.kind = kind
         self.match = match
-        self.l1_weight = l1_weight
-        self.giou_weight = giou_weight
         self.weight_by_coverage = weight_by_coverage
 
     def __call__(self, out: Embeddings, batch: RegionBatch) -> Term:
@@ -110,7 +102,5 @@ class Grounding:
             kind=self.kind,
             match=self.match,
             phrase_index=batch.phrase_index,
-            l1_weight=self.l1_weight,
-            giou_weight=self.giou_weight,
         )
         return Term(value * coverage(batch.valid) if self.weight_by_coverage else value, logs)

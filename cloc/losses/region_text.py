@@ -22,6 +22,7 @@ from cloc.loss_parts import (
 )
 
 CONFLICTS = ("cosine", "text", "none")
+PAPER_THRESHOLD = 0.9
 
 
 class _Pairs(NamedTuple):
@@ -41,7 +42,7 @@ def region_text_loss(
     *,
     phrase_ids: Int[Tensor, " n"] | None = None,
     conflict: str = "cosine",
-    threshold: float = 0.9,
+    threshold: float | None = None,
     negatives: Float[Tensor, "n k d"] | None = None,
     negative_valid: Bool[Tensor, "n k"] | None = None,
     chunk: int = 1024,
@@ -49,7 +50,8 @@ def region_text_loss(
     """Symmetric InfoNCE in nats over the valid rows of all ranks; 0 where there are none.
 
     Row i of both inputs is a positive pair of unit vectors. Two rows whose texts conflict (cosine
-    above `threshold`, or equal `phrase_ids`) leave each other's denominators in both directions.
+    above `threshold`, 0.9 where None as in the paper, or equal `phrase_ids`) leave each other's
+    denominators in both directions.
     The `negatives` of a region join its own row, region to text, and the filter spares them.
 
     Every rank returns the same global value. Only `chunk` rows of similarities exist at a time,
@@ -58,7 +60,9 @@ def region_text_loss(
     """
     _check(conflict, threshold, chunk)
     ids = _texts(valid, phrase_ids, conflict)
-    at_most = threshold if conflict == "cosine" else None
+    at_most = None
+    if conflict == "cosine":
+        at_most = PAPER_THRESHOLD if threshold is None else threshold
     with full_precision(regions):
         mine = _Pairs(wipe(regions, valid), wipe(phrases, valid), valid, ids)
         every = _Pairs(*(dist.gather(x) for x in mine))
@@ -73,9 +77,16 @@ def region_text_loss(
     return _term(sums, every.valid.sum())
 
 
-def _check(conflict: str, threshold: float, chunk: int) -> None:
+def _check(conflict: str, threshold: float | None, chunk: int) -> None:
     check_option("conflict of the region_text loss", conflict, CONFLICTS)
     check_chunk("chunk of the region_text loss", chunk)
+    if threshold is None:
+        return
+    if conflict != "cosine":
+        raise UserError(
+            f"threshold of the region_text loss is {threshold}, but conflict={conflict} has none; "
+            "set losses.region_text.threshold=null"
+        )
     if not -1 <= threshold <= 1:
         raise UserError(
             f"threshold of the region_text loss is {threshold}; a cosine lies in [-1, 1], and "
@@ -167,7 +178,7 @@ class RegionText:
         self,
         *,
         conflict: str = "cosine",
-        threshold: float = 0.9,
+        threshold: float | None = None,
         chunk: int = 1024,
         weight_by_coverage: bool = True,
     ) -> None:

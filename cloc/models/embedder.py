@@ -98,20 +98,32 @@ class ModelEmbedder:
         return [row[:count] for row, count in zip(boxes, counts, strict=True)]
 
 
-class RoIEmbedder(ModelEmbedder):
+class RoIEmbedder:
     """The same model, its regions taken as RoIAlign over the projected patch tokens.
 
     The line a plain CLIP is measured on without any region head.
     """
+
+    def __init__(self, model: CLOC) -> None:
+        self.own = ModelEmbedder(model)
+
+    def prepare(self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray]) -> Prepared:
+        return self.own.prepare(images, boxes)
+
+    def images(self, x: Tensor) -> Float[Tensor, "b d"]:
+        return self.own.images(x)
+
+    def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
+        return self.own.texts(texts)
 
     @torch.no_grad()
     def regions(
         self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]
     ) -> Float[Tensor, "b r d"]:
         """The mean projected patch token inside each box."""
-        tower = self.model.tower
-        dense = tower.dense(tower.images(x.to(self.device)).tokens)
-        pooled = pool_boxes(dense, boxes.to(self.device), tower.grid, 3)
+        tower, device = self.own.model.tower, self.own.device
+        dense = tower.dense(tower.images(x.to(device)).tokens)
+        pooled = pool_boxes(dense, boxes.to(device), tower.grid, 3)
         return F.normalize(pooled, dim=-1).cpu()
 
     def ground(self, x: Tensor, phrases: Sequence[Sequence[str]]) -> None:

@@ -213,6 +213,10 @@ def test_half_inputs_are_computed_in_float32():
         ),
         ({"chunk": 0}, "chunk of the region_text loss is 0; it counts rows"),
         ({"threshold": 1.5}, r"threshold .* is 1.5; a cosine lies in \[-1, 1\], and conflict=none"),
+        (
+            {"conflict": "none", "threshold": 0.9},
+            "but conflict=none has none; set losses.region_text.threshold=null",
+        ),
     ],
 )
 def test_a_wrong_setting_is_refused_with_its_cure(options, words):
