@@ -20,11 +20,18 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 
 def cli(main: Callable[[list[str]], None]) -> None:
-    """Runs `main` on the command line's overrides; a `UserError` is one line and exit code 1."""
+    """Runs `main` on the command line's overrides; a `UserError` is one line and exit code 1.
+
+    Where another rank has ended, this one only sees its connection closed, deep inside a step.
+    """
     try:
         main(sys.argv[1:])
     except UserError as error:
         sys.exit(f"error: {error}")
+    except RuntimeError as error:
+        if "gloo/transport" not in str(error):
+            raise
+        sys.exit("error: another process of this run has ended; its own message says why")
 
 
 def compose_config(name: str, overrides: list[str]) -> DictConfig:

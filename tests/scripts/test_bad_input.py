@@ -80,6 +80,21 @@ def test_a_bad_box_in_a_worker_is_one_line_of_a_real_run(shards, smoke, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.dist
+def test_a_bad_box_on_one_of_two_ranks_is_one_line_and_the_other_rank_says_so(
+    shards, smoke, tmp_path
+):
+    path = with_box(shards, tmp_path / "bad", "[NaN, 5, 10, 20]")
+    both = f"data.train=[{shards}/train/shard-000000.tar,{path}]"
+    done = start("train", *smoke, both, "trainer.devices=2", "trainer.strategy=ddp", cwd=tmp_path)
+    assert done.returncode == 1
+    other = "error: another process of this run has ended; its own message says why"
+    lines = [line for line in done.stderr.splitlines() if line != other]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith(f"error: {path}")
+
+
+@pytest.mark.slow
 def test_a_misspelt_override_is_one_line_of_a_real_run(tmp_path):
     done = start("train", "experiment=smoke", "optimizer.lt=1", cwd=tmp_path)
     assert done.returncode == 1
