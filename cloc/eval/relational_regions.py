@@ -18,9 +18,11 @@ class RelationalRegions:
     """Over the `meta["twins"]`, in [0, 1]: chance is 0.5, ties count as wrong.
 
     pick: share whose region is strictly nearer to the phrase than its look-alike. pick_permuted:
-    the same with the patches of the image (`grid` x `grid`) in random order; without places it must
-    fall to chance. grounding_pick: share where the box grounded for the phrase overlaps its region
-    strictly more (IoU) than the look-alike; left out where the embedder cannot ground.
+    the same with the patches of the image (`grid` x `grid`) in random order. What it keeps above
+    chance was not read off the image: look-alikes lie on two sides of a third object, so of two
+    given boxes the further left is "left of" it, whatever the picture shows. grounding_pick: share
+    where the box grounded for the phrase overlaps its region strictly more (IoU) than the
+    look-alike; left out where the embedder cannot ground.
     """
 
     uses_regions: ClassVar[bool] = True

@@ -30,12 +30,27 @@ class LeftOnly(Oracle):
         return [torch.tensor([[0, 0, 0.5, 1]]).expand(len(own), 4) for own in phrases]
 
 
+class BoxOnly(Oracle):
+    """Never looks: a box in the left half is "left of" something."""
+
+    def regions(self, x, boxes, valid):
+        return torch.nn.functional.one_hot((boxes[..., 0] < 0.5).long(), 2).float()
+
+    def texts(self, texts):
+        return torch.eye(2)[[int("left" in text) for text in texts]]
+
+
 def test_an_oracle_is_perfect_and_falls_to_chance_without_places():
     found = RelationalRegions(batch_size=7).run(Oracle(), SPLIT)
     assert (found["pick"], found["grounding_pick"]) == (1, 1)
     assert 0.2 < found["pick_permuted"] < 0.7
     for name in ("pick", "pick_permuted", "grounding_pick"):
         assert found[f"{name}_chance"] == 0.5
+
+
+def test_what_was_not_read_off_the_image_is_kept_on_permuted_patches():
+    found = RelationalRegions().run(BoxOnly(), SPLIT)
+    assert (found["pick"], found["pick_permuted"]) == (1, 1)
 
 
 def test_ties_count_as_wrong():
