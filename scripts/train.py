@@ -107,6 +107,7 @@ def make_data(
 
 def make_trainer(cfg: DictConfig, run: Path, tower: Tower) -> L.Trainer:
     """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
+    check_precision(cfg.trainer.precision)
     callbacks: list[L.Callback] = [
         Speed(every_n_steps=cfg.log_every),
         GradNorms(every_n_steps=cfg.log_every),
@@ -137,6 +138,15 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower) -> L.Trainer:
         enable_model_summary=False,
     )
     return trainer
+
+
+def check_precision(precision: str | int) -> None:
+    """Lightning's half precisions turn the whole batch into halves, the boxes too."""
+    if str(precision) in ("bf16-true", "16-true"):
+        raise UserError(
+            f"trainer.precision={precision} would round boxes to 1/256 of the image side; set "
+            "trainer.precision=bf16-mixed"
+        )
 
 
 def manifests(train: str | Sequence[str]) -> list[str]:

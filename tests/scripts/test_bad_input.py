@@ -133,6 +133,7 @@ def test_a_missing_shard_is_named(shards, smoke, tmp_path):
         (["data.train=nowhere"], "data.train=nowhere: no shard at nowhere; set data.train to"),
         (["data.num_workers=3"], "2 shards cannot feed 3 readers .* set data.num_workers to at"),
         (["eval.every=1", "eval.splits.val=nowhere"], "eval.splits.val=nowhere: no shard"),
+        (["trainer.precision=bf16-true"], "would round boxes .*; set trainer.precision=bf16-mixed"),
         (["~weights.grounding"], "losses .* and weights .* differ; give every"),
     ],
 )
