@@ -1,5 +1,7 @@
 """Measures speed: `python scripts/bench.py what=step experiment=NAME`; JSON on the last line.
 
+`what=loader experiment=NAME` is the training loader alone, `what=scenes` the generator of scenes.
+
 Ratios are of runs in the same process, in turns, so that a noisy machine hits both alike.
 """
 
@@ -15,6 +17,7 @@ from _run import cli, compose_config, plain, tune_for_cpu
 from omegaconf import DictConfig
 from train import make_data, make_module
 
+from cloc.data.scenes import composed, scene
 from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
 from cloc.models.build import build_model
@@ -24,13 +27,17 @@ TWIN = {"region_head": None, "region_scale": None, "box_head": None}
 
 def main(overrides: list[str]) -> None:
     options = dict(o.split("=", 1) for o in overrides if o.startswith(("what=", "repeat=")))
-    cfg = compose_config("train", [o for o in overrides if o.split("=")[0] not in options])
-    benches: dict[str, Callable[..., dict[str, Any]]] = {"step": step, "loader": loader}
-    what = options.get("what")
-    if what not in benches:
-        raise UserError(f"what={what}; choose {' or '.join(benches)}")
+    others = [o for o in overrides if o.split("=")[0] not in options]
+    of_a_run: dict[str, Callable[..., dict[str, Any]]] = {"step": step, "loader": loader}
+    what, repeat = options.get("what"), int(options.get("repeat", 15))
+    if what == "scenes" and not others:
+        print(json.dumps({"what": what, **drawing(repeat=repeat)}))
+        return
+    if what not in of_a_run:
+        raise UserError(f"what={what}; choose step or loader with experiment=NAME, or scenes alone")
+    cfg = compose_config("train", others)
     tune_for_cpu()
-    print(json.dumps({"what": what, **benches[what](cfg, repeat=int(options.get("repeat", 15)))}))
+    print(json.dumps({"what": what, **of_a_run[what](cfg, repeat=repeat)}))
 
 
 def step(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
@@ -83,6 +90,19 @@ def loader(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
         "workers": cfg.data.num_workers,
         **circumstances(cfg, cfg.batch_size),
     }
+
+
+def drawing(*, repeat: int, count: int = 500) -> dict[str, Any]:
+    """Scenes of 64 pixels a second of one core's own time, before and after encoding as PNG."""
+    settings: dict[str, Any] = {"seed": 0, "size": 64, "twins": 0.4, "relational": 0.0}
+    speeds: dict[str, list[float]] = {"composed": [], "encoded": []}
+    for turn in range(repeat + 2):  # the first two draw the stamps
+        for name, make in (("composed", composed), ("encoded", scene)):
+            started = time.process_time()  # others on the machine do not count
+            for index in range(turn * count, (turn + 1) * count):
+                make("train", index, **settings)
+            speeds[name].append(count / (time.process_time() - started))
+    return {"scenes_per_s": {name: spread(values[2:]) for name, values in speeds.items()}}
 
 
 def batches(cfg: DictConfig, *, steps: int) -> Iterator[RegionBatch]:

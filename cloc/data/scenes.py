@@ -6,6 +6,7 @@ A scene depends on (seed, split, index) and the settings alone, so any one can b
 import io
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -48,14 +49,22 @@ def scene(
     split: str, index: int, *, seed: int, size: int, twins: float, relational: float
 ) -> Record:
     """Number `index` of what `scenes` gives, for settings that `scenes` accepts."""
+    image, record = composed(split, index, seed=seed, size=size, twins=twins, relational=relational)
+    return replace(record, image=_png(image))
+
+
+def composed(
+    split: str, index: int, *, seed: int, size: int, twins: float, relational: float
+) -> tuple[PIL.Image.Image, Record]:
+    """The picture of a scene and all that is said of it; the record holds no encoded image yet."""
     rng = Random((seed * len(HELD_OUT_RULE) + list(HELD_OUT_RULE).index(split)) << 40 | index)
     layout = draw_layout(rng, size, twins=rng.random() < twins, held_out=HELD_OUT_RULE[split])
     image = draw(rng, layout, size)
     words = describe(rng, layout)
     names = _relational_names(rng, layout, words, relational)
-    return Record(
+    record = Record(
         key=f"{split}-{index:08d}",
-        image=_png(image),
+        image=b"",
         extension="png",
         width=size,
         height=size,
@@ -72,6 +81,7 @@ def scene(
         ),
         meta=_meta(layout, words),
     )
+    return image, record
 
 
 def draw(rng: Random, layout: Layout, size: int) -> PIL.Image.Image:
