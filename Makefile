@@ -37,7 +37,7 @@ lint: env ## ruff, mypy and the import contracts
 	$(BIN)/lint-imports
 
 test: lint ## everything CI runs
-	$(BIN)/pytest -q -n 2 --dist loadgroup
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 clean: ## remove the environment and what the demo wrote
 	rm -rf $(VENV) runs/demo runs/demo_clip data/scenes

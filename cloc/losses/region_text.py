@@ -60,9 +60,7 @@ def region_text_loss(
     """
     _check(conflict, threshold, chunk)
     ids = _texts(valid, phrase_ids, conflict)
-    at_most = None
-    if conflict == "cosine":
-        at_most = PAPER_THRESHOLD if threshold is None else threshold
+    at_most = _cosine_at_most(conflict, threshold)
     with full_precision(regions):
         mine = _Pairs(wipe(regions, valid), wipe(phrases, valid), valid, ids)
         every = _Pairs(*(dist.gather(x) for x in mine))
@@ -92,6 +90,13 @@ def _check(conflict: str, threshold: float | None, chunk: int) -> None:
             f"threshold of the region_text loss is {threshold}; a cosine lies in [-1, 1], and "
             "conflict=none turns the filter off"
         )
+
+
+def _cosine_at_most(conflict: str, threshold: float | None) -> float | None:
+    """None where the cosine of two texts does not matter."""
+    if conflict != "cosine":
+        return None
+    return PAPER_THRESHOLD if threshold is None else threshold
 
 
 def _texts(

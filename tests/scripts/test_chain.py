@@ -20,7 +20,7 @@ import cloc
 from cloc.errors import UserError
 from tests.helpers.commands import Stopped, succeed
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
+pytestmark = pytest.mark.slow
 
 PREPARE = ("import=scenes", "out=data/smoke", "train=64", "val=24", "novel=24")
 CLIP = ("losses=[image_text]", "model.region_head=null", "model.region_scale=null")

@@ -23,10 +23,9 @@ from cloc.drawing import colour
 MINI = Path(__file__).parents[3] / "shared/data/coco-mini"
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("coco_mini"),
     pytest.mark.skipif(not MINI.is_dir(), reason="shared/data/coco-mini is absent"),
 ]
-STEPS = 60
+STEPS = 40
 
 
 @pytest.fixture(scope="module")
