@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not MINI.is_dir(), reason="shared/data/coco-mini is absent"),
 ]
-STEPS = 40
+STEPS = 60
 
 
 @pytest.fixture(scope="module")
