@@ -1,7 +1,6 @@
 """Evaluation splits: decoded, in shard order, with the classes of the manifest."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -12,9 +11,8 @@ from cloc.data.record import Record, Region
 from cloc.data.shards import write_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
+from tests.helpers.photos import MINI, NEEDS_MINI
 from tests.helpers.shards import encode, flat, make_record, make_shards
-
-COCO = Path(__file__).parents[2].parent / "shared" / "data" / "coco-mini"
 
 
 def test_examples_come_in_shard_order_with_their_words_and_pixels(tmp_path):
@@ -58,9 +56,9 @@ def test_missing_shards_name_the_key(tmp_path):
         read_split(str(tmp_path / "nowhere"), name="novel", parse=parse, key="splits.novel")
 
 
-@pytest.mark.skipif(not COCO.is_dir(), reason="the photographs are not here")
+@NEEDS_MINI
 def test_photographs_with_their_boxes_come_back(tmp_path):
-    path = sorted((COCO / "train2017").glob("*.jpg"))[0]
+    path = sorted((MINI / "train2017").glob("*.jpg"))[0]
     with PIL.Image.open(path) as photo:
         width, height = photo.size
     box = (1.0, 2.0, width - 3.0, height - 4.0)

@@ -2,7 +2,6 @@
 
 import json
 import tarfile
-from pathlib import Path
 
 import PIL.Image
 import pytest
@@ -11,9 +10,7 @@ from cloc.data.record import Caption, Region, from_json, to_json
 from cloc.data.shards import read_manifest
 from cloc.errors import UserError
 from data_prep.importers.coco import coco, read_coco, write_coco
-
-MINI = Path(__file__).parents[3] / "shared/data/coco-mini"
-NEEDS_MINI = pytest.mark.skipif(not MINI.is_dir(), reason="shared/data/coco-mini is absent")
+from tests.helpers.photos import MINI, NEEDS_MINI
 
 
 def annotation(number, image, box, category=1, **more):

@@ -1,7 +1,6 @@
 """An exported folder through open_clip's own loader and preprocessing, and back through ours."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -15,14 +14,14 @@ from cloc.export.open_clip import OpenCLIP, check_parity
 from cloc.models.build import build_model
 from cloc.models.embedder import ModelEmbedder
 from tests.helpers.models import CLOC_PARTS, EVA, NATIVE, make_model
+from tests.helpers.photos import MINI
 
-PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "coco-mini" / "train2017"
 WORDS = ["a photo of a dog", "two red stars left of a blue ring", "x"]
 
 
 def pictures():
     """Photographs where they are, else noise in shapes that do not divide evenly."""
-    paths = sorted(PHOTOS.glob("*.jpg"))[:6]
+    paths = sorted((MINI / "train2017").glob("*.jpg"))[:6]
     if paths:
         return [PIL.Image.open(path).convert("RGB") for path in paths]
     rng = np.random.default_rng(0)

@@ -5,7 +5,6 @@ import io
 import json
 import re
 from contextlib import chdir
-from pathlib import Path
 from types import SimpleNamespace
 
 import evaluate
@@ -19,12 +18,9 @@ import train
 from cloc.data.examples import read_split
 from cloc.data.sources.cloc_regions import parse
 from cloc.drawing import colour
+from tests.helpers.photos import MINI, NEEDS_MINI
 
-MINI = Path(__file__).parents[3] / "shared/data/coco-mini"
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not MINI.is_dir(), reason="shared/data/coco-mini is absent"),
-]
+pytestmark = [pytest.mark.slow, NEEDS_MINI]
 STEPS = 60
 
 
