@@ -29,7 +29,7 @@ def cli(main: Callable[[list[str]], None]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except RuntimeError as error:
-        if "gloo/transport" not in str(error):
+        if not re.search("Connection (closed|reset) by peer", str(error)):
             raise
         sys.exit("error: another process of this run has ended; its own message says why")
 

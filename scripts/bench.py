@@ -68,7 +68,8 @@ def make_step(cfg: DictConfig) -> Callable[[RegionBatch], None]:
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             loss = module.training_step(batch, 0)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.trainer.gradient_clip_val or 1e9)
+        if cfg.trainer.gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.trainer.gradient_clip_val)
         optimizer.step()
         optimizer.zero_grad()
 

@@ -144,7 +144,7 @@ def check_precision(precision: str | int) -> None:
     """Lightning's half precisions turn the whole batch into halves, the boxes too."""
     if str(precision) in ("bf16-true", "16-true"):
         raise UserError(
-            f"trainer.precision={precision} would round boxes to 1/256 of the image side; set "
+            f"trainer.precision={precision} would round boxes to half precision; set "
             "trainer.precision=bf16-mixed"
         )
 
