@@ -1,5 +1,18 @@
-"""The one exception that is shown to a person as a single line, without a traceback."""
+"""The exceptions that are shown to a person as a single line, without a traceback."""
 
 
 class UserError(ValueError):
     """What the user gave is wrong: the message names it, what would work and the key to change."""
+
+
+class BadSample(UserError):
+    """A sample no run can use. The training loader counts it under `reason` and goes on without it;
+    everything else treats it as the `UserError` it is.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason  # a word, such as "image" or "annotation": the name of a counter
+
+    def __reduce__(self) -> tuple[type["BadSample"], tuple[str, str]]:
+        return BadSample, (self.reason, str(self))
