@@ -5,11 +5,13 @@ of `gather` add over ranks, so gradients come out world-size times the one-proce
 mean that DDP takes gives exactly that gradient back.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as td
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def world_size() -> int:
@@ -59,6 +61,15 @@ def gather(rows: Tensor) -> Tensor:
         return rows
     gathered: Tensor = _Gather.apply(rows)
     return gathered
+
+
+def gather_objects(value: T) -> list[T]:
+    """What every rank gave, in rank order; for counters and words, not for tensors."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    td.all_gather_object(values, value)
+    return values
 
 
 def total(value: Tensor) -> Tensor:

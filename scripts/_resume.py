@@ -1,5 +1,6 @@
 """Going on with a run: its last checkpoint, and the settings that must be what they were."""
 
+import inspect
 import json
 import os
 from collections.abc import Mapping
@@ -10,12 +11,13 @@ import torch
 from _run import plain
 from omegaconf import DictConfig, OmegaConf
 
+from cloc.data.datamodule import RegionData
 from cloc.errors import UserError
 
 # What may differ in a resumed run: where things lie, what is watched, and which machine runs it.
 FREE = (
     *("resume", "runs", "name", "logger", "eval", "benchmarks", "log_every", "checkpoint_every"),
-    *("data.root", "data.train", "data._target_"),
+    *("data._target_", "data.num_workers", "data.drop_budget"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
 )
 
@@ -71,13 +73,13 @@ def check_settings(cfg: DictConfig, run: Path) -> None:
         )
 
 
-def check_ranks(run: Path, ranks: int) -> None:
-    """Ranks split the data among themselves, so another number of them sees another order."""
-    before = json.loads((run / "provenance.json").read_text())["devices"]
-    if before != ranks:
+def check_data(run: Path, digest: str) -> None:
+    """The order is one of certain shards; other ones would give another, with repetitions."""
+    before = json.loads((run / "provenance.json").read_text())["data"]["digest"]
+    if before != digest:
         raise UserError(
-            f"{run} was begun on {before} devices, this command gives it {ranks}; set "
-            f"trainer.devices and trainer.num_nodes so that there are {before}"
+            f"data.train: {run} was begun with other shards than are there now; restore those, or "
+            "choose another name="
         )
 
 
@@ -92,4 +94,13 @@ def _flat(value: Any, key: str = "") -> dict[str, Any]:
 
 
 def _is_free(key: str) -> bool:
+    """Where shards lie is free: `check_data` asks whether they are the same ones."""
+    group, _, rest = key.partition(".")
+    if group == "data" and (not is_used(rest.partition(".")[0]) or rest.endswith(".shards")):
+        return True
     return any(key == free or key.startswith(f"{free}.") for free in FREE)
+
+
+def is_used(key: str) -> bool:
+    """Whether `data.KEY` is a setting itself; others are there for `data.sources` to point at."""
+    return key.startswith("_") or key in inspect.signature(RegionData).parameters

@@ -108,7 +108,7 @@ def drawing(*, repeat: int, count: int = 500) -> dict[str, Any]:
 
 def batches(cfg: DictConfig, *, steps: int) -> Iterator[RegionBatch]:
     tower = build_model(**plain(cfg.model)).tower
-    data = make_data(cfg, tower, batch_size=cfg.batch_size, steps=steps)
+    data = make_data(cfg, tower, steps=steps)
     return iter(data.train_dataloader())
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import PIL.Image
 
 from cloc.data.record import IMAGE_EXTENSIONS, from_json
-from cloc.data.shards import MANIFEST, expand_shards, read_manifest
+from cloc.data.shard_set import MANIFEST, expand_shards, read_manifest
 from cloc.errors import UserError
 
 

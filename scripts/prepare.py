@@ -9,7 +9,8 @@ from _run import cli, compose_config, make, plain
 from rich.console import Console
 from rich.table import Table
 
-from cloc.data.shards import read_manifest, refuse_existing
+from cloc.data.shard_set import read_manifest
+from cloc.data.shards import refuse_existing
 from cloc.errors import UserError
 
 SETTINGS = "prepare.json"

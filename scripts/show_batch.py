@@ -13,7 +13,7 @@ from cloc.training.callbacks.pictures import drawn
 def main(overrides: list[str]) -> None:
     cfg = compose_config("show_batch", overrides)
     tower = build_model(**plain(cfg.model)).tower
-    data = make_data(cfg, tower, batch_size=cfg.batch_size, steps=1)
+    data = make_data(cfg, tower, steps=1)
     batch = next(iter(data.train_dataloader()))
     out = Path(cfg.out)
     out.mkdir(parents=True, exist_ok=True)

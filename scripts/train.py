@@ -14,7 +14,7 @@ from typing import Any
 
 import lightning as L
 import PIL.Image
-from _resume import check_ranks, checkpoint_to_resume, last_checkpoint, steps_done
+from _resume import check_data, checkpoint_to_resume, is_used, last_checkpoint, steps_done
 from _run import cli, compose_config, make, plain, tune_for_cpu
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
@@ -31,6 +31,7 @@ from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from cloc.models.towers import Tower
 from cloc.report.look import look, pictures
 from cloc.training.callbacks.benchmarks import Benchmarks
+from cloc.training.callbacks.drops import Drops
 from cloc.training.callbacks.grad_norms import GradNorms
 from cloc.training.callbacks.pictures import FirstBatch, Pictures
 from cloc.training.callbacks.provenance import Provenance
@@ -54,11 +55,10 @@ def main(overrides: list[str]) -> None:
 
     model = build_model(**plain(cfg.model))
     module = make_module(cfg, model)
-    trainer = make_trainer(cfg, run, model.tower)
-    batch_size = per_rank(cfg.batch_size, trainer.world_size)
+    data = make_data(cfg, model.tower, steps=cfg.steps, skip_batches=done)
     if resume:
-        check_ranks(run, trainer.world_size)
-    data = make_data(cfg, model.tower, batch_size=batch_size, steps=cfg.steps, skip_batches=done)
+        check_data(run, data.digest())
+    trainer = make_trainer(cfg, run, model.tower, data)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     if cfg.steps % cfg.checkpoint_every:  # the callback saves at multiples only
         trainer.save_checkpoint(last_checkpoint(run))
@@ -90,14 +90,12 @@ def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
     )
 
 
-def make_data(
-    cfg: DictConfig, tower: Tower, *, batch_size: int, steps: int, skip_batches: int = 0
-) -> RegionData:
-    """`batch_size` is one rank's. `data.root` only says where the other paths lie."""
-    settings = {key: value for key, value in cfg.data.items() if key != "root"}
+def make_data(cfg: DictConfig, tower: Tower, *, steps: int, skip_batches: int = 0) -> RegionData:
+    """What else stands in `data` is there for `data.sources` to point at."""
+    settings = {key: value for key, value in plain(cfg.data).items() if is_used(key)}
     data: RegionData = make(settings)(
         wants=wanted_input(tower, cfg.region_context),
-        batch_size=batch_size,
+        batch_size=cfg.batch_size,
         steps=steps,
         seed=cfg.seed,
         skip_batches=skip_batches,
@@ -105,7 +103,7 @@ def make_data(
     return data
 
 
-def make_trainer(cfg: DictConfig, run: Path, tower: Tower) -> L.Trainer:
+def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> L.Trainer:
     """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
     check_precision(cfg.trainer.precision)
     callbacks: list[L.Callback] = [
@@ -115,8 +113,12 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower) -> L.Trainer:
             run,
             config=OmegaConf.to_yaml(cfg, resolve=True),
             seed=cfg.seed,
-            manifests=manifests(cfg.data.train),
+            data={
+                "samples": {name: shards.total for name, shards in data.shards.items()},
+                "digest": data.digest(),
+            },
         ),
+        Drops(run, every_n_steps=cfg.log_every),
         FirstBatch(run, decode=tower.words),
         Weights(run / "checkpoints", every_n_steps=cfg.checkpoint_every),
         ModelCheckpoint(
@@ -147,13 +149,6 @@ def check_precision(precision: str | int) -> None:
             f"trainer.precision={precision} would round boxes to half precision; set "
             "trainer.precision=bf16-mixed"
         )
-
-
-def manifests(train: str | Sequence[str]) -> list[str]:
-    """Of those shard sets that are named as folders."""
-    folders = [train] if isinstance(train, str) else train
-    paths = [Path(folder) / "manifest.json" for folder in folders]
-    return [str(path) for path in paths if path.is_file()]
 
 
 def in_loop_benchmarks(cfg: DictConfig) -> list[L.Callback]:
@@ -204,16 +199,6 @@ def wanted_input(tower: Tower, region_context: int | str) -> ModelInput:
         context_length=tower.context_length,
         region_context=tower.context_length if full else int(region_context),
     )
-
-
-def per_rank(batch_size: int, ranks: int) -> int:
-    """The config's `batch_size` counts the images of all ranks."""
-    if batch_size % ranks:
-        raise UserError(
-            f"batch_size={batch_size} does not divide over {ranks} ranks; set batch_size to a "
-            f"multiple of {ranks}, such as {max(batch_size // ranks, 1) * ranks}"
-        )
-    return batch_size // ranks
 
 
 if __name__ == "__main__":

@@ -1,63 +1,98 @@
 """The training data of a run as Lightning asks for it."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
 
 import lightning as L
 
 from cloc import dist
 from cloc.data.collate import ModelInput
-from cloc.data.order import SHARDS_KEY, Plan
-from cloc.data.pipeline import TrainLoader
-from cloc.data.read import Parse
-from cloc.data.shards import expand_shards
-from cloc.data.view import View
+from cloc.data.loader import TrainLoader
+from cloc.data.mixture import Mixture, Source
+from cloc.data.pipeline import Plan, shards_key
+from cloc.data.shard_set import ShardSet, open_shards
+from cloc.data.tally import BUDGET
 from cloc.errors import UserError
 
 
 class RegionData(L.LightningDataModule):
-    """Batches of annotated shards, `batch_size` images per rank, for exactly `steps` steps.
+    """Batches of annotated shards, `batch_size` images over all ranks, for exactly `steps` steps.
 
-    `train` is a folder of shards, a glob, a list file or a list. A resumed run gives the number of
-    batches it has consumed as `skip_batches`, and the same numbers of ranks and workers as before.
+    A resumed run gives the number of batches it has consumed as `skip_batches`; ranks and workers
+    may be others than before, and the batches of all ranks together are the same. `slots` and
+    `block` shape the order, see `Order`. More than `drop_budget`, a share, of unusable samples or
+    boxes ends the run.
     """
 
     def __init__(
         self,
-        train: str | Sequence[str],
+        sources: Mapping[str, Source],
         *,
-        parse: Parse,
         wants: ModelInput,
         batch_size: int,
         steps: int,
-        view: View | None = None,
-        shuffle_buffer: int = 2048,
+        slots: int = 64,
+        block: int = 1024,
+        drop_budget: float = BUDGET,
         num_workers: int = 0,
         seed: int = 0,
         skip_batches: int = 0,
     ) -> None:
         super().__init__()
-        self.train, self.parse, self.wants = train, parse, wants
-        self.view = view or View()
-        self.view.frame(wants.image_size)  # a wrong setting raises here, not in a worker
+        self.sources, self.wants = dict(sources), wants
         self.batch_size, self.steps, self.skip_batches = batch_size, steps, skip_batches
-        self.shuffle_buffer, self.num_workers, self.seed = shuffle_buffer, num_workers, seed
+        self.slots, self.block, self.drop_budget = slots, block, drop_budget
+        self.num_workers, self.seed = num_workers, seed
         if batch_size < 1 or steps < 1:
-            raise UserError(f"data.batch_size {batch_size} and steps {steps} must be 1 or more")
+            raise UserError(f"batch_size {batch_size} and steps {steps} must be 1 or more")
+        if slots < 1 or block < 1:
+            raise UserError(f"data.slots {slots} and data.block {block} must be 1 or more")
+        if not 0 <= drop_budget <= 1:
+            raise UserError(f"data.drop_budget is {drop_budget}, expected a share in [0, 1]")
         if not 0 <= skip_batches <= steps:
             raise UserError(f"skip_batches is {skip_batches}, the run has {steps} steps")
+        for source in self.sources.values():  # a wrong setting raises here, not in a worker
+            source.view.frame(wants.image_size)
+        Mixture({n: s.weight for n, s in self.sources.items()}, batch_size=batch_size)
+
+    @cached_property
+    def shards(self) -> dict[str, ShardSet]:
+        """Of every source, found once."""
+        return {
+            name: open_shards(source.shards, key=shards_key(name))
+            for name, source in self.sources.items()
+        }
+
+    def digest(self) -> str:
+        """Of what all sources hold, wherever it lies."""
+        parts = [f"{name} {shards.digest}" for name, shards in self.shards.items()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def train_dataloader(self) -> TrainLoader:
         """This rank's loader. Ranks are counted here: workers belong to no process group."""
         plan = Plan(
-            shards=tuple(expand_shards(self.train, key=SHARDS_KEY)),
-            batch_size=self.batch_size,
+            sources=self.sources,
+            shards=self.shards,
+            batch_size=per_rank(self.batch_size, dist.world_size()),
             steps=self.steps,
             seed=self.seed,
-            shuffle_buffer=self.shuffle_buffer,
+            slots=self.slots,
+            block=self.block,
             skip_batches=self.skip_batches,
             rank=dist.rank(),
             ranks=dist.world_size(),
         )
         return TrainLoader(
-            plan, parse=self.parse, view=self.view, wants=self.wants, num_workers=self.num_workers
+            plan, wants=self.wants, num_workers=self.num_workers, budget=self.drop_budget
         )
+
+
+def per_rank(batch_size: int, ranks: int) -> int:
+    """Images of one rank's batch, of `batch_size` over all ranks."""
+    if batch_size % ranks:
+        raise UserError(
+            f"batch_size={batch_size} does not divide over {ranks} ranks; set batch_size to a "
+            f"multiple of {ranks}, such as {max(batch_size // ranks, 1) * ranks}"
+        )
+    return batch_size // ranks

@@ -10,7 +10,8 @@ import numpy as np
 from cloc.data.decode import decode_record, origin
 from cloc.data.read import Parse, read_samples
 from cloc.data.record import Record
-from cloc.data.shards import expand_shards, read_manifest
+from cloc.data.shard_set import open_shards, read_manifest
+from cloc.errors import UserError
 from cloc.interfaces import Example, Split
 
 
@@ -27,12 +28,16 @@ def read_split(
     Classes are those of the folder's manifest; {} where it names none or `spec` is no folder. `key`
     is the config key that holds `spec`, for messages.
     """
-    samples = islice(read_samples(expand_shards(spec, key=key), key=key), limit)
+    shards = open_shards(spec, key=key)
+    counted = ((shards.paths[i], int(count)) for i, count in enumerate(shards.counts))
+    samples = islice(read_samples(counted, key=key), limit)
     examples = tuple(_example(parse(raw), origin(raw)) for raw in samples)
     return Split(name, examples, _classes(spec))
 
 
 def _example(record: Record, where: str) -> Example:
+    if record.problems:  # a benchmark without some of its boxes would be another benchmark
+        raise UserError(record.problems[0].message)
     return Example(
         key=record.key,
         image=decode_record(record, where),

@@ -1,105 +1,93 @@
-"""Which samples in which order: a pure function of the seed, the epoch and who reads."""
+"""Which sample stands where in a run: a pure function of the seed, the epoch and the place."""
 
 import hashlib
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from cloc.data.read import read_samples
-from cloc.errors import UserError
-
-SHARDS_KEY = "data.train"
+# Blocks and epochs that are kept: a batch draws on one or two of each slot.
+KEPT_PER_SLOT = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """The part of one process: reader `index` of `count`, and the batches it makes."""
+class Found(NamedTuple):
+    """Where some samples lie; row i of all three is one of them."""
 
-    index: int
-    count: int
-    first_batch: int  # of its own: earlier ones are skipped
-    last_batch: int  # exclusive
+    epoch: np.ndarray  # int64 [n], from 0
+    shard: np.ndarray  # int64 [n], its number in the shard set
+    index: np.ndarray  # int64 [n], the sample's number in its shard
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One rank's stream: batches `skip_batches` to `steps` of a run over these shards."""
+class Order:
+    """An endless stream of places 0, 1, .. over shards of `counts` samples, epoch after epoch.
 
-    shards: tuple[str, ...]
-    batch_size: int  # per rank
-    steps: int
-    seed: int
-    shuffle_buffer: int  # samples that are read, then shuffled, together; below 2 is file order
-    skip_batches: int = 0
-    rank: int = 0
-    ranks: int = 1
+    Every epoch lays the shards one behind another in a new permutation and cuts that line into
+    `slots` ranges of equal length. A run of `batch_size` places takes equally many samples from
+    every slot, and each slot is read in blocks of `block` samples that are shuffled within. So a
+    batch mixes distant shards while each slot reads forward; any place is found by computing one
+    block; and nothing depends on who reads: ranks and workers only divide the places among them.
 
-    def share(self, worker: int, workers: int) -> Share:
-        """The part of process `worker`; batch j of the rank is made by part j mod `workers`.
+    Within an epoch every sample has exactly one place. With fewer samples than `slots` asks for,
+    an epoch is one block.
+    """
 
-        A loader always asks worker 0 first, so after a resume worker 0 plays the part that the next
-        batch belongs to. The order depends on the number of workers; a resumed run keeps it.
-        """
-        part = (worker + self.skip_batches) % workers
-        first, last = (-(-(n - part) // workers) for n in (self.skip_batches, self.steps))
-        return Share(self.rank * workers + part, self.ranks * workers, first, last)
+    def __init__(
+        self, counts: np.ndarray, *, seed: int | str, batch_size: int, slots: int, block: int
+    ) -> None:
+        self.counts, self.seed, self.block = counts, seed, block
+        self.total = int(counts.sum())
+        self.slots = min(slots, batch_size)
+        self.chunk = batch_size // self.slots  # samples of a slot that stand side by side
+        self.length = self.total // (self.slots * self.chunk) * self.chunk  # of a slot
+        self.tail = self.slots * self.length  # from here on, an epoch is the rest that does not fit
+        self._blocks = lru_cache(KEPT_PER_SLOT * self.slots)(self._shuffled_block)
+        self._epochs = lru_cache(2)(self._epoch)
+
+    def __call__(self, places: np.ndarray) -> Found:
+        """The samples at `places`, int64 [n], each 0 or more."""
+        epochs, spots = np.divmod(places, self.total)
+        shard, index = np.empty_like(places), np.empty_like(places)
+        for epoch in map(int, np.unique(epochs)):
+            rows = epochs == epoch
+            permutation, ends = self._epochs(epoch)
+            line = self._on_the_line(epoch, spots[rows])
+            which = np.searchsorted(ends, line, side="right")  # passes over empty shards
+            shard[rows] = permutation[which]
+            index[rows] = line - (ends[which] - self.counts[permutation[which]])
+        return Found(epochs, shard, index)
+
+    def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """The shards' permutation, and where on the line of samples each of them ends."""
+        permutation = seeded(self.seed, "shards", epoch).permutation(len(self.counts))
+        return permutation, np.cumsum(self.counts[permutation])
+
+    def _on_the_line(self, epoch: int, spots: np.ndarray) -> np.ndarray:
+        """Places of one epoch as positions on its line of samples: a permutation of them."""
+        turn, row = np.divmod(spots, self.slots * self.chunk)
+        slot, within = np.divmod(row, self.chunk)
+        number, offset = np.divmod(turn * self.chunk + within, self.block)
+        is_tail = spots >= self.tail
+        slot[is_tail], number[is_tail] = self.slots, 0
+        offset[is_tail] = spots[is_tail] - self.tail
+        line = np.empty_like(spots)
+        group = slot * (self.length // self.block + 1) + number
+        for value in np.unique(group):
+            rows = np.flatnonzero(group == value)
+            start, shuffled = self._blocks(epoch, int(slot[rows[0]]), int(number[rows[0]]))
+            line[rows] = start + shuffled[offset[rows]]
+        return line
+
+    def _shuffled_block(self, epoch: int, slot: int, number: int) -> tuple[int, np.ndarray]:
+        """Where the block begins on the line, and the order of its samples. The slot behind the
+        last is the tail, one block."""
+        rng = seeded(self.seed, "block", epoch, slot, number)
+        if slot == self.slots:
+            return self.tail, rng.permutation(self.total - self.tail)
+        start = number * self.block
+        return slot * self.length + start, rng.permutation(min(self.block, self.length - start))
 
 
 def seeded(*parts: int | str) -> np.random.Generator:
     """A generator that depends on `parts` alone, alike in every process and on every machine."""
     text = "/".join(map(str, parts)).encode("utf-8", "surrogatepass")
     return np.random.default_rng(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()))
-
-
-def require_enough_shards(num_shards: int, *, ranks: int, workers: int) -> None:
-    """Every reader needs a shard of its own, because shards are split over readers."""
-    readers = ranks * workers
-    if num_shards >= readers:
-        return
-    cure = "write at least as many shards as ranks (a smaller samples_per_shard)"
-    if num_shards >= ranks:
-        cure = f"set data.num_workers to at most {num_shards // ranks}, or write more shards"
-    raise UserError(
-        f"{num_shards} shards cannot feed {readers} readers ({ranks} ranks x {workers} workers); "
-        f"{readers - num_shards} would see no data; {cure}"
-    )
-
-
-def endless(plan: Plan, share: Share) -> Iterator[dict[str, Any]]:
-    """Raw samples of one reader, epoch after epoch; `__epoch__` says which.
-
-    In each epoch the readers split a new permutation of the shards, so together they see every
-    sample once.
-    """
-    for epoch in itertools.count():
-        shards = shards_of_epoch(plan, share, epoch)
-        is_empty = True
-        for sample in _shuffled(shards, plan, epoch, share.index):
-            is_empty = False
-            yield {**sample, "__epoch__": epoch}
-        if is_empty:
-            raise UserError(
-                f"no samples in {', '.join(shards[:3])}; write the shards again or change "
-                f"{SHARDS_KEY}"
-            )
-
-
-def shards_of_epoch(plan: Plan, share: Share, epoch: int) -> list[str]:
-    """The shards of one reader, in reading order; the readers of an epoch share none."""
-    order = seeded(plan.seed, "shards", epoch).permutation(len(plan.shards))
-    return [plan.shards[i] for i in order[share.index :: share.count]]
-
-
-def _shuffled(shards: list[str], plan: Plan, epoch: int, reader: int) -> Iterator[dict[str, Any]]:
-    """Blocks, not a reservoir: what a place in the stream holds depends on one block alone."""
-    samples = read_samples(shards, key=SHARDS_KEY)
-    for number in itertools.count():
-        block = list(itertools.islice(samples, max(plan.shuffle_buffer, 1)))
-        if not block:
-            return
-        rng = seeded(plan.seed, "block", epoch, reader, number)
-        for i in rng.permutation(len(block)):
-            yield block[i]

@@ -1,108 +1,130 @@
-"""The training stream on one page: shards to batches, endless, its order known beforehand."""
+"""The training stream on one page: places of the run to batches, each made from its own samples."""
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.context import BaseContext
-from typing import Any
+from typing import NamedTuple
 
-import torch
-import webdataset as wds
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+import numpy as np
+from torch.utils.data import IterableDataset, get_worker_info
 
 from cloc.data.collate import Collate, ModelInput
 from cloc.data.decode import origin
-from cloc.data.order import Plan, Share, endless, require_enough_shards, seeded
-from cloc.data.read import Parse
+from cloc.data.mixture import Mixed, Mixture, Source, locate
+from cloc.data.order import Order, seeded
+from cloc.data.read import Reader
+from cloc.data.shard_set import ShardSet
+from cloc.data.tally import Dropped, Seen
 from cloc.data.transforms import Sample
-from cloc.data.view import View, look
-from cloc.errors import UserError
+from cloc.data.view import blank, look
+from cloc.errors import BadSample
 from cloc.interfaces import RegionBatch
 
-TIMEOUT_S = 600  # a worker that hangs ends the run instead of stalling every rank
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One rank's part of a run: rows `rank * batch_size` and on of each of `steps` batches."""
+
+    sources: Mapping[str, Source]
+    shards: Mapping[str, ShardSet]  # of each source
+    batch_size: int  # of this rank; all ranks have the same
+    steps: int
+    seed: int
+    slots: int
+    block: int
+    skip_batches: int = 0
+    rank: int = 0
+    ranks: int = 1
+
+    def batches(self, worker: int, workers: int) -> range:
+        """The batches that one of the loader's processes makes; it asks them in turn."""
+        return range(self.skip_batches + worker, self.steps, workers)
+
+    def places(self, batch: int) -> np.ndarray:
+        """Where in the run's order the samples of a batch stand, int64 [batch_size]."""
+        first = (batch * self.ranks + self.rank) * self.batch_size
+        return np.arange(first, first + self.batch_size)
+
+    def find(self) -> Callable[[np.ndarray], Mixed]:
+        """The run's order: the samples at given places, the same on every rank."""
+        size = self.batch_size * self.ranks
+        mixture = Mixture({n: s.weight for n, s in self.sources.items()}, batch_size=size)
+        orders = [
+            Order(
+                self.shards[name].counts,
+                seed=f"{self.seed}/{name}",
+                batch_size=max(round(size * mixture.highest[name]), 1),
+                slots=self.slots,
+                block=self.block,
+            )
+            for name in self.sources
+        ]
+        return partial(locate, mixture, orders)
 
 
-def train_pipeline(
-    plan: Plan, share: Share, *, parse: Parse, view: View, wants: ModelInput
-) -> Iterable[RegionBatch]:
-    """The batches of one reader; skipped ones are dropped as raw bytes, before any decoding."""
-    first, last = share.first_batch * plan.batch_size, share.last_batch * plan.batch_size
-    collate = Collate(wants, max_regions=view.max_regions, max_negatives=view.max_negatives)
-    see = partial(_see, parse=parse, view=view, seed=plan.seed, image_size=wants.image_size)
-    return wds.DataPipeline(
-        partial(endless, plan, share),  # tar members, epochs chained
-        wds.slice(first, last),
-        wds.map(see),  # tar members -> Record -> Sample: one caption, some regions, the frame
-        wds.batched(plan.batch_size, collation_fn=collate, partial=False),
-    )
+class Loaded(NamedTuple):
+    """A batch and what it took to make it."""
+
+    batch: RegionBatch
+    seen: Seen
 
 
-def _see(raw: Mapping[str, Any], *, parse: Parse, view: View, seed: int, image_size: int) -> Sample:
-    """What is drawn depends on (seed, epoch, key), never on the process that draws it."""
-    record = parse(raw)
-    rng = seeded(seed, raw["__epoch__"], record.key)
-    return look(record, rng, view=view, image_size=image_size, where=origin(raw))
+class Row(NamedTuple):
+    """One sample of a batch, and how many boxes were annotated."""
+
+    sample: Sample
+    boxes: int
+    dropped: tuple[Dropped, ...]
 
 
-class TrainStream(IterableDataset[RegionBatch]):
-    """What one worker of a loader makes: its share of the rank's batches."""
+class TrainStream(IterableDataset[Loaded]):
+    """The batches that one process of a rank's loader makes.
 
-    def __init__(self, plan: Plan, *, parse: Parse, view: View, wants: ModelInput) -> None:
-        self.plan, self.parse, self.view, self.wants = plan, parse, view, wants
-
-    def __iter__(self) -> Iterator[RegionBatch]:
-        info = get_worker_info()
-        share = self.plan.share(info.id, info.num_workers) if info else self.plan.share(0, 1)
-        batches = train_pipeline(
-            self.plan, share, parse=self.parse, view=self.view, wants=self.wants
-        )
-        return iter(batches)
-
-
-class TrainLoader:
-    """The batches of one rank; one pass is the whole run, and every rank's pass is equally long.
-
-    It wraps torch's loader instead of being one: Lightning distrusts the length of an iterable
-    dataset, and an error of a worker shall arrive as the one line that was raised there.
+    A sample that cannot be used leaves a blank row: no caption, no region, nothing a loss looks at.
+    So the next sample is the same one with it and without it.
     """
 
-    def __init__(
-        self, plan: Plan, *, parse: Parse, view: View, wants: ModelInput, num_workers: int
-    ) -> None:
-        require_enough_shards(len(plan.shards), ranks=plan.ranks, workers=max(num_workers, 1))
-        self.steps = plan.steps
-        self.waited_s = 0.0  # how long training has waited for batches so far
-        self.batches: DataLoader[RegionBatch] = DataLoader(
-            TrainStream(plan, parse=parse, view=view, wants=wants),
-            batch_size=None,
-            num_workers=num_workers,
-            pin_memory=torch.cuda.is_available(),
-            timeout=TIMEOUT_S if num_workers else 0,
-            multiprocessing_context=_forkserver() if num_workers else None,
+    def __init__(self, plan: Plan, *, wants: ModelInput) -> None:
+        self.plan, self.wants = plan, wants
+        self.names = list(plan.sources)
+
+    def __iter__(self) -> Iterator[Loaded]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        find, read = self.plan.find(), [Reader(key=shards_key(name)) for name in self.names]
+        views = [source.view for source in self.plan.sources.values()]
+        collate = Collate(
+            self.wants,
+            max_regions=max(view.max_regions for view in views),
+            max_negatives=max(view.max_negatives for view in views),
         )
+        for batch in self.plan.batches(worker, workers):
+            found = zip(*find(self.plan.places(batch)), strict=True)
+            made = [self._make(read[row[0]], *map(int, row)) for row in found]
+            yield Loaded(collate([row.sample for row in made]), _seen(made))
 
-    def __len__(self) -> int:
-        """Steps of the whole run, those a resumed run skips included: Lightning counts them."""
-        return self.steps
-
-    def __iter__(self) -> Iterator[RegionBatch]:
+    def _make(self, read: Reader, number: int, epoch: int, shard: int, index: int) -> Row:
+        """What is drawn depends on (seed, source, epoch, shard, index), never on the process."""
+        name = self.names[number]
+        source, shards = self.plan.sources[name], self.plan.shards[name]
+        size = self.wants.image_size
         try:
-            batches = iter(self.batches)
-            while True:
-                asked = time.perf_counter()
-                batch = next(batches, None)
-                self.waited_s += time.perf_counter() - asked
-                if batch is None:
-                    return
-                yield batch
-        except UserError as error:  # torch puts the worker's whole traceback into the message
-            last_line = str(error).strip().splitlines()[-1]
-            raise UserError(last_line.removeprefix(f"{UserError.__module__}.UserError: ")) from None
+            raw = read(shards.paths[shard], index, count=int(shards.counts[shard]))
+            record = source.parse(raw)
+            rng = seeded(self.plan.seed, name, "view", epoch, shard, index)
+            sample = look(record, rng, view=source.view, image_size=size, where=origin(raw))
+        except BadSample as error:
+            return Row(blank(size), 0, (Dropped("samples", error.reason, name, str(error)),))
+        dropped = tuple(Dropped("boxes", *problem) for problem in record.problems)
+        return Row(sample, len(record.regions) + len(dropped), dropped)
 
 
-def _forkserver() -> BaseContext:
-    """A fork after the process group has started can hang (measured: 3 of 12 runs)."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __name__])  # torch is imported once, not by each
-    return context
+def _seen(made: Sequence[Row]) -> Seen:
+    dropped = tuple(dropped for row in made for dropped in row.dropped)
+    whole = [all(dropped.what != "samples" for dropped in row.dropped) for row in made]
+    return Seen(whole, sum(row.boxes for row in made), dropped)
+
+
+def shards_key(source: str) -> str:
+    """The config key that names the shards of a source: the usual single one is `train`."""
+    return "data.train" if source == "train" else f"data.sources.{source}.shards"

@@ -1,41 +1,73 @@
-"""Raw samples from tar shards: dictionaries of bytes, allowlisted members only."""
+"""Raw samples of shards: dictionaries of bytes, allowlisted members only, each whole or none."""
 
-import tarfile
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, BinaryIO
+from functools import lru_cache
+from typing import Any
 
-from webdataset.tariterators import group_by_keys, tar_file_expander
+import numpy as np
 
-from cloc.data.decode import is_wanted
+from cloc.data.index import index_path, parse_index
 from cloc.data.record import Record
+from cloc.data.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import UserError
 
 # What a file of `sources/` offers: a raw sample as a record.
 Parse = Callable[[Mapping[str, Any]], Record]
 
-BUFFER_BYTES = 1 << 20
+OPEN_SHARDS = 128  # of one process, with their indexes
 
 
-def read_samples(shards: Iterable[str], *, key: str) -> Iterator[dict[str, Any]]:
-    """Samples in shard order: `__key__`, `__url__` and one entry of bytes per member.
+class Reader:
+    """Reads single samples: `__key__`, `__url__` and one entry of bytes per member.
 
-    A shard that is missing or not a tar raises `UserError` naming it; `key` is the config key that
-    named the shards. Paths are opened as files and never handed to a shell.
+    Every read is one `pread` of the bytes that the shard's index names. A sample that is not there
+    whole raises `BadSample`; a shard that cannot be opened, or whose index counts otherwise than
+    the manifest, raises `UserError` naming it and `key`, the config key that named the shards.
+    Paths are opened as files and never handed to a shell.
     """
-    for path in shards:
-        with _open_shard(path, key) as stream:
-            source = [{"url": path, "stream": stream}]
-            try:
-                yield from group_by_keys(tar_file_expander(source, select_files=is_wanted))
-            except (tarfile.TarError, ValueError, OSError, EOFError) as error:
-                cause = error.args[0] if error.args else type(error).__name__
-                raise UserError(f"{path}: not a readable shard ({cause}); write it again") from None
+
+    def __init__(self, *, key: str) -> None:
+        self.key = key
+        self._shards = lru_cache(OPEN_SHARDS)(_Shard)
+
+    def __call__(self, path: str, index: int, *, count: int) -> dict[str, Any]:
+        """Sample `index` of the shard at `path`, which holds `count` samples."""
+        shard = self._shards(path, self.key)
+        if len(shard.offsets) - 1 != count:
+            raise UserError(
+                f"{path}: its index counts {len(shard.offsets) - 1} samples, the manifest {count}; "
+                f"run scripts/check_shards.py on it, or change {self.key}"
+            )
+        start, end = map(int, shard.offsets[index : index + 2])
+        data = os.pread(shard.file, min(end - start, MAX_SAMPLE_BYTES + 1), start)
+        where = f"{path}: sample {index} of {count}"
+        key, found = members(data, num_bytes=end - start, where=where)
+        return {"__key__": key, "__url__": path, **found}
 
 
-def _open_shard(path: str, key: str) -> BinaryIO:
-    try:
-        return open(path, "rb", buffering=BUFFER_BYTES)
-    except OSError as error:
-        raise UserError(
-            f"{path}: the shard cannot be opened ({error.strerror}); restore it or change {key}"
-        ) from None
+class _Shard:
+    """An open file and its index; closed when nobody holds it any more."""
+
+    def __init__(self, path: str, key: str) -> None:
+        index = index_path(path)
+        try:
+            self.offsets: np.ndarray = parse_index(index.read_bytes(), name=str(index))
+            self.file = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise UserError(
+                f"{error.filename}: the shard cannot be opened ({error.strerror}); restore it or "
+                f"change {key}"
+            ) from None
+
+    def __del__(self) -> None:
+        if hasattr(self, "file"):
+            os.close(self.file)
+
+
+def read_samples(shards: Iterable[tuple[str, int]], *, key: str) -> Iterator[dict[str, Any]]:
+    """All samples of (path, number of samples) in that order; `key` as for `Reader`."""
+    read = Reader(key=key)
+    for path, count in shards:
+        for index in range(count):
+            yield read(path, index, count=count)

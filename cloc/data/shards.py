@@ -1,27 +1,24 @@
-"""Shard sets of schema `cloc-regions/1`: writing tars with index and manifest, and finding them.
+"""Writing shard sets of schema `cloc-regions/1`: tars, an index each, and the manifest.
 
 No torch here: data preparation and the loader both stand on this file.
 """
 
-import glob
 import hashlib
 import io
 import json
 import shutil
 import tarfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from braceexpand import braceexpand
 
 from cloc.data.record import SCHEMA, Record, to_json
+from cloc.data.shard_set import MANIFEST
 from cloc.errors import UserError
-
-MANIFEST = "manifest.json"
 
 
 def write_shards(
@@ -112,87 +109,3 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     info = tarfile.TarInfo(name)  # time, owner and group stay 0: equal content gives equal bytes
     info.size = len(content)
     tar.addfile(info, io.BytesIO(content))
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a shard folder; `UserError` where there is none or it is another schema."""
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        cure = "write the shards with scripts/prepare.py, or name a folder that holds a manifest"
-        raise UserError(f"{path} cannot be read; {cure}") from None
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); write the shards again") from None
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        given = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
-        raise UserError(f"{path}: schema {given!r}, expected {SCHEMA!r}; write the shards again")
-    shards = manifest.get("shards")
-    named = isinstance(shards, list) and all(isinstance(s, dict) and "name" in s for s in shards)
-    if not shards or not named:
-        raise UserError(f"{path} names no shards; write the shards again")
-    return manifest
-
-
-def expand_shards(spec: str | Path | Sequence[str], *, key: str) -> list[str]:
-    """Paths of existing tars, in order, from a setting named `key` (for messages).
-
-    A folder stands for the shards of its manifest; `*`, `?`, `[..]` and `{000..009}` are patterns;
-    a `.txt` file lists folders and patterns, one per line, relative to its own folder; a list is
-    one after another. What is missing or finds nothing raises `UserError`, as does `pipe:`.
-    """
-    if not isinstance(spec, (str, Path)):
-        if not spec:
-            raise UserError(f"{key} is an empty list; name a shard folder, a glob or a list file")
-        return [path for part in spec for path in expand_shards(part, key=key)]
-    text = str(spec)
-    if text.endswith(".txt"):
-        return _in_list_file(Path(text), key)
-    return _in_folder_or_pattern(text, Path(), key)
-
-
-def _in_list_file(path: Path, key: str) -> list[str]:
-    if not path.is_file():
-        raise UserError(f"{key}={path}: there is no such list file; set {key} to one that exists")
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-    specs = [line for line in lines if line and not line.startswith("#")]
-    if not specs:
-        raise UserError(f"{key}={path}: the list file is empty; write one shard or folder per line")
-    return [found for line in specs for found in _in_folder_or_pattern(line, path.parent, key)]
-
-
-def _in_folder_or_pattern(text: str, base: Path, key: str) -> list[str]:
-    if text.startswith("pipe:") or "://" in text:
-        raise UserError(f"{key}: {text} is not a file; copy or mount the shards and name them")
-    place = base / text
-    if place.is_dir():
-        return _in_manifest(place, key)
-    return [str(place)] if place.is_file() else _in_pattern(str(place), key)
-
-
-def _in_manifest(folder: Path, key: str) -> list[str]:
-    paths = [folder / shard["name"] for shard in read_manifest(folder)["shards"]]
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        raise UserError(
-            f"{missing[0]} is in the manifest but not on disk ({len(missing)} of {len(paths)} "
-            f"missing); write the shards again or set {key} to a complete folder"
-        )
-    return [str(path) for path in paths]
-
-
-def _in_pattern(text: str, key: str) -> list[str]:
-    try:
-        patterns = list(braceexpand(text))
-    except ValueError:  # unbalanced braces
-        raise UserError(f"{key}={text}: braces do not match; write it as {{000..009}}") from None
-    found: list[str] = []
-    for pattern in patterns:
-        matches = sorted(glob.glob(pattern))  # without magic: itself, if it exists
-        if not matches or not all(Path(match).is_file() for match in matches):
-            raise UserError(
-                f"{key}={text}: no shard at {pattern}; set {key} to a shard folder, a glob or a "
-                "list file that exists"
-            )
-        found += matches
-    return found

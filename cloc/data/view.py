@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import PIL.Image
 
 from cloc.data.decode import decode_record
 from cloc.data.record import Record
@@ -53,6 +54,12 @@ def look(
         for texts in sample.negatives
     )
     return replace(sample, negatives=negatives)
+
+
+def blank(image_size: int) -> Sample:
+    """What stands in the place of a dropped sample: black, without caption or regions."""
+    image = PIL.Image.new("RGB", (image_size, image_size))
+    return Sample("", image, None, np.zeros((0, 4), np.float32), (), ())
 
 
 def _whole(record: Record, rng: np.random.Generator, where: str) -> Sample:

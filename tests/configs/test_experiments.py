@@ -38,7 +38,7 @@ def test_an_experiment_builds(name):
     trainer = make(cfg.trainer)
     inspect.signature(L.Trainer).bind(**trainer.keywords)
     assert trainer.func is L.Trainer
-    data = make_data(cfg, model.tower, batch_size=2, steps=cfg.steps)
+    data = make_data(cfg, model.tower, steps=cfg.steps)
     assert isinstance(data, RegionData)
     for benchmark in cfg.benchmarks.values():
         assert callable(make(benchmark).run)

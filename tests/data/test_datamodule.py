@@ -8,7 +8,8 @@ import torch
 
 from cloc import dist
 from cloc.data.collate import ModelInput
-from cloc.data.datamodule import RegionData
+from cloc.data.datamodule import RegionData, per_rank
+from cloc.data.mixture import Source
 from cloc.data.sources import cloc_regions
 from cloc.data.transforms import RandomCrop
 from cloc.data.view import View
@@ -25,9 +26,9 @@ def folder(tmp_path_factory):
     return str(make_shards(tmp_path_factory.mktemp("module") / "set", shards=3, each=6))
 
 
-def data(train, **changes):
-    settings = {"parse": cloc_regions.parse, "wants": WANTS, "batch_size": 4, "steps": 6, **changes}
-    return RegionData(train, **settings)
+def data(train, view=None, weight=1.0, **changes):
+    source = Source(train, cloc_regions.parse, view or View(), weight)
+    return RegionData({"train": source}, **{"wants": WANTS, "batch_size": 4, "steps": 6, **changes})
 
 
 class Watch(L.LightningModule):
@@ -94,7 +95,7 @@ def test_lightning_resumes_in_the_middle_of_the_pass(folder, tmp_path):
 
 
 def test_ranks_are_counted_when_the_loader_is_asked_for(folder, monkeypatch):
-    ours = data(folder, batch_size=6, steps=1)
+    ours = data(folder, batch_size=18, steps=1)
     monkeypatch.setattr(dist, "world_size", lambda: 3)
     seen = []
     for rank in range(3):
@@ -113,12 +114,34 @@ def test_a_missing_folder_names_the_key_to_change(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"batch_size": 0}, r"data\.batch_size 0"),
+        ({"batch_size": 0}, "batch_size 0"),
         ({"steps": 0}, "steps 0"),
         ({"skip_batches": 7}, "skip_batches is 7, the run has 6 steps"),
+        ({"slots": 0}, r"data\.slots 0"),
+        ({"block": 0}, r"data\.block 0"),
+        ({"drop_budget": 1.5}, r"data\.drop_budget is 1\.5"),
+        ({"weight": 0.5}, r"the weights of data\.sources are .* sum to 0\.5"),
         ({"view": View(frame=partial(RandomCrop, scale=[0.0, 1.0]))}, r"RandomCrop\.scale"),
     ],
 )
 def test_a_wrong_setting_raises_before_anything_is_read(changes, words):
     with pytest.raises(UserError, match=words):
         data("nowhere", **changes)
+
+
+def test_a_batch_must_divide_over_the_ranks():
+    says = "batch_size=15 does not divide over 2 ranks; set batch_size to a multiple of 2, such as"
+    with pytest.raises(UserError, match=f"{says} 14"):
+        per_rank(15, 2)
+    assert per_rank(16, 2) == 8
+
+
+def test_the_digest_is_that_of_all_sources(folder):
+    one = data(folder).digest()
+    assert one == data(folder).digest()
+    assert (
+        one
+        != RegionData(
+            {"other": data(folder).sources["train"]}, wants=WANTS, batch_size=1, steps=1
+        ).digest()
+    )

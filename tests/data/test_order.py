@@ -1,108 +1,96 @@
-"""The order of samples: a pure function, every sample once an epoch, readers apart."""
+"""The order of samples: a pure function of seed, epoch and place; every sample once an epoch."""
 
-from itertools import islice
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-import pytest
+from cloc.data.order import Order, seeded
 
-from cloc.data.order import Plan, endless, require_enough_shards, seeded, shards_of_epoch
-from cloc.data.shards import expand_shards
-from cloc.errors import UserError
-from tests.helpers.shards import make_shards, write_tar
-
-EACH, SHARDS = 6, 5
-TOTAL = EACH * SHARDS
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    folder = make_shards(tmp_path_factory.mktemp("order") / "set", shards=SHARDS, each=EACH)
-    return tuple(expand_shards(str(folder), key="data.train"))
+COUNTS = np.array([6, 0, 11, 3, 10])
+TOTAL = 30
+GOLDEN_SHARDS = [0, 2, 2, 4, 0, 2, 4, 4]
+GOLDEN_INDEX = [1, 2, 10, 4, 4, 4, 2, 8]
 
 
-def plan(shards, **changes):
-    settings = {"batch_size": 4, "steps": 100, "seed": 0, "shuffle_buffer": 8, **changes}
-    return Plan(shards, **settings)
+def order(counts=COUNTS, **changes):
+    return Order(counts, **{"seed": 0, "batch_size": 4, "slots": 4, "block": 3, **changes})
 
 
-def keys(plan, count, *, worker=0, workers=1):
-    samples = islice(endless(plan, plan.share(worker, workers)), count)
-    return [(sample["__epoch__"], sample["__key__"]) for sample in samples]
+def samples(order, places):
+    found = order(np.asarray(places))
+    return list(zip(*(part.tolist() for part in found), strict=True))
 
 
-def test_every_epoch_holds_every_sample_once_in_another_order(shards):
-    seen = keys(plan(shards), 3 * TOTAL)
-    epochs = [[key for at, key in seen if at == epoch] for epoch in range(3)]
-    assert all(sorted(e) == [f"{i:05d}" for i in range(TOTAL)] for e in epochs)
-    assert epochs[0] != epochs[1] != epochs[2]
-
-
-def test_shards_alone_and_samples_alone_are_shuffled_anew_in_every_epoch(shards):
-    for mine, size in (
-        (plan(shards, shuffle_buffer=1), TOTAL),
-        (plan(shards[:1], shuffle_buffer=EACH), EACH),
-    ):
-        seen = [key for _, key in keys(mine, 6 * size)]
-        orders = {tuple(seen[start : start + size]) for start in range(0, 6 * size, size)}
-        assert len(orders) > 3
-
-
-def test_the_same_seed_gives_the_same_order_and_another_seed_another(shards):
-    assert keys(plan(shards), 70) == keys(plan(shards), 70)
-    assert keys(plan(shards), 70) != keys(plan(shards, seed=1), 70)
-
-
-def test_a_buffer_shuffles_within_blocks_and_below_two_keeps_file_order(shards):
-    assert keys(plan(shards[:1], shuffle_buffer=1), EACH) == [(0, f"{i:05d}") for i in range(EACH)]
-    shuffled = keys(plan(shards[:1], shuffle_buffer=3), EACH)
-    assert {key for _, key in shuffled[:3]} == {"00000", "00001", "00002"}
-    orders = {tuple(keys(plan(shards[:1], seed=s, shuffle_buffer=3), 3)) for s in range(30)}
-    assert len(orders) == 6
-
-
-@pytest.mark.parametrize(("ranks", "workers"), [(1, 2), (2, 1), (2, 2), (1, 5)])
-def test_the_readers_of_an_epoch_share_no_shard_and_leave_none(shards, ranks, workers):
+@settings(max_examples=200, deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 30), min_size=1, max_size=12).filter(any),
+    batch_size=st.integers(1, 40),
+    slots=st.integers(1, 9),
+    block=st.integers(1, 9),
+    seed=st.integers(0, 1000),
+)
+def test_within_an_epoch_every_sample_has_exactly_one_place(counts, batch_size, slots, block, seed):
+    """Whatever the shards' sizes: uneven, empty, fewer than slots, fewer samples than a batch."""
+    mine = order(np.array(counts), batch_size=batch_size, slots=slots, block=block, seed=seed)
+    every = [(shard, i) for shard, count in enumerate(counts) for i in range(count)]
     for epoch in range(3):
-        parts = [
-            shards_of_epoch(mine, mine.share(worker, workers), epoch)
-            for mine in (plan(shards, rank=rank, ranks=ranks) for rank in range(ranks))
-            for worker in range(workers)
-        ]
-        assert sorted(path for part in parts for path in part) == sorted(shards)
+        places = range(epoch * len(every), (epoch + 1) * len(every))
+        assert sorted(samples(mine, places)) == [(epoch, *sample) for sample in every]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
-@pytest.mark.parametrize("skip", [0, 1, 2, 5, 10])
-def test_after_a_skip_the_workers_make_the_batches_in_turn(shards, workers, skip):
-    """A loader asks worker 0, 1, .. in turn: simulated here, against the unbroken run."""
-
-    def turns(skip):
-        mine = plan(shards, steps=10, skip_batches=skip)
-        shares = [mine.share(worker, workers) for worker in range(workers)]
-        left = [list(range(s.first_batch, s.last_batch)) for s in shares]
-        order = []
-        while any(left):
-            for share, own in zip(shares, left, strict=True):
-                order += [(share.index, own.pop(0))] if own else []
-        return order
-
-    assert turns(skip) == turns(0)[skip:]
-    assert len(turns(skip)) == 10 - skip
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 5 * TOTAL), min_size=1, max_size=20), st.integers(0, 9))
+def test_a_place_holds_the_same_sample_whoever_asks_and_whatever_was_asked_before(places, seed):
+    whole = samples(order(seed=seed), range(5 * TOTAL + 1))
+    asked = order(seed=seed)
+    asked(np.array(places[::-1]))
+    assert samples(asked, places) == [whole[place] for place in places]
 
 
-def test_an_epoch_without_samples_is_refused(tmp_path):
-    empty = write_tar(tmp_path / "empty.tar", {"readme.md": b"nothing here"})
-    with pytest.raises(UserError, match=r"^no samples in .*empty\.tar; .*data\.train$"):
-        keys(plan((str(empty),)), 1)
+def test_epochs_and_seeds_differ():
+    epochs = [samples(order(), range(e * TOTAL, (e + 1) * TOTAL)) for e in range(4)]
+    orders = {tuple(sample[1:] for sample in epoch) for epoch in epochs}
+    assert len(orders) == 4
+    assert samples(order(), range(TOTAL)) != samples(order(seed=1), range(TOTAL))
 
 
-def test_too_few_shards_name_the_numbers_and_the_cure():
-    require_enough_shards(4, ranks=2, workers=2)
-    with pytest.raises(UserError, match=r"^3 shards cannot feed 4 readers \(2 ranks x 2 workers\)"):
-        require_enough_shards(3, ranks=2, workers=2)
-    with pytest.raises(UserError, match=r"set data\.num_workers to at most 1, or write more"):
-        require_enough_shards(3, ranks=2, workers=2)
-    with pytest.raises(UserError, match=r"write at least as many shards as ranks"):
-        require_enough_shards(3, ranks=4, workers=1)
+def test_a_batch_takes_equally_many_samples_from_every_slot():
+    """One shard, so the line of an epoch is the file: slot i is the i-th quarter of it."""
+    mine = order(np.array([80]), batch_size=8, slots=4, block=5)
+    for batch in range(10):
+        found = mine(np.arange(batch * 8, batch * 8 + 8))
+        assert (found.index // 20).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_a_slot_is_read_in_blocks_that_are_shuffled_within():
+    mine = order(np.array([60]), batch_size=1, slots=1, block=6)
+    seen = mine(np.arange(60)).index
+    for start in range(0, 60, 6):
+        assert sorted(seen[start : start + 6]) == list(range(start, start + 6))
+    blocks = {tuple(seen[start : start + 6] - start) for start in range(0, 60, 6)}
+    assert len(blocks) > 5
+    in_file_order = order(np.array([60]), batch_size=1, slots=1, block=1)
+    assert in_file_order(np.arange(60)).index.tolist() == list(range(60))
+
+
+def test_shards_alone_are_permuted_anew_in_every_epoch():
+    mine = order(np.full(6, 2), batch_size=1, slots=1, block=1)
+    orders = {tuple(mine(np.arange(e * 12, e * 12 + 12)).shard) for e in range(6)}
+    assert len(orders) == 6
+    assert all(a[0] == a[1] for a in orders)  # side by side: read forward
+
+
+def test_with_fewer_samples_than_slots_ask_for_an_epoch_is_one_block():
+    mine = order(np.array([5]), batch_size=16, slots=8, block=1)
+    orders = {tuple(mine(np.arange(e * 5, e * 5 + 5)).index) for e in range(20)}
+    assert len(orders) > 10
+
+
+def test_the_order_of_an_old_run_is_the_order_of_a_new_one():
+    """Golden: a change here would silently change what every resumed run sees."""
+    found = order()(np.arange(8, 16))
+    assert found.shard.tolist() == GOLDEN_SHARDS
+    assert found.index.tolist() == GOLDEN_INDEX
 
 
 def test_a_generator_depends_on_its_parts_alone():

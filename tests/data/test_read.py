@@ -1,11 +1,12 @@
-"""Reading tars: order, the allowlist, and a shard that is not there or not whole."""
+"""Reading samples: by place and in order, the allowlist, and a shard that is not there or whole."""
 
 import pickle
 
 import pytest
 
-from cloc.data.read import read_samples
-from cloc.errors import UserError
+from cloc.data.index import write_index
+from cloc.data.read import Reader, read_samples
+from cloc.errors import BadSample, UserError
 from tests.helpers.shards import write_tar
 
 
@@ -14,49 +15,77 @@ class Bomb:
         return (exec, ("raise SystemExit('executed')",))
 
 
+def shard(path, members):
+    write_tar(path, members)
+    write_index(path)
+    return str(path)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A shard of two samples of one image each."""
+    return shard(tmp_path / "a.tar", {"1.jpg": b"j" * 5000, "2.jpg": b"k" * 5000})
+
+
 def test_samples_come_in_shard_order_with_allowlisted_members_only(tmp_path):
     evil = pickle.dumps(Bomb())
-    first = write_tar(
-        tmp_path / "a.tar", {"2.JPG": b"j", "2.txt": b"t", "2.pkl": evil, "1.jpg": b"k"}
-    )
-    second = write_tar(tmp_path / "b.tar", {"1.png": b"p", "1.pyd": evil, "1.json": b"{}"})
-    samples = list(read_samples([str(first), str(second)], key="data.train"))
+    first = shard(tmp_path / "a.tar", {"2.JPG": b"j", "2.txt": b"t", "2.pkl": evil, "1.jpg": b"k"})
+    second = shard(tmp_path / "b.tar", {"1.png": b"p", "1.pyd": evil, "1.json": b"{}"})
+    samples = list(read_samples([(first, 2), (second, 1)], key="data.train"))
     assert samples == [
-        {"__key__": "2", "__url__": str(first), "jpg": b"j", "txt": b"t"},
-        {"__key__": "1", "__url__": str(first), "jpg": b"k"},
-        {"__key__": "1", "__url__": str(second), "png": b"p", "json": b"{}"},
+        {"__key__": "2", "__url__": first, "jpg": b"j", "txt": b"t"},
+        {"__key__": "1", "__url__": first, "jpg": b"k"},
+        {"__key__": "1", "__url__": second, "png": b"p", "json": b"{}"},
     ]
 
 
-def test_a_missing_shard_is_named_with_the_key_to_change(tmp_path):
-    with pytest.raises(UserError, match=r"gone.tar: the shard cannot be opened .* data\.train$"):
-        list(read_samples([str(tmp_path / "gone.tar")], key="data.train"))
+def test_a_sample_is_read_by_its_number(pair):
+    read = Reader(key="data.train")
+    assert [read(pair, i, count=2)["__key__"] for i in (1, 0, 1)] == ["2", "1", "2"]
+
+
+def test_a_missing_shard_is_named_with_the_key_to_change(tmp_path, pair):
+    (tmp_path / "a.tar").unlink()
+    with pytest.raises(UserError, match=r"a.tar: the shard cannot be opened .* data\.train$"):
+        Reader(key="data.train")(pair, 0, count=2)
 
 
 def test_paths_are_never_handed_to_a_shell(tmp_path):
     command = f"pipe:touch {tmp_path}/executed"
-    with pytest.raises(UserError, match="cannot be opened"):
-        list(read_samples([command], key="data.train"))
+    with pytest.raises(UserError):
+        Reader(key="data.train")(command, 0, count=1)
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"<html></html>" * 100])
-def test_what_is_no_tar_is_named(tmp_path, content):
-    path = tmp_path / "bad.tar"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"bad\.tar: not a readable shard") as error:
-        list(read_samples([str(path)], key="data.train"))
-    assert "\n" not in str(error.value)
+@pytest.mark.parametrize("content", [b"", b"<html></html>" * 2000])
+def test_samples_of_what_is_no_tar_are_bad(tmp_path, pair, content):
+    (tmp_path / "a.tar").write_bytes(content)
+    for i in range(2):
+        with pytest.raises(BadSample, match=rf"a\.tar: sample {i} of 2: ") as error:
+            Reader(key="data.train")(pair, i, count=2)
+        assert error.value.reason == "tar"
+        assert "\n" not in str(error.value)
 
 
-def test_a_tar_cut_in_the_middle_is_named(tmp_path):
-    path = write_tar(tmp_path / "a.tar", {"1.jpg": b"j" * 5000, "2.jpg": b"k" * 5000})
-    path.write_bytes(path.read_bytes()[:8000])
-    with pytest.raises(UserError, match=r"a\.tar: not a readable shard"):
-        list(read_samples([str(path)], key="data.train"))
+def test_of_a_cut_tar_only_the_whole_samples_are_read(tmp_path, pair):
+    (tmp_path / "a.tar").write_bytes((tmp_path / "a.tar").read_bytes()[:8000])
+    read = Reader(key="data.train")
+    assert read(pair, 0, count=2)["jpg"] == b"j" * 5000
+    with pytest.raises(BadSample, match=r"a\.tar: sample 1 of 2: .* cut"):
+        read(pair, 1, count=2)
 
 
-def test_two_members_of_one_name_are_refused(tmp_path):
-    path = write_tar(tmp_path / "a.tar", {"1.jpg": b"j", "1.JPG": b"k"})
-    with pytest.raises(UserError, match=r"a\.tar: not a readable shard .*duplicate"):
-        list(read_samples([str(path)], key="data.train"))
+def test_a_manifest_that_counts_otherwise_is_named(pair):
+    with pytest.raises(UserError, match=r"a\.tar: its index counts 2 samples, the manifest 3;"):
+        Reader(key="data.train")(pair, 0, count=3)
+
+
+def test_shards_are_closed_when_many_are_read(tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr("cloc.data.read.OPEN_SHARDS", 2)
+    monkeypatch.setattr("cloc.data.read._Shard.__del__", lambda self: closed.append(1))
+    paths = [shard(tmp_path / f"{i}.tar", {"a.jpg": b"x"}) for i in range(5)]
+    read = Reader(key="k")
+    for path in paths:
+        read(path, 0, count=1)
+    assert len(closed) == 3

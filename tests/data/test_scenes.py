@@ -10,7 +10,7 @@ import pytest
 from cloc.data.record import from_json, to_json
 from cloc.data.scenes import scene, scenes, write_scenes
 from cloc.data.scenes_kinds import HELD_OUT, class_prompts
-from cloc.data.shards import expand_shards, read_manifest
+from cloc.data.shard_set import expand_shards, read_manifest
 from cloc.errors import UserError
 from tests.helpers.scenes import decoded
 

@@ -9,7 +9,8 @@ import pytest
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from cloc.data.record import Caption, Record, Region, from_json
-from cloc.data.shards import expand_shards, read_manifest, write_shards
+from cloc.data.shard_set import expand_shards, read_manifest
+from cloc.data.shards import write_shards
 from cloc.errors import UserError
 
 
@@ -121,76 +122,6 @@ def test_bad_input_to_the_writer_is_named(tmp_path):
         with pytest.raises(UserError, match=message):
             write_shards(records, tmp_path / "s", samples_per_shard=size)
         assert not (tmp_path / "s").exists()
-
-
-def test_a_shard_of_the_manifest_that_is_missing_is_named(tmp_path):
-    write_shards(make_records(2), tmp_path / "s", samples_per_shard=1)
-    (tmp_path / "s" / "shard-000001.tar").unlink()
-    with pytest.raises(UserError, match=r"shard-000001\.tar is in the manifest.*set data\.val"):
-        expand_shards(str(tmp_path / "s"), key="data.val")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "cannot be read"),
-        ("{", "is not JSON"),
-        ("[]", "schema 'list'"),
-        ('{"schema": "other/2"}', "schema 'other/2'"),
-        ('{"schema": "cloc-regions/1", "shards": []}', "names no shards"),
-        ('{"schema": "cloc-regions/1", "shards": ["x"]}', "names no shards"),
-    ],
-)
-def test_a_bad_manifest_is_named(tmp_path, text, message):
-    if text is not None:
-        (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(UserError, match=f"manifest.json.*{message}"):
-        read_manifest(tmp_path)
-
-
-def test_folders_patterns_and_lists_expand_in_order(tmp_path):
-    write_shards(make_records(12), tmp_path / "s", samples_per_shard=1)
-    base = f"{tmp_path}/s/shard-0000"
-    every = [f"{base}{i:02d}.tar" for i in range(12)]
-    (tmp_path / "list.txt").write_text("# two\ns/shard-000003.tar\n\ns/shard-00000{1..2}.tar\n")
-
-    assert expand_shards(tmp_path / "s", key="k") == every
-    assert expand_shards(f"{tmp_path}/s/*.tar", key="k") == every
-    assert expand_shards(f"{base}{{02..11}}.tar", key="k") == every[2:]
-    assert expand_shards(f"{tmp_path}/list.txt", key="k") == [every[3], every[1], every[2]]
-    assert expand_shards([every[5], every[0]], key="k") == [every[5], every[0]]
-
-
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("nowhere/*.tar", r"data\.train=nowhere/\*\.tar: no shard at nowhere/\*\.tar; set data"),
-        ("nowhere.tar", "no shard at nowhere.tar"),
-        ("nowhere.txt", "no such list file"),
-        ("x{1..2", "braces do not match"),
-        ("pipe:cat x.tar", r"data\.train: pipe:cat x\.tar is not a file"),
-        ("s3://bucket/x.tar", "copy or mount"),
-        ([], r"data\.train is an empty list"),
-    ],
-)
-def test_what_is_not_found_names_the_key(spec, message):
-    with pytest.raises(UserError, match=message):
-        expand_shards(spec, key="data.train")
-
-
-def test_a_pipe_in_a_list_file_is_refused(tmp_path):
-    (tmp_path / "list.txt").write_text("pipe:cat x.tar\n")
-    with pytest.raises(UserError, match="is not a file"):
-        expand_shards(str(tmp_path / "list.txt"), key="k")
-    (tmp_path / "list.txt").write_text("\n")
-    with pytest.raises(UserError, match="list file is empty"):
-        expand_shards(str(tmp_path / "list.txt"), key="k")
-
-
-def test_one_missing_number_of_a_brace_pattern_is_named(tmp_path):
-    write_shards(make_records(2), tmp_path / "s", samples_per_shard=1)
-    with pytest.raises(UserError, match=r"no shard at .*shard-000002\.tar"):
-        expand_shards(f"{tmp_path}/s/shard-00000{{0..2}}.tar", key="k")
 
 
 def test_the_annotation_is_compact_and_readable_text(tmp_path):

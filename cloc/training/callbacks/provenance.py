@@ -1,10 +1,10 @@
 """Where a run came from: `config.yaml` and `provenance.json`, written before the first step."""
 
-import hashlib
 import importlib.metadata
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,12 @@ PACKAGES = (
 
 
 class Provenance(L.Callback):
-    """`config` is the resolved configuration as YAML; `manifests` are files of the data sets."""
+    """`config` is the resolved configuration as YAML; `data` says which shards are read."""
 
-    def __init__(self, folder: str | Path, *, config: str, seed: int, manifests: list[str]) -> None:
-        self.folder, self.config, self.seed = Path(folder), config, seed
-        self.manifests = manifests
+    def __init__(
+        self, folder: str | Path, *, config: str, seed: int, data: Mapping[str, Any]
+    ) -> None:
+        self.folder, self.config, self.seed, self.data = Path(folder), config, seed, data
 
     @rank_zero_only
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -43,7 +44,7 @@ class Provenance(L.Callback):
             "devices": trainer.world_size,
             "precision": str(trainer.precision),
             "seed": self.seed,
-            "data": {path: digest(Path(path)) for path in self.manifests},
+            "data": dict(self.data),
         }
         (self.folder / "provenance.json").write_text(json.dumps(facts, indent=2) + "\n")
 
@@ -67,8 +68,3 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
-
-
-def digest(path: Path) -> str:
-    """sha256 of a manifest: it names every shard's own sha256, so it stands for the data."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

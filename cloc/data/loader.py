@@ -1,0 +1,68 @@
+"""The loader of one rank: worker processes, their batches in turn, what they had to leave out."""
+
+import time
+from collections.abc import Iterator
+from multiprocessing import get_context
+from multiprocessing.context import BaseContext
+
+import torch
+from torch.utils.data import DataLoader
+
+from cloc.data.collate import ModelInput
+from cloc.data.pipeline import Loaded, Plan, TrainStream
+from cloc.data.tally import BUDGET, Tally
+from cloc.errors import UserError
+from cloc.interfaces import RegionBatch
+
+TIMEOUT_S = 600  # a worker that hangs ends the run instead of stalling every rank
+
+
+class TrainLoader:
+    """The batches of one rank; one pass is the whole run, and every rank's pass is equally long.
+
+    `tally` counts what the batches that were handed out are made of; above its budget the next one
+    raises. It wraps torch's loader instead of being one: Lightning distrusts the length of an
+    iterable dataset, and an error of a worker shall arrive as the one line that was raised there.
+    """
+
+    def __init__(
+        self, plan: Plan, *, wants: ModelInput, num_workers: int, budget: float = BUDGET
+    ) -> None:
+        self.steps = plan.steps
+        self.waited_s = 0.0  # how long training has waited for batches so far
+        planned = sum(shards.total for shards in plan.shards.values())
+        self.tally = Tally(planned=planned, ranks=plan.ranks, budget=budget)
+        self.batches: DataLoader[Loaded] = DataLoader(
+            TrainStream(plan, wants=wants),
+            batch_size=None,
+            num_workers=num_workers,
+            pin_memory=torch.cuda.is_available(),
+            timeout=TIMEOUT_S if num_workers else 0,
+            multiprocessing_context=_forkserver() if num_workers else None,
+        )
+
+    def __len__(self) -> int:
+        """Steps of the whole run, those a resumed run skips included: Lightning counts them."""
+        return self.steps
+
+    def __iter__(self) -> Iterator[RegionBatch]:
+        try:
+            batches = iter(self.batches)
+            while True:
+                asked = time.perf_counter()
+                loaded = next(batches, None)
+                self.waited_s += time.perf_counter() - asked
+                if loaded is None:
+                    return
+                self.tally.add(loaded.seen)
+                yield loaded.batch
+        except UserError as error:  # torch puts the worker's whole traceback into the message
+            last_line = str(error).strip().splitlines()[-1]
+            raise UserError(last_line.removeprefix(f"{UserError.__module__}.UserError: ")) from None
+
+
+def _forkserver() -> BaseContext:
+    """A fork after the process group has started can hang (measured: 3 of 12 runs)."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __name__])  # torch is imported once, not by each
+    return context

@@ -1,0 +1,182 @@
+"""Finding shards: a folder with a manifest, a glob, a list file; how many samples each one holds.
+
+No torch here: data preparation and the loader both stand on this file.
+"""
+
+import glob
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from braceexpand import braceexpand
+
+from cloc.data.index import count
+from cloc.data.record import SCHEMA
+from cloc.errors import UserError
+
+MANIFEST = "manifest.json"
+FACTS = ("samples", "bytes", "sha256")  # of a shard
+
+
+class Names:
+    """Strings as one buffer: a million of them cost their letters, here and in every worker."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        encoded = [name.encode("utf-8", "surrogateescape") for name in names]
+        self.ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
+        self.text = b"".join(encoded)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, i: int) -> str:
+        """Of 0 <= i < len."""
+        start = self.ends[i - 1] if i else 0
+        return self.text[start : self.ends[i]].decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSet:
+    """Shards in the order of the setting that named them."""
+
+    paths: Names
+    counts: np.ndarray  # int64 [n], samples of each; 0 is allowed
+    digest: str  # of what the shards are, not of where they lie: a set that was moved is the same
+
+    @property
+    def total(self) -> int:
+        """Samples of all shards."""
+        return int(self.counts.sum())
+
+
+def open_shards(spec: str | Path | Sequence[str], *, key: str) -> ShardSet:
+    """The shards that `expand_shards` finds, with their counts: of the manifest where a folder is
+    named, else of each shard's index. The digest is of file names, counts and, by manifest, sha256,
+    else sizes. A set without any sample raises `UserError`."""
+    paths: list[str] = []
+    counts: list[int] = []
+    digest = hashlib.sha256()
+    for found, entries in _found(spec, key):
+        for path, entry in zip(found, entries or map(_measured, found), strict=True):
+            paths.append(path)
+            counts.append(entry["samples"])
+            facts = (path.rpartition("/")[2], *(entry.get(name) for name in FACTS))
+            digest.update(repr(facts).encode("utf-8", "surrogateescape"))
+    shards = ShardSet(Names(paths), np.array(counts, np.int64), digest.hexdigest())
+    if not shards.total:
+        raise UserError(f"{key}={spec}: no samples in {len(paths)} shards; write the shards again")
+    return shards
+
+
+def expand_shards(spec: str | Path | Sequence[str], *, key: str) -> list[str]:
+    """Paths of existing tars, in order, from a setting named `key` (for messages).
+
+    A folder stands for the shards of its manifest; `*`, `?`, `[..]` and `{000..009}` are patterns;
+    a `.txt` file lists folders and patterns, one per line, relative to its own folder; a list is
+    one after another. What is missing or finds nothing raises `UserError`, as does `pipe:`.
+    """
+    return [path for paths, _ in _found(spec, key) for path in paths]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a shard folder; `UserError` where there is none or it is another schema."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        cure = "write the shards with scripts/prepare.py, or name a folder that holds a manifest"
+        raise UserError(f"{path} cannot be read; {cure}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); write the shards again") from None
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        given = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
+        raise UserError(f"{path}: schema {given!r}, expected {SCHEMA!r}; write the shards again")
+    shards = manifest.get("shards")
+    if not shards or not isinstance(shards, list) or not all(map(_is_entry, shards)):
+        raise UserError(f"{path} names no shards; write the shards again")
+    return manifest
+
+
+# Paths, and their entries of a manifest where there is one.
+_Part = tuple[list[str], list[dict[str, Any]] | None]
+
+
+def _found(spec: str | Path | Sequence[str], key: str) -> Iterator[_Part]:
+    if not isinstance(spec, str | Path):
+        if not spec:
+            raise UserError(f"{key} is an empty list; name a shard folder, a glob or a list file")
+        for part in spec:
+            yield from _found(part, key)
+    elif str(spec).endswith(".txt"):
+        yield from _in_list_file(Path(spec), key)
+    else:
+        yield _in_folder_or_pattern(str(spec), Path(), key)
+
+
+def _in_list_file(path: Path, key: str) -> Iterator[_Part]:
+    if not path.is_file():
+        raise UserError(f"{key}={path}: there is no such list file; set {key} to one that exists")
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    specs = [line for line in lines if line and not line.startswith("#")]
+    if not specs:
+        raise UserError(f"{key}={path}: the list file is empty; write one shard or folder per line")
+    for line in specs:
+        yield _in_folder_or_pattern(line, path.parent, key)
+
+
+def _in_folder_or_pattern(text: str, base: Path, key: str) -> _Part:
+    if text.startswith("pipe:") or "::" in text or "://" in text:
+        raise UserError(f"{key}: {text} is not a file; copy or mount the shards and name them")
+    place = base / text
+    if place.is_dir():
+        return _in_manifest(place, key)
+    return ([str(place)] if place.is_file() else _in_pattern(str(place), key)), None
+
+
+def _in_manifest(folder: Path, key: str) -> _Part:
+    entries = read_manifest(folder)["shards"]
+    present = set(os.listdir(folder))
+    missing = [entry["name"] for entry in entries if entry["name"] not in present]
+    if missing:
+        raise UserError(
+            f"{folder / missing[0]} is in the manifest but not on disk ({len(missing)} of "
+            f"{len(entries)} missing); write the shards again or set {key} to a complete folder"
+        )
+    paths = [f"{folder}/{entry['name']}" for entry in entries]
+    return paths, entries
+
+
+def _measured(path: str) -> dict[str, Any]:
+    """What a manifest would say, as far as the index and the file system know."""
+    return {"samples": count(Path(path)), "bytes": os.path.getsize(path)}
+
+
+def _in_pattern(text: str, key: str) -> list[str]:
+    try:
+        patterns = list(braceexpand(text))
+    except ValueError:  # unbalanced braces
+        raise UserError(f"{key}={text}: braces do not match; write it as {{000..009}}") from None
+    found: list[str] = []
+    for pattern in patterns:
+        matches = sorted(glob.glob(pattern))  # without magic: itself, if it exists
+        if not matches or not all(Path(match).is_file() for match in matches):
+            raise UserError(
+                f"{key}={text}: no shard at {pattern}; set {key} to a shard folder, a glob or a "
+                "list file that exists"
+            )
+        found += matches
+    return found
+
+
+def _is_entry(value: Any) -> bool:
+    """A shard of a manifest: a file name without a folder, and its number of samples."""
+    if not isinstance(value, dict):
+        return False
+    name, samples = value.get("name"), value.get("samples")
+    named = isinstance(name, str) and name not in ("", ".", "..") and "/" not in name
+    return named and isinstance(samples, int) and samples >= 0

@@ -1,0 +1,96 @@
+"""The loader of one rank: processes take turns, errors are one line, the budget ends a run."""
+
+import multiprocessing
+
+import pytest
+import torch
+
+from cloc.data.index import write_index
+from cloc.data.shard_set import open_shards
+from cloc.data.sources import cloc_regions
+from cloc.errors import UserError
+from tests.helpers.batches import validate
+from tests.helpers.loaders import BATCH, assert_equal, loader, parse_some
+from tests.helpers.shards import encode, flat, make_shards, write_tar
+
+SHARDS, EACH = 4, 7
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = make_shards(tmp_path_factory.mktemp("pipeline") / "set", shards=SHARDS, each=EACH)
+    return open_shards(folder, key="data.train")
+
+
+def parse_in_a_worker(raw):
+    """Runs in a worker: it must be another process, alone on its core."""
+    assert multiprocessing.parent_process() is not None
+    assert torch.get_num_threads() == 1
+    return cloc_regions.parse(raw)
+
+
+# torch says so of more workers than cores
+MANY = pytest.mark.filterwarnings("ignore:.*worker processes in total:UserWarning")
+
+
+@MANY
+@pytest.mark.parametrize(("workers", "skip"), [(1, 0), (2, 3), (3, 1)])
+def test_batches_do_not_depend_on_the_number_of_workers(shards, workers, skip):
+    ours = loader(shards, workers=workers, parse=parse_in_a_worker, steps=8, skip_batches=skip)
+    assert_equal(ours, list(loader(shards, steps=8))[skip:])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_above_the_budget_the_run_ends_naming_the_sample(shards, workers):
+    with pytest.raises(UserError, match=r"^000(03|11): unlucky .*1 of 28 samples were dropped"):
+        list(loader(shards, parse=parse_some, workers=workers))
+
+
+def test_only_batches_that_were_handed_out_are_counted(shards):
+    ours = loader(shards, workers=2)
+    batches = iter(ours)
+    next(batches)
+    next(batches)
+    assert ours.tally.samples == 2 * BATCH
+
+
+def test_an_error_of_a_worker_is_one_line_naming_shard_and_key(tmp_path):
+    members = {"good.png": encode(flat(4, 4)), "good.json": b"{}"}
+    path = write_tar(tmp_path / "bad.tar", members)
+    write_index(path)
+    lines = []
+    for workers in (0, 1):
+        with pytest.raises(UserError) as error:
+            list(loader(open_shards(path, key="k"), workers=workers))
+        lines.append(str(error.value))
+    assert lines[0] == lines[1]
+    assert lines[0].startswith(f"{path}::good: schema None, expected 'cloc-regions/1'")
+    assert "\n" not in lines[0]
+
+
+def test_a_shard_that_vanished_is_named_with_the_key_to_change(tmp_path):
+    folder = make_shards(tmp_path / "set", shards=1, each=2)
+    found = open_shards(folder, key="k")
+    (folder / "shard-000000.tar").unlink()
+    for workers in (0, 1):
+        with pytest.raises(UserError, match=r"^.*000\.tar: the shard cannot be .* data\.train$"):
+            list(loader(found, workers=workers))
+
+
+@MANY
+def test_more_workers_than_shards_or_samples_are_no_error(tmp_path):
+    found = open_shards(make_shards(tmp_path / "set", shards=1, each=2), key="k")
+    batches = list(loader(found, workers=3, steps=2, batch_size=2))
+    assert [sorted(batch.keys) for batch in batches] == [["00000", "00001"]] * 2
+
+
+def test_batches_are_valid_and_as_many_as_the_run_has_steps(shards):
+    ours = loader(shards)
+    batches = list(ours)
+    assert len(ours) == len(batches) == 12
+    for batch in batches:
+        validate(batch)
+        assert batch.images.shape == (BATCH, 3, 16, 16)
+        assert batch.valid.shape == (BATCH, 3)
+        assert batch.captions.shape == (BATCH, 24)
+    assert any(batch.valid.any() for batch in batches)

@@ -1,0 +1,93 @@
+"""The tally: everything left out is counted, and the budget ends a run with the last message."""
+
+import json
+
+import pytest
+
+from cloc.data.tally import MAX_IN_ROW, Dropped, Seen, Tally
+from cloc.errors import UserError
+
+IMAGE = Dropped("samples", "image", "", "shard::a: the image cannot be decoded; fix it")
+BOX = Dropped("boxes", "box_small", "coco", "shard::b: region 0: too small; drop it")
+OTHER = Dropped("boxes", "box_small", "lvis", "shard::c: region 0: too small; drop it")
+
+
+def seen(rows, *dropped, boxes=0):
+    """`rows`: one letter a row, x where it was dropped."""
+    return Seen([row != "x" for row in rows], boxes, dropped)
+
+
+def test_samples_and_boxes_are_counted_by_reason_and_source():
+    tally = Tally(planned=1000)
+    tally.add(seen("..x.", IMAGE, BOX, OTHER, boxes=900))
+    tally.add(seen("....", BOX, boxes=100))
+    assert (tally.samples, tally.boxes) == (8, 1000)
+    assert (tally.dropped("samples"), tally.dropped("boxes")) == (1, 3)
+    assert tally.rows() == [
+        {"what": "boxes", "reason": "box_small", "source": "coco", "count": 2, "first": BOX[3]},
+        {"what": "samples", "reason": "image", "source": "", "count": 1, "first": IMAGE[3]},
+        {"what": "boxes", "reason": "box_small", "source": "lvis", "count": 1, "first": OTHER[3]},
+    ]
+
+
+def test_dropped_samples_may_be_the_budget_of_the_epochs_begun():
+    tally = Tally(planned=200)
+    tally.add(seen("xx" + "." * 198, IMAGE, IMAGE))  # one epoch: two of them
+    tally.add(seen("x.", IMAGE))  # the second has begun: four
+    tally.add(seen("x.", IMAGE))
+    words = r"^shard::a: .*; fix it \(5 of 400 samples were dropped, data.drop_budget=0.01 allows 4"
+    with pytest.raises(UserError, match=words):
+        tally.add(seen("x.", IMAGE))
+
+
+def test_ranks_share_the_samples_of_an_epoch():
+    tally = Tally(planned=200, ranks=2)
+    tally.add(seen("xx" + "." * 99, IMAGE, IMAGE))  # 202 with those of the other rank
+    tally.add(seen("x", IMAGE))
+    tally.add(seen("x", IMAGE))
+    with pytest.raises(UserError, match="5 of 400 samples"):
+        tally.add(seen("x", IMAGE))
+
+
+def test_dropped_boxes_may_be_the_same_share_of_the_boxes_expected():
+    tally = Tally(planned=100)
+    tally.add(seen("....", BOX, BOX, boxes=8))  # 2 a sample: 200 expected, 2 allowed
+    with pytest.raises(UserError, match=r"too small; drop it \(3 of 200 boxes were dropped"):
+        tally.add(seen("....", BOX, boxes=8))
+
+
+def test_one_bad_sample_of_a_set_too_small_for_the_budget_ends_the_run():
+    with pytest.raises(UserError, match="1 of 64 samples were dropped"):
+        Tally(planned=64).add(seen("x", IMAGE))
+    Tally(planned=64, budget=0.02).add(seen("x", IMAGE))
+
+
+def test_more_than_a_hundred_in_a_row_end_the_run_below_the_budget():
+    tally = Tally(planned=10**9)
+    tally.add(seen("x" * (MAX_IN_ROW - 1) + "." + "x" * 60, *[IMAGE] * 159))
+    tally.add(seen("x" * 40, *[IMAGE] * 40))  # 100 in a row
+    with pytest.raises(UserError, match=r"shard::a: .*\(101 samples in a row were dropped\)"):
+        tally.add(seen("x", IMAGE))
+
+
+def test_tallies_of_ranks_are_joined():
+    a, b = Tally(planned=100, ranks=2), Tally(planned=100, ranks=2)
+    a.add(seen(".x", IMAGE, boxes=5))
+    b.add(seen(".."))
+    whole = a.joined([b])
+    assert (whole.samples, whole.boxes, whole.dropped("samples")) == (4, 5, 1)
+    assert whole.rows() == a.rows()
+    whole.check()
+    b.add(seen("x", IMAGE))  # one each is within what a rank can judge, two are too many
+    with pytest.raises(UserError, match="2 of 100 samples"):
+        a.joined([b]).check()
+    assert a.samples == 2
+
+
+def test_a_state_is_plain_and_adds_to_what_is_there():
+    a, b = Tally(planned=1000), Tally(planned=1000)
+    a.add(seen(".x", IMAGE, BOX, boxes=500))
+    state = json.loads(json.dumps(a.state_dict()))
+    b.add(seen("..x", IMAGE, boxes=1))
+    b.load_state_dict(state)
+    assert (b.samples, b.boxes, b.dropped("samples"), b.dropped("boxes")) == (5, 501, 2, 1)
