@@ -4,15 +4,26 @@ No torch here: data preparation and the loader both stand on this file.
 """
 
 import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
-from cloc.errors import UserError
+from cloc.data import validate
+from cloc.errors import BadSample
 
 SCHEMA = "cloc-regions/1"
 IMAGE_EXTENSIONS = ("jpg", "png", "webp")
+
+T = TypeVar("T")
+
+
+class Problem(NamedTuple):
+    """One thing that reading left out; `cloc.data.validate.REASONS` says what goes for a reason."""
+
+    reason: str
+    source: str  # of the region or caption it is about, "" where it names none
+    message: str  # one line: where, what was given, the cure
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +58,33 @@ class Record:
     captions: tuple[Caption, ...] = ()
     regions: tuple[Region, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()  # what reading left out; not written
 
 
-def check_box(box: Any, width: int, height: int, where: str) -> tuple[float, float, float, float]:
-    """Four finite numbers, ordered, with some area inside the image; clipped to the image."""
-    cure = "fix or drop the region where the shard is made"
-    if not isinstance(box, (list, tuple)) or len(box) != 4:
-        raise UserError(f"{where}: box {box!r} is not [x0, y0, x1, y1]; {cure}")
-    if not all(_is_finite(x) for x in box):
-        raise UserError(f"{where}: box {list(box)} has a coordinate that is not finite; {cure}")
-    x0, y0, x1, y1 = (float(x) for x in box)
-    if x0 >= x1 or y0 >= y1:
-        raise UserError(f"{where}: box {list(box)} is reversed or empty (x0 < x1, y0 < y1); {cure}")
-    x0, y0, x1, y1 = max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
-    if x0 >= x1 or y0 >= y1:
-        raise UserError(f"{where}: box {list(box)} lies outside the {width}x{height} image; {cure}")
-    return x0, y0, x1, y1
+def to_bytes(record: Record, where: str) -> bytes:
+    """The `.json` member of a sample: compact UTF-8; equal records give equal bytes.
+
+    What `from_json` would refuse or leave out raises `BadSample` here, where it can be mended. A
+    box that passes the edge of the image is written as it is and clipped where it is read.
+    """
+    try:
+        text = json.dumps(to_json(record), ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise validate.bad(where, f"the annotation cannot be written as JSON ({error})") from None
+    # Half a surrogate pair survives in `text`, so the message can name the region that holds it.
+    refuse_problems(from_json(record.key, record.image, record.extension, text, where))
+    return text.encode()
+
+
+def refuse_problems(record: Record) -> Record:
+    """The record itself; where reading left something out, `BadSample` with the first problem."""
+    for problem in record.problems:
+        raise BadSample(problem.reason, problem.message)
+    return record
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """The `.json` member of a sample; keys in a fixed order, so equal records give equal bytes."""
+    """What `to_bytes` writes, unchecked; keys in a fixed order, boxes to 0.01 pixel."""
     return {
         "schema": SCHEMA,
         "width": record.width,
@@ -89,96 +107,121 @@ def _region_json(region: Region) -> dict[str, Any]:
 
 
 def from_json(key: str, image: bytes, extension: str, text: bytes | str, where: str) -> Record:
-    """Checks what it reads: a wrong schema or a bad box raises `UserError` naming `where`."""
+    """The record of an annotation, every box and text of it checked; boxes clipped to the image.
+
+    What is wrong with one region, one caption or `meta` costs that alone and is told in `problems`;
+    what is wrong with the whole raises `BadSample("annotation")` naming `where`.
+    """
     data = parse_json(text, where)
-    width, height = _side(data, "width", where), _side(data, "height", where)
-    captions = tuple(
-        _caption(c, f"{where}: caption {i}") for i, c in enumerate(_dicts(data, "captions", where))
+    width = validate.check_side(data.get("width"), where, name="width")
+    height = validate.check_side(data.get("height"), where, name="height")
+    captions, regions = (
+        validate.check_list(data.get(name), where, name=name, at_most=at_most)
+        for name, at_most in (
+            ("captions", validate.MAX_CAPTIONS),
+            ("regions", validate.MAX_REGIONS),
+        )
     )
-    regions = tuple(
-        _region(r, width, height, f"{where}: region {i}")
-        for i, r in enumerate(_dicts(data, "regions", where))
+    notes = _Notes()
+    read_captions = [_caption(c, f"{where}: caption {i}", notes) for i, c in enumerate(captions)]
+    read_regions = [
+        _region(r, width, height, f"{where}: region {i}", notes) for i, r in enumerate(regions)
+    ]
+    meta: dict[str, Any] = notes.unless_bad(validate.check_meta, data.get("meta"), where, {})
+    return Record(
+        key=key,
+        image=image,
+        extension=extension,
+        width=width,
+        height=height,
+        captions=tuple(c for c in read_captions if c is not None),
+        regions=tuple(r for r in read_regions if r is not None),
+        meta=meta,
+        problems=tuple(notes.problems),
     )
-    meta = data.get("meta") or {}
-    if not isinstance(meta, dict):
-        raise UserError(f"{where}: meta is {meta!r}, expected an object")
-    return Record(key, image, extension, width, height, captions, regions, meta)
 
 
 def parse_json(text: bytes | str, where: str) -> dict[str, Any]:
-    """An object of schema `cloc-regions/1`. NaN and Infinity, which Python's json admits, stay in;
-    `check_box` names the box that holds one."""
+    """An object of schema `cloc-regions/1`: strict UTF-8, no key twice, capped in size and depth.
+
+    NaN and Infinity, which Python's json admits, stay in: the check of the value that holds one
+    names it, so that one such coordinate costs one region.
+    """
+    content = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    validate.check_size(content, where)
     try:
-        data = json.loads(text)
+        # json itself would guess UTF-16 from the bytes and let surrogates pass.
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        data = json.loads(text, object_pairs_hook=validate.without_repeats)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: the annotation is not JSON ({error})") from None
+        raise validate.bad(where, f"the annotation is not JSON in UTF-8 ({error})") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         given = data.get("schema") if isinstance(data, dict) else type(data).__name__
-        raise UserError(
-            f"{where}: schema {given!r}, expected {SCHEMA!r}; plain image-text shards are read "
-            "with data=captions"
+        raise BadSample(
+            "annotation",
+            f"{where}: schema {validate.shown(given)}, expected {SCHEMA!r}; plain image-text "
+            "shards are read with data=captions",
         )
+    validate.check_depth(data, where)
     return data
 
 
-def _is_finite(value: Any) -> bool:
-    """Also False for an integer that no float holds: JSON has no bounds."""
-    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+class _Notes:
+    """What is left out while one annotation is read."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def add(self, error: BadSample, source: str) -> None:
+        self.problems.append(Problem(error.reason, source, str(error)))
+
+    def unless_bad(
+        self,
+        check: Callable[[Any, str], T],
+        value: Any,
+        where: str,
+        otherwise: T,
+        source: str = "",
+    ) -> T:
+        """What `check` makes of the value; `otherwise`, and a problem, where it refuses."""
+        try:
+            return check(value, where)
+        except BadSample as error:
+            self.add(error, source)
+            return otherwise
 
 
-def _caption(data: Mapping[str, Any], where: str) -> Caption:
-    return Caption(_text(data, "text", where), _name(data, "source", where))
+_SOURCE = partial(validate.check_name, name="source")
+_LABEL = partial(validate.check_name, name="label")
 
 
-def _region(data: Mapping[str, Any], width: int, height: int, where: str) -> Region:
-    return Region(
-        box=check_box(data.get("box"), width, height, where),
-        text=_text(data, "text", where),
-        score=_score(data, where),
-        source=_name(data, "source", where),
-        negatives=_texts(data, "negatives", where),
-        label=_name(data, "label", where),
-    )
+def _caption(data: Any, where: str, notes: _Notes) -> Caption | None:
+    source = ""
+    try:
+        validate.check_object(data, where, reason="caption")
+        source = notes.unless_bad(_SOURCE, data.get("source"), where, "")
+        at_most = validate.MAX_CAPTION_CHARS
+        text = validate.check_words(data.get("text"), where, reason="caption", at_most=at_most)
+    except BadSample as error:
+        notes.add(error, source)
+        return None
+    return Caption(text, source)
 
 
-def _side(data: Mapping[str, Any], name: str, where: str) -> int:
-    value = data.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(f"{where}: {name} is {value!r}, expected the image's size in pixels")
-    return value
-
-
-def _dicts(data: Mapping[str, Any], name: str, where: str) -> list[Mapping[str, Any]]:
-    value = data.get(name) or []
-    if not isinstance(value, list) or not all(isinstance(x, dict) for x in value):
-        raise UserError(f"{where}: {name} is not a list of objects")
-    return value
-
-
-def _text(data: Mapping[str, Any], name: str, where: str) -> str:
-    value = data.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{where}: {name} is {value!r}, expected some words")
-    return value
-
-
-def _name(data: Mapping[str, Any], name: str, where: str) -> str:
-    """May be missing, null or empty."""
-    value = data.get(name)
-    if value is not None and not isinstance(value, str):
-        raise UserError(f"{where}: {name} is {value!r}, expected a word or nothing")
-    return value or ""
-
-
-def _texts(data: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
-    value = data.get(name) or []
-    if not isinstance(value, list) or not all(isinstance(x, str) and x.strip() for x in value):
-        raise UserError(f"{where}: {name} is {value!r}, expected a list of phrases")
-    return tuple(value)
-
-
-def _score(data: Mapping[str, Any], where: str) -> float:
-    value = data.get("score", 1.0)
-    if not _is_finite(value):
-        raise UserError(f"{where}: score is {value!r}, expected a finite number")
-    return float(value)
+def _region(data: Any, width: int, height: int, where: str, notes: _Notes) -> Region | None:
+    source = ""
+    try:
+        validate.check_object(data, where, reason="region")
+        source = notes.unless_bad(_SOURCE, data.get("source"), where, "")
+        box = validate.check_box(data.get("box"), width, height, where)
+        at_most = validate.MAX_PHRASE_CHARS
+        text = validate.check_words(data.get("text"), where, reason="text", at_most=at_most)
+        score = validate.check_score(data.get("score", 1.0), where)
+    except BadSample as error:
+        notes.add(error, source)
+        return None
+    label = notes.unless_bad(_LABEL, data.get("label"), where, "", source)
+    negatives, wrong = validate.usable_negatives(data.get("negatives"), where)
+    if wrong is not None:
+        notes.add(wrong, source)
+    return Region(box, text, score, source, negatives, label)

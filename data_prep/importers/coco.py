@@ -1,7 +1,6 @@
 """COCO-style instance and caption annotations -> records of schema `cloc-regions/1`."""
 
 import hashlib
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from rich.progress import track
 
 from cloc.data.record import Caption, Record, Region
 from cloc.data.shards import write_shards
+from cloc.data.validate import is_finite, is_small
 from cloc.errors import UserError
 from data_prep.importers.coco_json import (
     by_image,
@@ -23,7 +23,6 @@ from data_prep.importers.coco_json import (
 )
 
 _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
-_MIN_SIDE_PX = 1.0  # a thinner box shows nothing, and shards round to 0.01 px
 
 
 class Entry(NamedTuple):
@@ -162,7 +161,7 @@ def _entry(
         box = _corners(annotation["bbox"], row["width"], row["height"], where)
         if annotation.get("iscrowd"):
             drops["crowd"] += 1
-        elif box[2] - box[0] < _MIN_SIDE_PX or box[3] - box[1] < _MIN_SIDE_PX:
+        elif is_small(box):  # empty ones are, too
             drops["degenerate"] += 1
         else:
             name = _category(annotation["category_id"], names, where)
@@ -184,7 +183,7 @@ def _corners(box: Any, width: int, height: int, where: str) -> tuple[float, floa
     cure = "correct or remove that annotation"
     if not isinstance(box, list) or len(box) != 4:
         raise UserError(f"{where}: bbox {box!r} is not [x, y, width, height]; {cure}")
-    if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in box):
+    if not all(map(is_finite, box)):
         raise UserError(f"{where}: bbox {box} has a number that is not finite; {cure}")
     x, y, box_width, box_height = (float(v) for v in box)
     if box_width < 0 or box_height < 0:

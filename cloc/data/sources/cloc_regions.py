@@ -5,15 +5,20 @@ from typing import Any
 
 from cloc.data.decode import image_member, origin
 from cloc.data.record import Record, from_json
-from cloc.errors import UserError
+from cloc.errors import BadSample
 
 
 def parse(sample: Mapping[str, Any]) -> Record:
-    """Captions and pixel boxes as annotated; `UserError` names shard and key of a bad one."""
+    """Captions and pixel boxes as annotated; what was left out of them is in `problems`.
+
+    Every message begins with shard and key. No json is `BadSample("members")`, one that cannot be
+    used `BadSample("annotation")`.
+    """
     image, extension = image_member(sample)
     if "json" not in sample:
-        raise UserError(
+        raise BadSample(
+            "members",
             f"{origin(sample)}: no json member; plain image-text shards are read by "
-            "cloc.data.sources.caption_only.parse, set data.parse to it"
+            "cloc.data.sources.caption_only.parse, set data.parse to it",
         )
     return from_json(sample["__key__"], image, extension, sample["json"], origin(sample))

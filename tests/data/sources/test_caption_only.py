@@ -4,7 +4,8 @@ import pytest
 
 from cloc.data.record import Caption
 from cloc.data.sources.caption_only import parse
-from cloc.errors import UserError
+from cloc.data.validate import MAX_CAPTION_CHARS
+from cloc.errors import BadSample, UserError
 from tests.helpers.shards import encode, flat
 
 RAW = {"__key__": "k", "__url__": "a.tar", "jpg": encode(flat(30, 20), "JPEG")}
@@ -20,14 +21,33 @@ def test_blank_text_is_no_caption():
     assert parse({**RAW, "txt": b" \n"}).captions == ()
 
 
+def test_control_characters_and_a_byte_order_mark_become_spaces_or_go():
+    assert parse({**RAW, "txt": b"\xef\xbb\xbfa\x00\x1bb\r\n"}).captions == (Caption("a b"),)
+    assert parse({**RAW, "txt": "it\x92s".encode()}).captions == (Caption("it s"),)
+    assert parse({**RAW, "txt": b"\x00\x01"}).captions == ()
+
+
+def test_a_caption_may_be_as_long_as_the_cap():
+    text = "犬" * MAX_CAPTION_CHARS
+    assert parse({**RAW, "txt": text.encode()}).captions == (Caption(text),)
+
+
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "reason", "words"),
     [
-        ({}, "no txt member; .*cloc_regions.parse"),
-        ({"txt": b"\xff\xfe"}, "the caption is not UTF-8"),
-        ({"txt": b"a", "jpg": b"<html>"}, "not an image"),
+        ({}, "members", "no txt member; .*cloc_regions.parse"),
+        ({"txt": b"\xff\xfe"}, "caption", "the caption is not UTF-8 .*; fix or drop it"),
+        ({"txt": b"\xed\xa0\x80"}, "caption", "the caption is not UTF-8"),  # half a surrogate pair
+        ({"txt": b"x" * 10_001}, "caption", "the caption has 10,001 characters, at most 10,000"),
+        ({"txt": b"\xff" * 40_001}, "caption", "the caption has 40,001 bytes, at most 40,000"),
     ],
 )
-def test_a_bad_sample_names_shard_and_key(change, words):
-    with pytest.raises(UserError, match=rf"^a\.tar::k: {words}"):
+def test_a_bad_caption_names_shard_and_key(change, reason, words):
+    with pytest.raises(BadSample, match=rf"^a\.tar::k: {words}") as error:
         parse({**RAW, **change})
+    assert error.value.reason == reason
+
+
+def test_a_bad_image_names_shard_and_key():
+    with pytest.raises(UserError, match=r"^a\.tar::k: not an image"):
+        parse({**RAW, "txt": b"a", "jpg": b"<html>"})
