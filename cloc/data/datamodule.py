@@ -10,7 +10,9 @@ from cloc import dist
 from cloc.data.collate import ModelInput
 from cloc.data.loader import TrainLoader
 from cloc.data.mixture import Mixture, Source
+from cloc.data.order import Shuffle
 from cloc.data.pipeline import Plan, shards_key
+from cloc.data.remote import Cache
 from cloc.data.shard_set import ShardSet, open_shards
 from cloc.data.tally import BUDGET
 from cloc.errors import UserError
@@ -20,8 +22,8 @@ class RegionData(L.LightningDataModule):
     """Batches of annotated shards, `batch_size` images over all ranks, for exactly `steps` steps.
 
     A resumed run gives the number of batches it has consumed as `skip_batches`; ranks and workers
-    may be others than before, and the batches of all ranks together are the same. `slots` and
-    `block` shape the order, see `Order`. More than `drop_budget`, a share, of unusable samples or
+    may be others than before, and the batches of all ranks together are the same. `cache`
+    holds what is read from URLs. More than `drop_budget`, a share, of unusable samples or
     boxes ends the run.
     """
 
@@ -32,8 +34,8 @@ class RegionData(L.LightningDataModule):
         wants: ModelInput,
         batch_size: int,
         steps: int,
-        slots: int = 64,
-        block: int = 1024,
+        shuffle: Shuffle | None = None,
+        cache: Cache | None = None,
         drop_budget: float = BUDGET,
         num_workers: int = 0,
         seed: int = 0,
@@ -42,12 +44,11 @@ class RegionData(L.LightningDataModule):
         super().__init__()
         self.sources, self.wants = dict(sources), wants
         self.batch_size, self.steps, self.skip_batches = batch_size, steps, skip_batches
-        self.slots, self.block, self.drop_budget = slots, block, drop_budget
+        self.shuffle, self.cache = shuffle or Shuffle(), cache or Cache()
+        self.drop_budget = drop_budget
         self.num_workers, self.seed = num_workers, seed
         if batch_size < 1 or steps < 1:
             raise UserError(f"batch_size {batch_size} and steps {steps} must be 1 or more")
-        if slots < 1 or block < 1:
-            raise UserError(f"data.slots {slots} and data.block {block} must be 1 or more")
         if not 0 <= drop_budget <= 1:
             raise UserError(f"data.drop_budget is {drop_budget}, expected a share in [0, 1]")
         if not 0 <= skip_batches <= steps:
@@ -77,8 +78,8 @@ class RegionData(L.LightningDataModule):
             batch_size=per_rank(self.batch_size, dist.world_size()),
             steps=self.steps,
             seed=self.seed,
-            slots=self.slots,
-            block=self.block,
+            shuffle=self.shuffle,
+            cache=self.cache,
             skip_batches=self.skip_batches,
             rank=dist.rank(),
             ranks=dist.world_size(),

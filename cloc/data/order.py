@@ -1,13 +1,31 @@
 """Which sample stands where in a run: a pure function of the seed, the epoch and the place."""
 
 import hashlib
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from cloc.errors import UserError
+
 # Blocks and epochs that are kept: a batch draws on one or two of each slot.
 KEPT_PER_SLOT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffle:
+    """The shape of an order: see `Order`. Larger values mix better, smaller ones read nearer."""
+
+    slots: int = 64
+    block: int = 1024  # samples, of one slot
+
+    def __post_init__(self) -> None:
+        if self.slots < 1 or self.block < 1:
+            raise UserError(
+                f"data.shuffle.slots {self.slots} and data.shuffle.block {self.block} must be 1 or "
+                "more"
+            )
 
 
 class Found(NamedTuple):
@@ -32,11 +50,11 @@ class Order:
     """
 
     def __init__(
-        self, counts: np.ndarray, *, seed: int | str, batch_size: int, slots: int, block: int
+        self, counts: np.ndarray, *, seed: int | str, batch_size: int, shuffle: Shuffle
     ) -> None:
-        self.counts, self.seed, self.block = counts, seed, block
+        self.counts, self.seed, self.block = counts, seed, shuffle.block
         self.total = int(counts.sum())
-        self.slots = min(slots, batch_size)
+        self.slots = min(shuffle.slots, batch_size)
         self.chunk = batch_size // self.slots  # samples of a slot that stand side by side
         self.length = self.total // (self.slots * self.chunk) * self.chunk  # of a slot
         self.tail = self.slots * self.length  # from here on, an epoch is the rest that does not fit

@@ -11,11 +11,13 @@ from torch.utils.data import IterableDataset, get_worker_info
 from cloc.data.collate import Collate, ModelInput
 from cloc.data.decode import origin
 from cloc.data.mixture import Mixed, Mixture, Source, locate
-from cloc.data.order import Order, seeded
+from cloc.data.order import Order, Shuffle, seeded
 from cloc.data.read import Reader
+from cloc.data.remote import Cache
 from cloc.data.shard_set import ShardSet
 from cloc.data.tally import Dropped, Seen
 from cloc.data.transforms import Sample
+from cloc.data.validate import REASONS
 from cloc.data.view import blank, look
 from cloc.errors import BadSample
 from cloc.interfaces import RegionBatch
@@ -30,8 +32,8 @@ class Plan:
     batch_size: int  # of this rank; all ranks have the same
     steps: int
     seed: int
-    slots: int
-    block: int
+    shuffle: Shuffle
+    cache: Cache
     skip_batches: int = 0
     rank: int = 0
     ranks: int = 1
@@ -54,8 +56,7 @@ class Plan:
                 self.shards[name].counts,
                 seed=f"{self.seed}/{name}",
                 batch_size=max(round(size * mixture.highest[name]), 1),
-                slots=self.slots,
-                block=self.block,
+                shuffle=self.shuffle,
             )
             for name in self.sources
         ]
@@ -91,7 +92,8 @@ class TrainStream(IterableDataset[Loaded]):
     def __iter__(self) -> Iterator[Loaded]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        find, read = self.plan.find(), [Reader(key=shards_key(name)) for name in self.names]
+        find = self.plan.find()
+        read = [Reader(key=shards_key(name), cache=self.plan.cache) for name in self.names]
         views = [source.view for source in self.plan.sources.values()]
         collate = Collate(
             self.wants,
@@ -115,8 +117,16 @@ class TrainStream(IterableDataset[Loaded]):
             sample = look(record, rng, view=source.view, image_size=size, where=origin(raw))
         except BadSample as error:
             return Row(blank(size), 0, (Dropped("samples", error.reason, name, str(error)),))
-        dropped = tuple(Dropped("boxes", *problem) for problem in record.problems)
-        return Row(sample, len(record.regions) + len(dropped), dropped)
+        dropped = tuple(Dropped(_kind(problem.reason), *problem) for problem in record.problems)
+        lost = sum(kind == "boxes" for kind, *_ in dropped)
+        return Row(sample, len(record.regions) + lost, dropped)
+
+
+def _kind(reason: str) -> str:
+    """What an annotation lost; a reason this project does not know is a source's own, of a box."""
+    if REASONS.get(reason, "the region") == "the region":
+        return "boxes"
+    return "captions" if reason == "caption" else "details"
 
 
 def _seen(made: Sequence[Row]) -> Seen:

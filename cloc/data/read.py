@@ -9,6 +9,7 @@ import numpy as np
 
 from cloc.data.index import index_path, parse_index
 from cloc.data.record import Record
+from cloc.data.remote import Cache, file_size, index_url, is_remote
 from cloc.data.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import UserError
 
@@ -21,29 +22,32 @@ OPEN_SHARDS = 128  # of one process, with their indexes
 class Reader:
     """Reads single samples: `__key__`, `__url__` and one entry of bytes per member.
 
-    Every read is one `pread` of the bytes that the shard's index names. A sample that is not there
-    whole raises `BadSample`; a shard that cannot be opened, or whose index counts otherwise than
-    the manifest, raises `UserError` naming it and `key`, the config key that named the shards.
-    Paths are opened as files and never handed to a shell.
+    Every read is one of the bytes that the shard's index names, of a file or through the `cache`. A
+    sample that is not there whole raises `BadSample`; a shard that cannot be opened, or whose index
+    counts otherwise than the manifest, raises `UserError` naming it and `key`, the config key that
+    named the shards. Paths are opened as files and never handed to a shell.
     """
 
-    def __init__(self, *, key: str) -> None:
-        self.key = key
-        self._shards = lru_cache(OPEN_SHARDS)(_Shard)
+    def __init__(self, *, key: str, cache: Cache | None = None) -> None:
+        self.key, self.cache = key, cache or Cache()
+        self._shards = lru_cache(OPEN_SHARDS)(self._open)
 
     def __call__(self, path: str, index: int, *, count: int) -> dict[str, Any]:
         """Sample `index` of the shard at `path`, which holds `count` samples."""
-        shard = self._shards(path, self.key)
+        shard = self._shards(path)
         if len(shard.offsets) - 1 != count:
             raise UserError(
                 f"{path}: its index counts {len(shard.offsets) - 1} samples, the manifest {count}; "
                 f"run scripts/check_shards.py on it, or change {self.key}"
             )
         start, end = map(int, shard.offsets[index : index + 2])
-        data = os.pread(shard.file, min(end - start, MAX_SAMPLE_BYTES + 1), start)
+        data = shard.read(start, min(end, start + MAX_SAMPLE_BYTES + 1))
         where = f"{path}: sample {index} of {count}"
         key, found = members(data, num_bytes=end - start, where=where)
         return {"__key__": key, "__url__": path, **found}
+
+    def _open(self, path: str) -> "_Shard | _RemoteShard":
+        return _RemoteShard(path, self.cache) if is_remote(path) else _Shard(path, self.key)
 
 
 class _Shard:
@@ -60,9 +64,26 @@ class _Shard:
                 f"change {key}"
             ) from None
 
+    def read(self, start: int, end: int) -> bytes:
+        """Fewer bytes where the file ends before."""
+        return os.pread(self.file, end - start, start)
+
     def __del__(self) -> None:
         if hasattr(self, "file"):
             os.close(self.file)
+
+
+class _RemoteShard:
+    """The same behind a URL."""
+
+    def __init__(self, url: str, cache: Cache) -> None:
+        self.url, self.cache = url, cache
+        index = index_url(url)
+        data = cache.read(index, 0, file_size(index))
+        self.offsets: np.ndarray = parse_index(data, name=index)
+
+    def read(self, start: int, end: int) -> bytes:
+        return self.cache.read(self.url, start, end)
 
 
 def read_samples(shards: Iterable[tuple[str, int]], *, key: str) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Finding shards: a folder with a manifest, a glob, a list file; how many samples each one holds.
+"""Finding shards: a folder, a glob, a list file, a URL; how many samples each one holds.
 
 No torch here: data preparation and the loader both stand on this file.
 """
@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from braceexpand import braceexpand
 
-from cloc.data.index import count
+from cloc.data.index import count, parse_index
 from cloc.data.record import SCHEMA
+from cloc.data.remote import check_url, fetch, file_size, index_url, is_remote
 from cloc.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -78,7 +79,8 @@ def expand_shards(spec: str | Path | Sequence[str], *, key: str) -> list[str]:
 
     A folder stands for the shards of its manifest; `*`, `?`, `[..]` and `{000..009}` are patterns;
     a `.txt` file lists folders and patterns, one per line, relative to its own folder; a list is
-    one after another. What is missing or finds nothing raises `UserError`, as does `pipe:`.
+    one after another. All of it may be behind an fsspec URL, with braces as the only pattern. What
+    is missing or finds nothing raises `UserError`, as does `pipe:`.
     """
     return [path for paths, _ in _found(spec, key) for path in paths]
 
@@ -87,11 +89,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a shard folder; `UserError` where there is none or it is another schema."""
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return parse_manifest(path.read_bytes(), str(path))
     except OSError:
         cure = "write the shards with scripts/prepare.py, or name a folder that holds a manifest"
         raise UserError(f"{path} cannot be read; {cure}") from None
-    except ValueError as error:
+
+
+def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
+    """The content of a manifest; `UserError` names `path`."""
+    try:
+        manifest = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}); write the shards again") from None
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         given = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
@@ -130,8 +138,11 @@ def _in_list_file(path: Path, key: str) -> Iterator[_Part]:
 
 
 def _in_folder_or_pattern(text: str, base: Path, key: str) -> _Part:
-    if text.startswith("pipe:") or "::" in text or "://" in text:
-        raise UserError(f"{key}: {text} is not a file; copy or mount the shards and name them")
+    if is_remote(text):
+        check_url(text, key)
+        return _behind_url(text, key)
+    if text.startswith("pipe:") or "::" in text:
+        raise UserError(f"{key}: {text} is not a file; name the shards themselves")
     place = base / text
     if place.is_dir():
         return _in_manifest(place, key)
@@ -153,16 +164,24 @@ def _in_manifest(folder: Path, key: str) -> _Part:
 
 def _measured(path: str) -> dict[str, Any]:
     """What a manifest would say, as far as the index and the file system know."""
+    if is_remote(path):
+        offsets = parse_index(fetch(index_url(path)), name=index_url(path))
+        return {"samples": len(offsets) - 1, "bytes": file_size(path)}
     return {"samples": count(Path(path)), "bytes": os.path.getsize(path)}
 
 
+def _behind_url(text: str, key: str) -> _Part:
+    """A folder's manifest, or tars; only braces are a pattern: not every store can list files."""
+    if not text.endswith(".tar"):
+        folder = text.rstrip("/")
+        entries = parse_manifest(fetch(f"{folder}/{MANIFEST}"), f"{folder}/{MANIFEST}")["shards"]
+        return [f"{folder}/{entry['name']}" for entry in entries], entries
+    return _expanded(text, key), None
+
+
 def _in_pattern(text: str, key: str) -> list[str]:
-    try:
-        patterns = list(braceexpand(text))
-    except ValueError:  # unbalanced braces
-        raise UserError(f"{key}={text}: braces do not match; write it as {{000..009}}") from None
     found: list[str] = []
-    for pattern in patterns:
+    for pattern in _expanded(text, key):
         matches = sorted(glob.glob(pattern))  # without magic: itself, if it exists
         if not matches or not all(Path(match).is_file() for match in matches):
             raise UserError(
@@ -171,6 +190,13 @@ def _in_pattern(text: str, key: str) -> list[str]:
             )
         found += matches
     return found
+
+
+def _expanded(text: str, key: str) -> list[str]:
+    try:
+        return list(braceexpand(text))
+    except ValueError:  # unbalanced braces
+        raise UserError(f"{key}={text}: braces do not match; write it as {{000..009}}") from None
 
 
 def _is_entry(value: Any) -> bool:

@@ -11,9 +11,9 @@ MAX_IN_ROW = 100  # dropped samples; more than this is no accident
 
 
 class Dropped(NamedTuple):
-    """A sample or a box that training goes on without."""
+    """Something that training goes on without."""
 
-    what: str  # "samples" or "boxes"
+    what: str  # "samples", "boxes", "captions", or "details" of a box such as its negatives
     reason: str
     source: str  # who annotated it; "" where nobody is named
     message: str  # one line: where, what was given, the cure
@@ -57,7 +57,7 @@ class Tally:
         self.check()
 
     def dropped(self, what: str) -> int:
-        """How many "samples" or "boxes" were left out."""
+        """How many "samples", "boxes", .. were left out."""
         return sum(count for (kind, *_), count in self.counts.items() if kind == what)
 
     def check(self) -> None:

@@ -117,8 +117,6 @@ def test_a_missing_folder_names_the_key_to_change(tmp_path):
         ({"batch_size": 0}, "batch_size 0"),
         ({"steps": 0}, "steps 0"),
         ({"skip_batches": 7}, "skip_batches is 7, the run has 6 steps"),
-        ({"slots": 0}, r"data\.slots 0"),
-        ({"block": 0}, r"data\.block 0"),
         ({"drop_budget": 1.5}, r"data\.drop_budget is 1\.5"),
         ({"weight": 0.5}, r"the weights of data\.sources are .* sum to 0\.5"),
         ({"view": View(frame=partial(RandomCrop, scale=[0.0, 1.0]))}, r"RandomCrop\.scale"),

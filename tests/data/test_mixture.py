@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloc.data.mixture import PERIOD, Mixture, locate
-from cloc.data.order import Order
+from cloc.data.order import Order, Shuffle
 from cloc.errors import UserError
 
 PLACES = np.arange(2 * PERIOD + 777)
@@ -60,7 +60,7 @@ def test_a_place_holds_the_same_whoever_asks():
 
 
 def test_samples_are_those_of_each_sources_order():
-    orders = [Order(np.array([n]), seed=n, batch_size=2, slots=1, block=3) for n in (5, 9)]
+    orders = [Order(np.array([n]), seed=n, batch_size=2, shuffle=Shuffle(1, 3)) for n in (5, 9)]
     mixture = Mixture({"a": 0.5, "b": 0.5}, batch_size=4)
     found = locate(mixture, orders, np.arange(40))
     for number, order in enumerate(orders):

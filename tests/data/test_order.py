@@ -1,10 +1,12 @@
 """The order of samples: a pure function of seed, epoch and place; every sample once an epoch."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloc.data.order import Order, seeded
+from cloc.data.order import Order, Shuffle, seeded
+from cloc.errors import UserError
 
 COUNTS = np.array([6, 0, 11, 3, 10])
 TOTAL = 30
@@ -13,7 +15,9 @@ GOLDEN_INDEX = [1, 2, 10, 4, 4, 4, 2, 8]
 
 
 def order(counts=COUNTS, **changes):
-    return Order(counts, **{"seed": 0, "batch_size": 4, "slots": 4, "block": 3, **changes})
+    settings = {"seed": 0, "batch_size": 4, "slots": 4, "block": 3, **changes}
+    shuffle = Shuffle(settings.pop("slots"), settings.pop("block"))
+    return Order(counts, shuffle=shuffle, **settings)
 
 
 def samples(order, places):
@@ -98,3 +102,9 @@ def test_a_generator_depends_on_its_parts_alone():
     values = {seeded(*parts).integers(1 << 62) for parts in [(1, 2), (2, 1), (12,), ("a",), (1,)]}
     assert len(values) == 5
     assert seeded(0, 0, "000000000009").integers(1000) == 175  # a salted hash differs
+
+
+@pytest.mark.parametrize("wrong", [{"slots": 0}, {"block": 0}])
+def test_a_wrong_shape_names_its_key(wrong):
+    with pytest.raises(UserError, match=r"data\.shuffle\.slots .* and data\.shuffle\.block"):
+        Shuffle(**wrong)

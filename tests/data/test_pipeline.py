@@ -10,8 +10,10 @@ import torch
 from cloc.data.index import write_index
 from cloc.data.loader import TrainLoader
 from cloc.data.mixture import Source
+from cloc.data.order import Shuffle
 from cloc.data.pipeline import Plan
 from cloc.data.record import Caption, Record
+from cloc.data.remote import Cache
 from cloc.data.shard_set import open_shards
 from cloc.data.shards import write_shards
 from cloc.data.sources import cloc_regions
@@ -22,6 +24,7 @@ from tests.helpers.shards import encode, flat, make_shards, write_tar
 
 SHARDS, EACH = 4, 7
 TOTAL = SHARDS * EACH
+ORDER = {"shuffle": Shuffle(2, 3), "cache": Cache()}
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +127,7 @@ def test_boxes_are_counted_with_those_that_were_dropped(tmp_path):
 
 
 def test_places_of_ranks_and_batches_are_apart():
-    settings = {"batch_size": 2, "steps": 3, "seed": 0, "slots": 1, "block": 1, "ranks": 2}
+    settings = {"batch_size": 2, "steps": 3, "seed": 0, "ranks": 2, **ORDER}
     plans = [Plan({}, {}, rank=rank, **settings) for rank in range(2)]
     places = [plan.places(batch) for batch in range(3) for plan in plans]
     assert np.concatenate(places).tolist() == list(range(12))
@@ -140,7 +143,7 @@ def test_sources_are_mixed_by_weight_each_with_its_own_view_and_epochs(tmp_path,
         "train": Source("", cloc_regions.parse, View(max_regions=2), 0.75),
         "plain": Source("", cloc_regions.parse, View(max_regions=1), 0.25),
     }
-    settings = {"batch_size": 8, "steps": 7, "seed": 0, "slots": 2, "block": 3}
+    settings = {"batch_size": 8, "steps": 7, "seed": 0, **ORDER}
     plan = Plan(sources, {"train": shards, "plain": other}, **settings)
     batches = list(TrainLoader(plan, wants=WANTS, num_workers=0))
     plain = [key for batch in batches for key in batch.keys if key.startswith("p")]

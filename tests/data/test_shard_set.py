@@ -61,7 +61,9 @@ def test_folders_patterns_and_lists_expand_in_order(tmp_path):
         ("nowhere.txt", "no such list file"),
         ("x{1..2", "braces do not match"),
         ("pipe:cat x.tar", r"data\.train: pipe:cat x\.tar is not a file"),
-        ("s3://bucket/x.tar", "copy or mount"),
+        ("gopher://host/x.tar", r"data\.train: gopher://host/x\.tar is no URL that can be read"),
+        ("simplecache::s3://bucket/x.tar", "is no URL that can be read"),
+        ("a.tar::b", "is not a file; name the shards themselves"),
         ([], r"data\.train is an empty list"),
     ],
 )

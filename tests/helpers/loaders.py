@@ -5,7 +5,9 @@ import torch
 from cloc.data.collate import ModelInput
 from cloc.data.loader import TrainLoader
 from cloc.data.mixture import Source
+from cloc.data.order import Shuffle
 from cloc.data.pipeline import Plan
+from cloc.data.remote import Cache
 from cloc.data.sources import cloc_regions
 from cloc.data.transforms import Flip, RandomCrop
 from cloc.data.view import View
@@ -18,10 +20,10 @@ WANTS = ModelInput(16, spell, 24, 16)
 
 def loader(shards, *, workers=0, parse=cloc_regions.parse, budget=0.01, **changes):
     """Twelve batches of six 16-pixel images, three regions at most."""
-    settings = {"batch_size": BATCH, "steps": 12, "seed": 3, "slots": 3, "block": 4, **changes}
+    settings = {"batch_size": BATCH, "steps": 12, "seed": 3, "cache": Cache(), **changes}
     view = View(max_regions=3, augment=(Flip(0.5),), frame=RandomCrop)
     sources = {"train": Source("", parse, view)}
-    plan = Plan(sources, {"train": shards}, **settings)
+    plan = Plan(sources, {"train": shards}, shuffle=Shuffle(3, 4), **settings)
     return TrainLoader(plan, wants=WANTS, num_workers=workers, budget=budget)
 
 

@@ -68,6 +68,7 @@ def test_a_run_folder_holds_what_the_design_names(chain):
     assert names(chain.run) == [
         "checkpoints",
         "config.yaml",
+        "drops.json",
         "first_batch.png",
         "metrics.json",
         "metrics.jsonl",
@@ -142,7 +143,8 @@ def test_provenance_says_where_the_numbers_come_from(chain):
     assert re.fullmatch(r"([0-9a-f]{40}(\+changes)?)?", facts["git_commit"])
     assert facts["seed"] == 0
     assert facts["devices"] == 1
-    assert list(facts["data"]) == ["data/smoke/train/manifest.json"]
+    assert facts["data"]["samples"] == {"train": 64}
+    assert re.fullmatch("[0-9a-f]{64}", facts["data"]["digest"])
 
 
 def test_checkpoints_hold_nothing_that_runs(chain):
@@ -226,9 +228,17 @@ def test_a_run_is_not_written_over(chain, overrides, says):
         train.main(["experiment=smoke", *COUNT, *overrides])
 
 
-def test_a_run_goes_on_with_as_many_ranks(chain):
-    with pytest.raises(
-        UserError, match=r"begun on 2 devices, this command gives it 1; set trainer"
-    ):
-        train.check_ranks(chain.place / "runs/two", 1)
-    train.check_ranks(chain.place / "runs/two", 2)
+def test_a_run_goes_on_with_its_own_shards_only(chain, tmp_path):
+    with chdir(chain.place):
+        digest = json.loads(Path("runs/smoke/provenance.json").read_text())["data"]["digest"]
+        train.check_data(Path("runs/smoke"), digest)
+        with pytest.raises(
+            UserError, match=r"^data\.train: runs/smoke was begun with other shards"
+        ):
+            train.check_data(Path("runs/smoke"), "0" * 64)
+
+
+def test_nothing_was_left_out_of_the_scenes(chain):
+    counts = json.loads((chain.run / "drops.json").read_text())
+    assert (counts["samples"], counts["dropped"]) == (STEPS * 16, [])
+    assert counts["boxes"] > 100

@@ -1,0 +1,161 @@
+"""Shards behind a URL: ranges of bytes through fsspec, retries, a bounded cache on local disk."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import fsspec
+
+from cloc.errors import UserError
+
+CHUNK_BYTES = 8 << 20  # what is fetched and kept at a time
+ATTEMPTS = 5
+FIRST_WAIT_S = 0.5  # doubled after every failure: 7.5 s in all
+LOCKS = 64  # files that stand for all chunks, so that none is fetched twice at once
+CLEAN_EVERY = 16  # chunks, on average
+
+T = TypeVar("T")
+
+
+def is_remote(path: str) -> bool:
+    """True for URLs. Whatever a shell or a chain of openers would do is no URL."""
+    return "://" in path
+
+
+def check_url(url: str, key: str) -> None:
+    """`UserError` for anything but one fsspec URL; `key` is the config key that holds it."""
+    protocol = url.partition("://")[0]
+    if "::" in url or protocol not in fsspec.available_protocols():
+        raise UserError(
+            f"{key}: {url} is no URL that can be read; use one such as s3://, gs:// or https://"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Chunks of remote files in `folder`, shared by all processes that name it.
+
+    It holds `gib` GiB and some 16 chunks more: what was not read for longest is removed at every
+    sixteenth chunk that is written.
+    """
+
+    folder: str = "~/.cache/cloc/shards"
+    gib: float = 50.0
+
+    def read(self, url: str, start: int, end: int) -> bytes:
+        """Bytes `start` to `end` of the file; fewer where it ends before."""
+        end = min(end, file_size(url))
+        parts = []
+        for number in range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES)):
+            first = number * CHUNK_BYTES
+            chunk = self._chunk(url, number)
+            parts.append(chunk[max(start - first, 0) : end - first])
+        return b"".join(parts)
+
+    def _chunk(self, url: str, number: int) -> bytes:
+        name = hashlib.sha256(url.encode()).hexdigest()[:32]
+        path = Path(self.folder).expanduser() / name[:2] / f"{name}-{number:06d}"
+        if (found := _kept(path)) is not None:
+            return found
+        with _lock(path, number):
+            if (found := _kept(path)) is not None:  # another process was faster
+                return found
+            start = number * CHUNK_BYTES
+            data = fetch(url, start, min(start + CHUNK_BYTES, file_size(url)))
+            partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+            partial.write_bytes(data)
+            partial.replace(path)
+        if (int(name[:8], 16) + number) % CLEAN_EVERY == 0:
+            self.clean()
+        return data
+
+    def clean(self) -> None:
+        """Removes what has not been read for longest, until `gib` GiB are left."""
+        files = []
+        for path in Path(self.folder).expanduser().glob("*/*-*"):
+            with contextlib.suppress(FileNotFoundError):  # another process cleans too
+                files.append((path.stat().st_mtime, path.stat().st_size, path))
+        over = sum(size for _, size, _ in files) - self.gib * (1 << 30)
+        for _, size, path in sorted(files):
+            if over <= 0:
+                return
+            path.unlink(missing_ok=True)
+            over -= size
+
+
+def index_url(url: str) -> str:
+    """`.../NAME.idx` beside `.../NAME.tar`."""
+    return url.removesuffix(".tar") + ".idx"
+
+
+def fetch(url: str, start: int = 0, end: int | None = None) -> bytes:
+    """Bytes `start` to `end` (or all) straight from the store."""
+    files, path = fsspec.core.url_to_fs(url)
+
+    def once() -> bytes:
+        data: bytes = files.cat_file(path, start=start, end=end)
+        if end is None or len(data) == end - start:
+            return data
+        if len(data) > end - start:
+            raise UserError(f"{url}: its server ignores byte ranges; use one that serves them")
+        raise OSError(f"{len(data)} of {end - start} bytes came")
+
+    return _retried(url, once)
+
+
+@lru_cache(1024)
+def file_size(url: str) -> int:
+    """In bytes; asked once per process."""
+    files, path = fsspec.core.url_to_fs(url)
+
+    def once() -> int:
+        size = files.size(path)
+        if size is None:
+            raise UserError(f"{url}: its server does not tell its size; use one that does")
+        return int(size)
+
+    return _retried(url, once)
+
+
+def _retried(url: str, once: Callable[[], T]) -> T:
+    """What is not there is not asked for again; everything else may pass."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return once()
+        except (FileNotFoundError, PermissionError) as error:
+            cause = type(error).__name__
+            raise UserError(f"{url}: {cause}; check the URL and your rights") from None
+        except UserError:
+            raise
+        except Exception as error:  # every store has exceptions of its own
+            if attempt == ATTEMPTS - 1:
+                cause = " ".join(str(error).split()) or type(error).__name__
+                raise UserError(f"{url}: {cause} ({ATTEMPTS} attempts); try again later") from None
+            time.sleep(FIRST_WAIT_S * 2**attempt)
+    raise AssertionError
+
+
+def _kept(path: Path) -> bytes | None:
+    try:
+        data = path.read_bytes()
+        os.utime(path)  # read just now: the last to go
+    except FileNotFoundError:
+        return None
+    return data
+
+
+@contextlib.contextmanager
+def _lock(path: Path, number: int) -> Iterator[None]:
+    """One of the fetching processes; the lock goes with the process, however that ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = (int(path.name[:8], 16) + number) % LOCKS
+    with (path.parent.parent / f"lock{name:02d}").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
