@@ -57,6 +57,14 @@ def make_shards(folder: Path, *, shards: int, each: int) -> Path:
     return folder
 
 
+def corrupt(path: Path, *, sample: int) -> None:
+    """Overwrites the header of a sample's first member."""
+    start = int(np.fromfile(path.with_suffix(".idx"), "<u8")[sample])
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"x" * 100)
+
+
 def spell(texts: list[str], context_length: int) -> Tensor:
     """A tokenizer of letters: start 1, letters as their code, end 2, padding 0; cut keeps end."""
     rows = torch.zeros(len(texts), context_length, dtype=torch.long)

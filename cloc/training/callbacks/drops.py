@@ -15,8 +15,8 @@ class Drops(L.Callback):
     """Sums the loaders' tallies over ranks every `every_n_steps` and at the end of a run.
 
     Logs `data/samples`, `data/dropped_samples`, `data/dropped_boxes`, whatever was dropped by its
-    reason, and writes `FOLDER/drops.json`. Above the budget it ends all ranks in the same step; a rank that
-    is above it by itself does not wait for that. Counts go on where a resumed run stopped.
+    reason, and writes `FOLDER/drops.json`. Above the budget it ends all ranks in the same step; a
+    rank that is above it by itself does not wait for that. Counts go on where a run was resumed.
     """
 
     def __init__(self, folder: str | Path, *, every_n_steps: int = 20) -> None:
