@@ -1,36 +1,69 @@
-"""Checks shard sets against their manifests and reads every sample: one line per problem.
+"""Checks shard sets, their indexes and manifests, and reads every sample: one line per problem.
 
-python scripts/check_shards.py SHARDS...      # folders, globs, list files
+python scripts/check_shards.py SHARDS...                     # folders, globs, list files
+python scripts/check_shards.py write_index=true SHARDS...    # writes the indexes that are missing
+python scripts/check_shards.py out=FILE.html SHARDS...       # draws statistics of what is in them
 """
 
-import hashlib
-import io
 import sys
-import tarfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import PIL.Image
+from _shard_check import Problem, Shard, check
+from _shard_page import write_page
+from _shard_stats import Statistics
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cloc.data.record import IMAGE_EXTENSIONS, from_json
 from cloc.data.shard_set import MANIFEST, expand_shards, read_manifest
 from cloc.errors import UserError
 
+_MAX_KEPT = 100  # lines of one reason that the page shows
 
-def problems(spec: str) -> Iterator[str]:
-    """One line for everything that is wrong with the shards that `spec` names."""
-    try:
-        paths = [Path(path) for path in expand_shards(spec, key="SHARDS")]
-        manifests = {folder: _entries(folder) for folder in {path.parent for path in paths}}
-    except UserError as error:
-        yield str(error)
-        return
-    for path in paths:
-        samples, wrong = _read(path)
-        yield from wrong
-        if (entries := manifests[path.parent]) is not None:
-            yield from _against_manifest(path, samples, entries)
+
+class Options(NamedTuple):
+    """The command line: what to check, whether to write indexes, where to draw (None: nowhere)."""
+
+    specs: list[str]
+    write_index: bool
+    out: Path | None
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """`key=value` is an option, unless there is such a file; the rest are shards."""
+    given = dict[str, str]()
+    specs = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if equals and key.isidentifier() and not Path(argument).exists():
+            given[key] = value
+        else:
+            specs.append(argument)
+    write, out = given.pop("write_index", "false"), given.pop("out", None)
+    if given:
+        raise UserError(f"{next(iter(given))} is not a key of this command: write_index, out")
+    if write not in ("true", "false"):
+        raise UserError(f"write_index={write}: give write_index=true or =false")
+    if out is not None and not (out.endswith(".html") and Path(out).parent.is_dir()):
+        raise UserError(f"out={out}: give the name of an .html file in a folder that exists")
+    if not specs:
+        raise UserError("give at least one shard folder, glob or list file")
+    return Options(specs, write == "true", None if out is None else Path(out))
+
+
+def find(spec: str) -> list[Shard]:
+    """The tars that `spec` names, with their lines of the manifest; an empty one if it is not in.
+
+    What `scripts/prepare.py` writes is a folder of split folders: all of them.
+    """
+    if (Path(spec) / MANIFEST).is_file():
+        specs = [spec]
+    else:
+        specs = [str(path.parent) for path in sorted(Path(spec).glob(f"*/{MANIFEST}"))] or [spec]
+    paths = [Path(path) for part in specs for path in expand_shards(part, key="SHARDS")]
+    manifests = {folder: _entries(folder) for folder in {path.parent for path in paths}}
+    return [Shard(path, _line(path.name, manifests[path.parent])) for path in paths]
 
 
 def _entries(folder: Path) -> dict[str, dict[str, Any]] | None:
@@ -40,88 +73,72 @@ def _entries(folder: Path) -> dict[str, dict[str, Any]] | None:
     return {shard["name"]: shard for shard in read_manifest(folder)["shards"]}
 
 
-def _against_manifest(
-    path: Path, samples: int, entries: dict[str, dict[str, Any]]
-) -> Iterator[str]:
-    if path.name not in entries:
-        yield f"{path}: not in {path.parent / MANIFEST}; write the shards again"
-        return
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    found = {"samples": samples, "bytes": path.stat().st_size, "sha256": digest}
-    for name, value in found.items():
-        expected = entries[path.name].get(name)
-        if value != expected:
-            yield f"{path}: {name} is {value}, the manifest says {expected}; copy or write it again"
+def _line(name: str, entries: dict[str, dict[str, Any]] | None) -> dict[str, Any] | None:
+    return None if entries is None else entries.get(name, {})
 
 
-def _read(path: Path) -> tuple[int, list[str]]:
-    """How many samples the shard holds, and one line for each that is wrong."""
-    found = []
+class Report:
+    """Prints each problem as it comes, counts them by reason and keeps some for the page."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.kept: dict[str, list[str]] = {}
+
+    def add(self, problem: Problem) -> None:
+        """A name in a shard can hold line breaks and control codes: they are spelled out."""
+        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in problem.line)
+        print(line)
+        self.counts[problem.reason] += 1
+        kept = self.kept.setdefault(problem.reason, [])
+        if len(kept) < _MAX_KEPT:
+            kept.append(line)
+
+    def summary(self) -> str:
+        """The last line: how many there are of each reason."""
+        if not self.counts:
+            return "all samples are well-formed"
+        parts = [f"{count} {reason}" for reason, count in self.counts.most_common()]
+        return f"{self.counts.total()} problems: {', '.join(parts)}"
+
+
+def run(options: Options) -> Report:
+    """Checks all of it; a progress bar shows when stdout is a terminal."""
+    report, seen = Report(), Statistics()
+    shards = []
+    for spec in options.specs:
+        try:
+            shards += find(spec)
+        except UserError as error:
+            report.add(Problem("shards", str(error)))
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TimeRemainingColumn(), disable=not sys.stdout.isatty()) as bar:
+        task = bar.add_task("checking", total=sum(shard.path.stat().st_size for shard in shards))
+        for shard in shards:
+            bar.update(task, description=shard.path.name)
+            for problem in check(
+                shard,
+                may_write=options.write_index,
+                see=seen.add,
+                progress=lambda size: bar.advance(task, size),
+            ):
+                report.add(problem)
+    if options.out is not None:
+        write_page(options.out, seen, report.counts, report.kept, [s.path for s in shards])
+    return report
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the problems; 1 if there are any, 2 if the command itself is wrong."""
     try:
-        with tarfile.open(path) as tar:
-            for key, members in _samples(tar):
-                found.append(_sample_problem(f"{path}::{key}", key, members))
-    except (tarfile.TarError, OSError) as error:
-        cut = f"{path}: not a readable tar ({error}); copy or write it again"
-        return len(found), [*filter(None, found), cut]
-    return len(found), [*filter(None, found)]
-
-
-def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Runs of members with equal names up to the first dot, as webdataset groups them."""
-    key, members = "", dict[str, bytes]()
-    for member in tar:
-        file = tar.extractfile(member)
-        if file is None:
-            continue
-        name, _, extension = member.name.partition(".")
-        if name != key and members:
-            yield key, members
-            members = {}
-        key, members[extension] = name, file.read()
-    if members:
-        yield key, members
-
-
-def _sample_problem(where: str, key: str, members: dict[str, bytes]) -> str:
-    extension = next((e for e in IMAGE_EXTENSIONS if e in members), None)
-    if extension is None or "json" not in members:
-        return f"{where}: members {sorted(members)}, expected an image and json"
-    try:
-        record = from_json(key, members[extension], extension, members["json"], where)
-        with PIL.Image.open(io.BytesIO(record.image)) as image:
-            image.load()
+        options = parse(arguments)
     except UserError as error:
-        return str(error)
-    except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        return f"{where}: the image cannot be decoded ({type(error).__name__}); replace it"
-    if image.size != (record.width, record.height):
-        size = f"{image.width}x{image.height}"
-        return f"{where}: the image is {size}, annotated as {record.width}x{record.height}"
-    return ""
-
-
-def _splits(spec: str) -> list[str]:
-    """What `scripts/prepare.py` writes is a folder of split folders: each of them on its own."""
-    if (Path(spec) / MANIFEST).is_file():
-        return [spec]
-    return [str(path.parent) for path in sorted(Path(spec).glob(f"*/{MANIFEST}"))] or [spec]
-
-
-def main(specs: list[str]) -> int:
-    """Prints the problems; 1 if there are any, 2 if nothing was given to check."""
-    if not specs:
-        print("give at least one shard folder, glob or list file", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    found = 0
-    for spec in specs:
-        for folder in _splits(spec):
-            for problem in problems(folder):
-                found += 1
-                print(problem)
-    print(f"{found} problems" if found else "all samples are well-formed")
-    return 1 if found else 0
+    report = run(options)
+    print(report.summary())
+    if options.out is not None:
+        print(f"statistics: {options.out}")
+    return 1 if report.counts else 0
 
 
 if __name__ == "__main__":

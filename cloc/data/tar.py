@@ -56,12 +56,12 @@ def members(
     extracted, so `..` and absolute paths do nothing.
     """
     try:
-        if len(chunk) != num_bytes:
-            cause = f"the sample is cut, {num_bytes:,} bytes were expected"
-            raise Broken(len(chunk), cause)
         if num_bytes > MAX_SAMPLE_BYTES:
             cause = f"a sample of {num_bytes:,} bytes, at most {MAX_SAMPLE_BYTES:,} are read"
             raise Broken(0, cause)
+        if len(chunk) != num_bytes:
+            cause = f"the sample is cut, {num_bytes:,} bytes were expected"
+            raise Broken(len(chunk), cause)
         return _members(chunk)
     except Broken as error:
         raise BadSample("tar", f"{where}: {error}; {_CURE}") from None

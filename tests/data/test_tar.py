@@ -199,6 +199,7 @@ def test_extension_headers_must_be_made_of_records():
 def test_cost_is_bounded(monkeypatch):
     monkeypatch.setattr(tar_module, "MAX_SAMPLE_BYTES", 1000)
     refused(chunk(*PAIR), "a sample of 2,560 bytes, at most 1,000 are read")
+    refused(chunk(*PAIR)[:1001], "at most 1,000 are read", num_bytes=2560)
 
 
 names = st.text(st.sampled_from("ab._/-é\n"), min_size=1, max_size=12)

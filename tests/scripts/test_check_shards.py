@@ -1,12 +1,22 @@
 """The shard checker: silent on what is right, one line for everything that is not."""
 
+import html.parser
 import re
+import sys
+from collections import Counter
 
+import numpy as np
 import pytest
+from _shard_stats import Statistics, bars, mean, side_bars, side_bin
 
+from cloc.data.index import count, index_path, read_index
+from cloc.data.record import Caption, Record, Region
+from cloc.data.shards import write_shards
 from scripts import prepare
 from scripts.check_shards import main
 from tests.helpers.coco import coco_overrides
+from tests.helpers.commands import start
+from tests.helpers.shards import encode, flat, make_record, make_shards, write_tar
 
 
 @pytest.fixture
@@ -35,10 +45,10 @@ def damaged(content, old, new):
     [
         (b'"box":[1.0,1.0,5.0', b'"box":[1.0,1.0,NaN', "000000000001: region 0.*not finite"),
         (b'"box":[1.0,1.0,5.0', b'"box":[1.0,1.0,0.5', "000000000001: region 0.*reversed"),
-        (b'"width":8', b'"width":9', "000000000001: the image is 8x6, annotated as 9x6"),
-        (b"\x89PNG", b"\x89PNK", "000000000001: the image cannot be decoded"),
+        (b'"width":8', b'"width":9', "000000000001: annotated as 9x6 but the image is 8x6"),
+        (b"\x89PNG", b"\x89PNK", "000000000001: not an image of JPEG, PNG, WEBP"),
         (b"IDATx\x9c", b"IDATx\x9d", "000000000001: the image cannot be decoded"),
-        (b"000000000001.json", b"000000000001.jsom", "000000000001: members"),
+        (b"000000000001.json", b"000000000001.jsom", "000000000001: no json member"),
     ],
 )
 def test_names_each_wrong_sample(out, capsys, old, new, says):
@@ -59,6 +69,7 @@ def test_names_each_wrong_sample(out, capsys, old, new, says):
     assert len(lines) == 3  # the sample, the digest and the count
     assert re.search(says, lines[0]), lines[0]
     assert "sha256 is" in lines[1]
+    assert lines[2] == "2 problems: 1 sample, 1 manifest"
 
 
 def test_names_a_missing_and_a_cut_shard(out, capsys):
@@ -71,5 +82,188 @@ def test_names_a_missing_and_a_cut_shard(out, capsys):
     assert "is in the manifest but not on disk" in capsys.readouterr().out
 
 
-def test_needs_something_to_check():
-    assert main([]) == 2
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "give at least one shard folder"),
+        (["write_index=true"], "give at least one shard folder"),
+        (["write_index=yes", "x"], "write_index=yes: give write_index=true or =false"),
+        (["out=x.tar", "x"], "out=x.tar: give the name of an .html file"),
+        (["out=nowhere/x.html", "x"], "in a folder that exists"),
+        (["wriet_index=true", "x"], "wriet_index is not a key of this command: write_index, out"),
+    ],
+)
+def test_a_wrong_command_is_one_line(capsys, arguments, says):
+    assert main(arguments) == 2
+    assert says in capsys.readouterr().err
+
+
+def plain_shard(path):
+    """As public sets have it: images and texts, here with a json of somebody else's schema."""
+    image = encode(flat(9, 7), "JPEG")
+    members = {"a.jpg": image, "a.txt": b"a red dog", "a.json": b'{"url": "x"}'}
+    return write_tar(path, {**members, "b.JPG": image, "b.txt": b"two cats", "b.pkl": b"never"})
+
+
+def test_plain_image_text_shards_are_well_formed_and_get_their_index(tmp_path, capsys):
+    tar = plain_shard(tmp_path / "a.tar")
+    assert main([str(tar)]) == 1
+    [line, last] = capsys.readouterr().out.splitlines()
+    assert re.search(
+        r"a\.tar: there is no index; write it: python .* write_index=true .*a.tar", line
+    )
+    assert last == "1 problems: 1 index"
+    assert main(["write_index=true", str(tar)]) == 0
+    assert count(tar) == 2
+    assert main([str(tar)]) == 0
+
+
+def test_an_index_of_another_tar_is_named_and_left_alone(tmp_path, capsys):
+    [tar] = make_shards(tmp_path / "set", shards=1, each=4).glob("*.tar")
+    right = read_index(tar)
+    for wrong, says in (
+        (right[:-1], r"3 samples, the tar has 4, the first difference is at sample 4"),
+        (right + 512 * (np.arange(5) == 2), r"4 samples, .* difference is at sample 2; remove"),
+        (right[::-1], "not rising"),
+    ):
+        wrong.astype("<i8").tofile(index_path(tar))
+        before = index_path(tar).read_bytes()
+        assert main(["write_index=true", str(tar)]) == 1
+        assert re.search(says, capsys.readouterr().out)
+        assert index_path(tar).read_bytes() == before
+
+
+def test_damage_is_counted_by_reason(tmp_path, capsys):
+    """A cut tar, a tar that is a web page, one without samples, and one with a link."""
+    folder = make_shards(tmp_path / "set", shards=4, each=3)
+    paths = sorted(folder.glob("*.tar"))
+    paths[0].write_bytes(paths[0].read_bytes()[:3000])
+    paths[1].write_bytes(b"<html>not found</html>")
+    paths[2].write_bytes(bytes(10_240))
+    assert main([str(folder)]) == 1
+    out = capsys.readouterr().out.splitlines()
+    tars = [line for line in out if "not a readable tar" in line or "without a sample" in line]
+    assert [re.search(r"shard-(\d+)", line)[1] for line in tars] == ["000000", "000001", "000002"]
+    assert out[-1].endswith("problems: 6 manifest, 3 tar, 1 index")
+    assert not any("samples is" in line for line in out if "000000" in line)  # nobody knows
+
+
+def test_a_sample_that_is_not_whole_is_one_problem(tmp_path, capsys):
+    tar = write_tar(tmp_path / "a.tar", {"a.png": encode(flat(4, 4)), "b.png": b"", "b.PNG": b""})
+    assert main(["write_index=true", str(tar)]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert re.search(r"a\.tar::a: no json member", out[0])
+    assert re.search(r"a\.tar::#1: .*'b\.PNG' occurs twice", out[1])
+    assert out[2] == "2 problems: 1 sample, 1 tar"
+
+
+def test_a_hostile_name_stays_on_its_line_and_off_the_terminal(tmp_path, capsys):
+    tar = write_tar(tmp_path / "a.tar", {"a\n\x1b[31mb.png": b"no image", "ü.png": b"no"})
+    assert main(["write_index=true", str(tar)]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert r"::a\n\x1b[31mb: no json member" in out[0]
+    assert "::ü: no json member" in out[1]
+    assert len(out) == 3
+
+
+class Page(html.parser.HTMLParser):
+    """What a page would fetch or run, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.fetched, self.tags, self.text = [], Counter(), ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags[tag] += 1
+        self.fetched += [v for k, v in attrs if k in ("src", "href") and not v.startswith("#")]
+
+    def handle_data(self, data):
+        self.text += " " + " ".join(data.split())
+
+
+def test_the_page_is_one_file_with_every_number(tmp_path, capsys):
+    folder = make_shards(tmp_path / "set", shards=2, each=10)
+    assert main([str(folder), f"out={tmp_path}/page.html"]) == 0
+    assert capsys.readouterr().out.endswith(f"statistics: {tmp_path}/page.html\n")
+    text = (tmp_path / "page.html").read_text()
+    page = Page(text)
+    assert not page.fetched
+    assert not re.search(r"url\(|@import|https?://", text)
+    assert (page.tags["script"], page.tags["svg"], page.tags["h1"]) == (0, 4, 1)
+    assert "set · CLOC shards" in page.text
+    regions = sum(number % 7 for number in range(20))
+    assert f"Regions {regions} in 85.0% of the images" in " ".join(page.text.split())
+    assert "6: 2" in page.text  # regions per image: two of the twenty images have six
+    assert "All samples are well-formed." in page.text
+    assert "thing 0 of 6" in page.text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "set"]
+
+
+def test_the_page_escapes_what_the_data_says_and_lists_problems(tmp_path):
+    evil = "<script>alert(1)</script>"
+    record = make_record(0)
+    write_shards(
+        [
+            Record("k", record.image, "png", 20, 10, (), (Region((0.0, 0.0, 5.0, 5.0), evil),)),
+            Record("<b>k", record.image, "png", 20, 99),
+        ],
+        tmp_path / "set",
+        samples_per_shard=9,
+    )
+    assert main([f"{tmp_path}/set", f"out={tmp_path}/page.html"]) == 1
+    page = Page((tmp_path / "page.html").read_text())
+    assert (page.tags["script"], page.tags["b"]) == (0, 1)  # the one of the heading
+    assert evil in page.text
+    assert "<b>k: annotated as 20x99" in page.text
+
+
+def test_a_page_without_samples_or_regions_says_so(tmp_path):
+    tar = plain_shard(tmp_path / "a.tar")
+    assert main(["write_index=true", str(tar), f"out={tmp_path}/page.html"]) == 0
+    assert "There are no regions." in Page((tmp_path / "page.html").read_text()).text
+    assert main([f"{tmp_path}/nothing", f"out={tmp_path}/page.html"]) == 1
+    assert "no shard at" in Page((tmp_path / "page.html").read_text()).text
+
+
+def test_statistics_count_what_is_there():
+    seen = Statistics()
+    regions = (Region((0.0, 0.0, 10.0, 10.0), "A  red Dog"), Region((0.0, 0.0, 5.0, 2.5), "dog"))
+    seen.add(Record("a", b"12", "png", 10, 10, (Caption("one two"),), regions))
+    seen.add(Record("b", b"1234", "png", 10, 10))
+    assert (seen.samples, seen.regions, seen.captions, seen.image_bytes) == (2, 2, 1, 6)
+    assert seen.phrases == {"a red dog": 1, "dog": 1}
+    assert bars(seen.regions_per_image, at_most=9) == [("0", 1), ("1", 0), ("2", 1)]
+    assert bars(seen.phrase_words, at_most=3) == [("0", 0), ("1", 1), ("2+", 1)]
+    assert bars(Counter(), at_most=3) == []
+    assert (mean(seen.phrase_words), mean(Counter())) == (2, 0)
+    sides = side_bars(seen.box_sides)
+    assert [pair for pair in sides if pair[1]] == [("35-40 %", 1), ("95-100 %", 1)]
+    assert len(sides) == 20
+    assert side_bin(regions[0], Record("a", b"", "png", 10, 10)) == 19
+
+
+def test_rare_phrases_are_forgotten_in_time(monkeypatch):
+    monkeypatch.setattr("_shard_stats._MAX_PHRASES", 10)
+    seen = Statistics()
+    for i in range(100):
+        regions = (Region((0.0, 0.0, 1.0, 1.0), "often"), Region((0.0, 0.0, 1.0, 1.0), f"once {i}"))
+        seen.add(Record("a", b"", "png", 10, 10, (), regions))
+    assert len(seen.phrases) <= 11
+    assert seen.phrases["often"] == 100
+    assert seen.forgot_phrases
+
+
+@pytest.mark.slow
+def test_the_real_command_is_quiet_without_a_terminal(tmp_path):
+    folder = make_shards(tmp_path / "set", shards=1, each=3)
+    done = start("check_shards", str(folder), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "all samples are well-formed\n"), done.stderr
+    assert not done.stderr
+
+
+def test_a_bar_shows_on_a_terminal(tmp_path, capsys, monkeypatch):
+    folder = make_shards(tmp_path / "set", shards=1, each=3)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main([str(folder)]) == 0
+    assert "shard-000000.tar" in capsys.readouterr().out
