@@ -83,9 +83,9 @@ def png_of_size(width: int, height: int, mode: int = 2) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b""))
 
 
-@pytest.mark.parametrize("side", [5001, 10_000, 60_000])  # over ours, Pillow's warning, its error
+@pytest.mark.parametrize("side", [5001, 10_000, 60_000])  # Pillow warns at the second
 def test_the_cap_is_read_from_the_header(side):
-    with pytest.raises(UserError, match=r"^here: .*(5001x5001 pixels, at most|too large)"):
+    with pytest.raises(UserError, match=rf"^here: {side}x{side} pixels, at most"):
         decode_image(png_of_size(side, side), "here")
 
 
