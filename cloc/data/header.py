@@ -52,7 +52,7 @@ def read_header(data: bytes, where: str) -> Header:
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             return _webp(data, where)
     except (IndexError, struct.error):
-        raise BadSample("image", f"{where}: the image header is cut") from None
+        raise BadSample("image", f"{where}: the image is cut within its headers") from None
     raise BadSample("image", f"{where}: not an image of JPEG, PNG, WEBP")
 
 
@@ -114,16 +114,20 @@ def _without_extras(data: bytes, where: str) -> bytes:
     """Only the chunks that make pixels: compressed texts and profiles can be bombs of their own."""
     at, kept, is_clean = len(PNG_MAGIC), [PNG_MAGIC], True
     for _ in range(MAX_PARTS):
-        if at + 12 > len(data):
-            return data if is_clean else b"".join(kept)
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
+        if end > len(data):
+            break
         if kind in PNG_PIXELS:
             kept.append(data[at:end])
         else:
             is_clean = False
+        if kind == b"IEND":
+            return data if is_clean else b"".join(kept)
         at = end
-    raise BadSample("bomb", f"{where}: a PNG of more than {MAX_PARTS:,} chunks")
+    else:
+        raise BadSample("bomb", f"{where}: a PNG of more than {MAX_PARTS:,} chunks")
+    raise BadSample("image", f"{where}: the image cannot be decoded (a PNG that is cut)")
 
 
 def _webp(data: bytes, where: str) -> Header:

@@ -1,14 +1,17 @@
 """Transforms keep a box on its pixels, on images of any shape, and words on their side."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cloc.data.raster import from_pixels
+from cloc.data.header import read_header
+from cloc.data.raster import from_header, from_pixels
 from cloc.data.transforms import Flip, PadResize, RandomCrop, Sample, swap_sides
 from cloc.errors import UserError
-from tests.helpers.shards import flat
+from tests.helpers.shards import encode, flat
 
 FRAME = 64
 FIXED = settings(max_examples=80)
@@ -92,6 +95,21 @@ def test_a_chain_keeps_a_box_on_its_pixels(place, seed):
         out = transform(out, rng(seed))
     assume(len(out.boxes))
     assert_on_its_pixels(out, tolerance=2.5)
+
+
+@FIXED
+@given(places(), st.sampled_from([1, 5, 11]), st.integers(0, 2**32), st.booleans())
+def test_a_box_stays_on_its_pixels_when_the_decoder_scales(place, factor, seed, crops):
+    """JPEGs up to eleven times as large: decoded at every fraction, cut between its pixels."""
+    place = (place[0] * factor, place[1] * factor, tuple(x * factor for x in place[2]))
+    drawn = paint(place)
+    data = encode(drawn.image.pixels(*drawn.image.size), "JPEG")
+    out = replace(drawn, image=from_header(read_header(data, "here"), "here"))
+    frame = RandomCrop(FRAME, scale=(0.3, 1.0), min_visibility=0.2) if crops else PadResize(FRAME)
+    for transform in (Flip(0.5), frame):
+        out = transform(out, rng(seed))
+    assume(len(out.boxes))
+    assert_on_its_pixels(out, tolerance=2)
 
 
 @FIXED
