@@ -1,6 +1,7 @@
 """Measures speed: `python scripts/bench.py what=step experiment=NAME`; JSON on the last line.
 
-`what=loader experiment=NAME` is the training loader alone, `what=scenes` the generator of scenes.
+`what=loader experiment=NAME` is the training loader alone, `what=loader shards=DIR` the loader
+against open_clip's own on photographs of captioned shards, `what=scenes` the generator of scenes.
 
 Ratios are of runs in the same process, in turns, so that a noisy machine hits both alike.
 """
@@ -13,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from _bench_peer import ratio_of_totals, sides
 from _run import cli, compose_config, plain, tune_for_cpu
 from omegaconf import DictConfig
 from train import make_data, make_module
@@ -26,15 +28,22 @@ TWIN = {"region_head": None, "region_scale": None, "box_head": None}
 
 
 def main(overrides: list[str]) -> None:
-    options = dict(o.split("=", 1) for o in overrides if o.startswith(("what=", "repeat=")))
+    names = ("what=", "repeat=", "shards=")
+    options = dict(o.split("=", 1) for o in overrides if o.startswith(names))
     others = [o for o in overrides if o.split("=")[0] not in options]
     of_a_run: dict[str, Callable[..., dict[str, Any]]] = {"step": step, "loader": loader}
     what, repeat = options.get("what"), int(options.get("repeat", 15))
     if what == "scenes" and not others:
         print(json.dumps({"what": what, **drawing(repeat=repeat)}))
         return
-    if what not in of_a_run:
-        raise UserError(f"what={what}; choose step or loader with experiment=NAME, or scenes alone")
+    if what == "loader" and "shards" in options and not others:
+        print(json.dumps({"what": what, **against_open_clip(options["shards"], repeat=repeat)}))
+        return
+    if what not in of_a_run or "shards" in options:
+        raise UserError(
+            f"what={what}; choose step or loader with experiment=NAME, loader with shards=DIR, or "
+            "scenes alone"
+        )
     cfg = compose_config("train", others)
     tune_for_cpu()
     print(json.dumps({"what": what, **of_a_run[what](cfg, repeat=repeat)}))
@@ -91,6 +100,22 @@ def loader(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
         "workers": cfg.data.num_workers,
         **circumstances(cfg, cfg.batch_size),
     }
+
+
+def against_open_clip(shards: str, *, repeat: int) -> dict[str, Any]:
+    """Samples per second of one core, and the ratios over all turns; see `_bench_peer.sides`."""
+    speeds = sides(shards, repeat=repeat)
+    ratios = {
+        f"{above}_over_{below}": float(f"{ratio_of_totals(speeds[above], speeds[below]):.3g}")
+        for above, below in (
+            ("captions", "open_clip"),
+            ("crop", "open_clip"),
+            ("regions", "open_clip"),
+            ("regions", "captions"),
+        )
+    }
+    found = {name: spread(values) for name, values in speeds.items()}
+    return {"samples_per_s": found, **ratios, "workers": 0, "torch": torch.__version__}
 
 
 def drawing(*, repeat: int, count: int = 500) -> dict[str, Any]:

@@ -173,5 +173,8 @@ class Collate:
 
 
 def _images(samples: Sequence[Sample]) -> UInt8[Tensor, "b 3 h w"]:
-    pixels = np.stack([np.asarray(sample.image) for sample in samples])
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    width, height = samples[0].image.size
+    images = np.empty((len(samples), 3, height, width), np.uint8)
+    for place, sample in zip(images, samples, strict=True):
+        place[:] = sample.image.pixels(width, height).transpose(2, 0, 1)
+    return torch.from_numpy(images)

@@ -1,4 +1,7 @@
-"""Transforms of an image together with its boxes and words; boxes are pixels of the image."""
+"""Transforms of an image together with its boxes and words; boxes are pixels of the image.
+
+Geometry first: a transform that needs no pixels makes none.
+"""
 
 import math
 import re
@@ -6,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import PIL.Image
 
+from cloc.data.raster import Picture, from_pixels
 from cloc.errors import UserError
-from cloc.frame import into_frame, pad_resize
+from cloc.frame import into_frame, pad_frame
 
 SIDE = re.compile(r"\b(left|right)(?=(?:most|wards?)?\b)", re.IGNORECASE)
 OTHER_SIDE = {"left": "right", "right": "left"}
@@ -20,7 +23,7 @@ class Sample:
     """One image on its way to a batch; row i of `boxes`, `phrases` and `negatives` is a region."""
 
     key: str
-    image: PIL.Image.Image  # RGB
+    image: Picture
     caption: str | None  # None where the image has no caption
     boxes: np.ndarray  # float32 [n, 4], pixels of `image`, (x0, y0, x1, y1)
     phrases: tuple[str, ...]
@@ -48,10 +51,14 @@ class PadResize:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         if sample.image.size == (self.size, self.size):
-            return sample
-        pixels, frame = pad_resize(sample.image, self.size)
+            return replace(sample, image=sample.image.drawn())
+        frame = pad_frame(*sample.image.size, self.size)
+        canvas = np.zeros((self.size, self.size, 3), np.uint8)
+        bottom, right = frame.top + frame.height, frame.left + frame.width
+        shown = sample.image.pixels(frame.width, frame.height)
+        canvas[frame.top : bottom, frame.left : right] = shown
         boxes = into_frame(sample.boxes, sample.image.size, frame) * np.float32(self.size)
-        return replace(sample, image=PIL.Image.fromarray(pixels), boxes=boxes)
+        return replace(sample, image=from_pixels(canvas), boxes=boxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +90,11 @@ class RandomCrop:
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         left, top, width, height = self._part(*sample.image.size, rng)
         part = (left, top, left + width, top + height)
-        image = sample.image.resize((self.size,) * 2, PIL.Image.Resampling.BICUBIC, box=part)
+        pixels = sample.image.cut(left, top, width, height).pixels(self.size, self.size)
         boxes = np.clip(sample.boxes, part[:2] * 2, part[2:] * 2)
         visible = _areas(boxes) / _areas(sample.boxes)
         boxes = (boxes - part[:2] * 2) * (self.size / np.array([width, height] * 2))
-        placed = replace(sample, image=image, boxes=boxes.astype(np.float32))
+        placed = replace(sample, image=from_pixels(pixels), boxes=boxes.astype(np.float32))
         return placed.keep(np.flatnonzero(visible >= self.min_visibility))
 
     def _part(self, width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
@@ -125,7 +132,7 @@ class Flip:
         boxes[:, [2, 0]] = sample.image.width - boxes[:, [0, 2]]
         return replace(
             sample,
-            image=sample.image.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT),
+            image=sample.image.mirror(),
             caption=None if sample.caption is None else swap_sides(sample.caption),
             boxes=boxes,
             phrases=tuple(map(swap_sides, sample.phrases)),

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import PIL.Image
 
-from cloc.data.decode import decode_record
+from cloc.data.decode import record_header
+from cloc.data.raster import from_header
 from cloc.data.record import Record
 from cloc.data.transforms import PadResize, Sample, Transform
 from cloc.errors import UserError
@@ -16,8 +17,8 @@ from cloc.errors import UserError
 class View:
     """At most `max_regions` random regions of an image, each with `max_negatives` of its negatives.
 
-    `augment` runs on the image as stored; `frame(size)` makes the transform that brings it into the
-    square the model sees.
+    `augment` runs on the image as stored, before it is decoded; `frame(size)` makes the transform
+    that brings it into the square the model sees.
     """
 
     max_regions: int = 4
@@ -37,7 +38,8 @@ def look(
 ) -> Sample:
     """The record as `view` shows it: the image decoded, framed, one caption, the drawn regions.
 
-    Regions are drawn after the transforms, so a crop that hides some leaves more of the others.
+    Regions are drawn after the transforms, so a crop that hides some leaves more of the others. A
+    file that is not what its annotation says, or no picture, raises `BadSample` naming `where`.
     """
     sample = _whole(record, rng, where)
     for transform in (*view.augment, view.frame(image_size)):
@@ -53,7 +55,7 @@ def look(
         tuple(texts[i] for i in _draw(len(texts), view.max_negatives, rng))
         for texts in sample.negatives
     )
-    return replace(sample, negatives=negatives)
+    return replace(sample, image=sample.image.drawn(), negatives=negatives)
 
 
 def blank(image_size: int) -> Sample:
@@ -67,7 +69,7 @@ def _whole(record: Record, rng: np.random.Generator, where: str) -> Sample:
     captions = record.captions
     return Sample(
         key=record.key,
-        image=decode_record(record, where),
+        image=from_header(record_header(record, where), where),
         caption=captions[rng.integers(len(captions))].text if captions else None,
         boxes=np.array([r.box for r in record.regions], np.float32).reshape(-1, 4),
         phrases=tuple(r.text for r in record.regions),

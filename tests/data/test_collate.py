@@ -1,12 +1,12 @@
 """Samples to a batch: padding, words written once, and phrases that the context cuts."""
 
 import numpy as np
-import PIL.Image
 import pytest
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 
 from cloc.data.collate import Collate, ModelInput, Tokens
+from cloc.data.raster import from_pixels
 from cloc.data.transforms import Sample
 from cloc.errors import UserError
 from tests.helpers.batches import validate
@@ -19,7 +19,7 @@ def sample(key, *phrases, caption="words", negatives=None):
     boxes = [(i, 2, i + 2, 8) for i in range(len(phrases))]
     return Sample(
         key=key,
-        image=PIL.Image.fromarray(flat(SIZE, SIZE, (10, 20, 30))),
+        image=from_pixels(flat(SIZE, SIZE, (10, 20, 30))),
         caption=caption,
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         phrases=phrases,

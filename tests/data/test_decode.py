@@ -9,15 +9,18 @@ import PIL.Image
 import pytest
 
 from cloc.data.decode import (
+    decode_at,
     decode_image,
     decode_record,
     image_member,
     image_size,
     is_wanted,
     origin,
+    record_header,
 )
+from cloc.data.header import read_header
 from cloc.data.record import Record
-from cloc.errors import UserError
+from cloc.errors import BadSample
 from tests.helpers.shards import encode, flat
 
 RAW = {"__key__": "007", "__url__": "a/b.tar"}
@@ -45,7 +48,7 @@ def test_image_member_says_jpg_for_jpeg():
 
 @pytest.mark.parametrize("members", [{}, {"jpg": b"x", "png": b"y"}])
 def test_there_must_be_exactly_one_image(members):
-    with pytest.raises(UserError, match=rf"^a/b.tar::007: {len(members)} images"):
+    with pytest.raises(BadSample, match=rf"^a/b.tar::007: {len(members)} images"):
         image_member({**RAW, **members})
 
 
@@ -80,12 +83,13 @@ def png_of_size(width: int, height: int, mode: int = 2) -> bytes:
         )
 
     header = struct.pack(">IIBBBBB", width, height, 8, mode, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b""))
+    pixels = chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels
 
 
-@pytest.mark.parametrize("side", [5001, 10_000, 60_000])  # over ours, Pillow's warning, its error
+@pytest.mark.parametrize("side", [5001, 10_000, 60_000])  # Pillow warns at the second
 def test_the_cap_is_read_from_the_header(side):
-    with pytest.raises(UserError, match=r"^here: .*(5001x5001 pixels, at most|too large)"):
+    with pytest.raises(BadSample, match=rf"^here: {side}x{side} pixels, at most"):
         decode_image(png_of_size(side, side), "here")
 
 
@@ -100,24 +104,91 @@ def sixteen_bits() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "reason", "words"),
     [
-        (b"", "not an image of JPEG, PNG, WEBP"),
-        (b"<html>not found</html>", "not an image of JPEG, PNG, WEBP"),
-        (gif(), "not an image of JPEG, PNG, WEBP"),
-        (sixteen_bits(), "expected 8 bits"),
-        (encode(flat(60, 60), "JPEG")[:-60], "cannot be decoded"),
-        (png_of_size(4, 4), "cannot be decoded"),
+        (b"", "image", "not an image of JPEG, PNG, WEBP"),
+        (b"<html>not found</html>", "image", "not an image of JPEG, PNG, WEBP"),
+        (gif(), "image", "not an image of JPEG, PNG, WEBP"),
+        (sixteen_bits(), "pixels", "expected 8 bits"),
+        (encode(flat(60, 60), "JPEG")[:-60], "image", "cannot be decoded"),
+        (encode(flat(60, 60), "WEBP")[:-6], "image", "cannot be decoded"),
+        (png_of_size(4, 4), "image", "cannot be decoded"),
+        (png_of_size(4, 4)[:60], "image", "a PNG that is cut"),
     ],
-    ids=["empty", "html", "gif", "16 bits", "cut", "no pixels"],
+    ids=["empty", "html", "gif", "16 bits", "cut jpeg", "cut webp", "no pixels", "cut png"],
 )
-def test_a_bad_image_is_one_line_naming_where(data, words):
-    with pytest.raises(UserError, match=rf"^here: .*{words}") as error:
-        decode_image(data, "here")
-    assert "\n" not in str(error.value)
+def test_a_bad_image_is_one_line_naming_where(data, reason, words):
+    for decode in (decode_image, whole):
+        with pytest.raises(BadSample, match=rf"^here: .*{words}") as error:
+            decode(data, "here")
+        assert "\n" not in str(error.value)
+        assert error.value.reason == reason
+
+
+def whole(data, where):
+    return decode_at(read_header(data, where), 8, where)
+
+
+def noisy(format, **settings):
+    pixels = np.random.default_rng(0).integers(0, 256, (45, 61, 3), np.uint8)
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, format, **settings)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("data", [noisy("JPEG"), noisy("JPEG", progressive=True), noisy("PNG")])
+def test_a_file_cut_anywhere_is_refused_not_half_a_picture(data):
+    for cut in range(0, len(data), 7):
+        with pytest.raises(BadSample):
+            whole(data[:cut], "here")
+
+
+@pytest.mark.parametrize("data", [noisy("JPEG"), noisy("PNG"), noisy("WEBP")])
+def test_a_damaged_file_is_a_picture_of_its_size_or_a_bad_sample(data):
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        damaged = bytearray(data)
+        for at in rng.integers(0, len(data), 2):
+            damaged[at] = rng.integers(256)
+        try:
+            header = read_header(bytes(damaged), "here")
+            if header.width * header.height < 1_000_000:
+                pixels = decode_at(header, 8, "here")
+                assert pixels.shape == (header.height, header.width, 3)
+        except BadSample:
+            pass
+
+
+@pytest.mark.parametrize("eighths", [1, 2, 4, 8])
+@pytest.mark.parametrize("size", [(61, 45), (8, 3), (640, 5), (64, 64), (17, 900)])
+def test_a_jpeg_at_a_fraction_of_its_size_has_its_sides_rounded_up(size, eighths):
+    width, height = size
+    header = read_header(encode(flat(width, height, (200, 40, 10)), "JPEG"), "here")
+    pixels = decode_at(header, eighths, "here")
+    assert pixels.shape == (-(-height * eighths // 8), -(-width * eighths // 8), 3)
+    assert np.abs(pixels.astype(int) - (200, 40, 10)).max() < 8
+
+
+def test_transparency_is_dropped_alike_in_every_format():
+    image = PIL.Image.new("RGBA", (40, 30), (200, 40, 10, 90))
+    for format, settings in (("PNG", {}), ("WEBP", {"lossless": True, "exact": True})):
+        file = io.BytesIO()
+        image.save(file, format, **settings)
+        for pixels in (whole(file.getvalue(), "a"), decode_image(file.getvalue(), "a")):
+            assert np.asarray(pixels)[7, 7].tolist() == [200, 40, 10]
+
+
+def test_an_extra_that_unpacks_to_megabytes_is_not_unpacked():
+    bomb = zlib.compress(bytes(40_000_000))
+    text = struct.pack(">I", len(bomb) + 3) + b"iCCPk\0\0" + bomb
+    data = encode(flat(8, 8))
+    data = data[:33] + text + struct.pack(">I", zlib.crc32(text[4:])) + data[33:]
+    assert (np.asarray(decode_image(data, "here")) == 90).all()
 
 
 def test_a_size_other_than_the_annotated_one_is_refused():
     record = Record("k", encode(flat(30, 20)), "png", width=20, height=30)
-    with pytest.raises(UserError, match=r"^a.tar::k: annotated as 20x30 but the image is 30x20"):
-        decode_record(record, "a.tar::k")
+    for read in (decode_record, record_header):
+        with pytest.raises(BadSample, match=r"^a.tar::k: annotated as 20x30 .* is 30x20") as error:
+            read(record, "a.tar::k")
+        assert error.value.reason == "size"

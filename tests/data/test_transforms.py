@@ -1,14 +1,17 @@
 """Transforms keep a box on its pixels, on images of any shape, and words on their side."""
 
+from dataclasses import replace
+
 import numpy as np
-import PIL.Image
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from cloc.data.header import read_header
+from cloc.data.raster import from_header, from_pixels
 from cloc.data.transforms import Flip, PadResize, RandomCrop, Sample, swap_sides
 from cloc.errors import UserError
-from tests.helpers.shards import flat
+from tests.helpers.shards import encode, flat
 
 FRAME = 64
 FIXED = settings(max_examples=80)
@@ -35,7 +38,7 @@ def paint(place):
 def sample(pixels, boxes, *, caption="a", phrases=None, negatives=None):
     return Sample(
         key="k",
-        image=PIL.Image.fromarray(pixels),
+        image=from_pixels(pixels),
         caption=caption,
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         phrases=phrases or ("red",) * len(boxes),
@@ -45,7 +48,7 @@ def sample(pixels, boxes, *, caption="a", phrases=None, negatives=None):
 
 def red_box(image):
     """Where the red is, by looking: the rows and columns that are more than half red."""
-    share = np.asarray(image)[..., 0].astype(float) / 255
+    share = image.pixels(*image.size)[..., 0].astype(float) / 255
     columns, rows = share.max(0), share.max(1)
     inside = (columns > 0.5).nonzero()[0], (rows > 0.5).nonzero()[0]
     return [inside[0][0], inside[1][0], inside[0][-1] + 1, inside[1][-1] + 1]
@@ -95,13 +98,28 @@ def test_a_chain_keeps_a_box_on_its_pixels(place, seed):
 
 
 @FIXED
+@given(places(), st.sampled_from([1, 5, 11]), st.integers(0, 2**32), st.booleans())
+def test_a_box_stays_on_its_pixels_when_the_decoder_scales(place, factor, seed, crops):
+    """JPEGs up to eleven times as large: decoded at every fraction, cut between its pixels."""
+    place = (place[0] * factor, place[1] * factor, tuple(x * factor for x in place[2]))
+    drawn = paint(place)
+    data = encode(drawn.image.pixels(*drawn.image.size), "JPEG")
+    out = replace(drawn, image=from_header(read_header(data, "here"), "here"))
+    frame = RandomCrop(FRAME, scale=(0.3, 1.0), min_visibility=0.2) if crops else PadResize(FRAME)
+    for transform in (Flip(0.5), frame):
+        out = transform(out, rng(seed))
+    assume(len(out.boxes))
+    assert_on_its_pixels(out, tolerance=2)
+
+
+@FIXED
 @given(places(), st.integers(0, 2**32), st.floats(0.05, 1))
 def test_a_region_is_dropped_exactly_when_too_little_of_it_stays(place, seed, at_least):
     """How much of it is visible is counted in red pixels."""
     drawn = paint(place)
     crop = RandomCrop(FRAME, scale=(0.1, 0.6), min_visibility=at_least)
     left, top, width, height = crop._part(*drawn.image.size, rng(seed))
-    red = (np.asarray(drawn.image) == RED).all(-1)
+    red = (drawn.image.pixels(*drawn.image.size) == RED).all(-1)
     share = red[top : top + height, left : left + width].sum() / red.sum()
     assume(abs(share - at_least) > 1e-6)
     assert len(crop(drawn, rng(seed)).boxes) == (share >= at_least)

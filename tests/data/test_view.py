@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cloc.data.record import Record, Region
 from cloc.data.transforms import Flip, RandomCrop
 from cloc.data.view import View, look
-from cloc.errors import UserError
-from tests.helpers.shards import make_record
+from cloc.errors import BadSample, UserError
+from tests.helpers.shards import encode, make_record
 
 SIX = make_record(6)  # six regions, two captions, two negatives each
 
@@ -73,6 +74,36 @@ def test_regions_are_drawn_after_the_transforms_hid_some():
 def test_transforms_that_end_at_another_size_are_refused():
     with pytest.raises(UserError, match=r"^a\.tar::k: .*end at 20x10 but the model sees 32x32"):
         see(frame=lambda size: Flip(0.0))
+
+
+def test_a_view_ends_in_pixels_whatever_its_frame_does():
+    """So a picture that cannot be decoded is found where it is counted, not in a batch."""
+
+    def cut(sample, rng):
+        return replace(sample, image=sample.image.cut(0, 0, 5, 5).mirror())
+
+    out = look(
+        SIX, np.random.default_rng(0), view=View(frame=lambda size: cut), image_size=5, where="w"
+    )
+    assert out.image.source.shape == (5, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"image": SIX.image[:-30]}, "image"), ({"width": 21}, "size"), ({"image": b"?"}, "image")],
+)
+def test_a_bad_picture_is_a_bad_sample_with_its_reason(change, reason):
+    with pytest.raises(BadSample, match=r"^a\.tar::k: ") as error:
+        see(replace(SIX, **change))
+    assert error.value.reason == reason
+
+
+def test_a_scene_of_the_right_size_is_bit_for_bit_what_is_stored():
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    scene = Record("k", encode(pixels), "png", 32, 32, regions=(Region((1.0, 2.0, 9.0, 8.0), "x"),))
+    out = see(scene)
+    assert (out.image.pixels(32, 32) == pixels).all()
+    assert out.boxes.tolist() == [[1, 2, 9, 8]]
 
 
 @pytest.mark.parametrize("settings", [{"max_regions": 0}, {"max_negatives": -1}])

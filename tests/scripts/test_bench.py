@@ -2,11 +2,17 @@
 
 import json
 
+import _bench_peer
 import bench
 import prepare
 import pytest
 
+from cloc.data.record import Caption, Record, Region
+from cloc.data.shards import write_shards
+from cloc.data.sources import caption_only
+from cloc.data.view import View
 from cloc.errors import UserError
+from tests.helpers.shards import encode, flat, make_shards
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +43,52 @@ def test_the_loader_is_timed_alone(smoke, capsys):
     assert found["workers"] == 0
 
 
+def photographs(folder):
+    """Two captioned JPEGs with a region each."""
+    records = []
+    for i, shape in enumerate([(320, 240), (200, 300)]):
+        region = Region((1.0, 1.0, 90.0, 80.0), "a thing")
+        image = encode(flat(*shape, (90, 60 * i, 10)), "JPEG")
+        caption = Caption(f"picture {i}")
+        records.append(Record(f"{i}", image, "jpg", *shape, (caption,), (region,)))
+    write_shards(records, folder, samples_per_shard=2)
+    return folder
+
+
+def test_our_loader_is_timed_against_open_clips_on_the_same_shards(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(_bench_peer, "BATCH", 3)
+    bench.main(["what=loader", f"shards={photographs(tmp_path / 'photos')}", "repeat=3"])
+    found = last_line(capsys)
+    assert found["samples_per_s"].keys() == {"open_clip", "captions", "crop", "regions"}
+    assert all(values["median"] > 0 for values in found["samples_per_s"].values())
+    for ratio in ("captions_over_open_clip", "crop_over_open_clip", "regions_over_captions"):
+        assert found[ratio] > 0
+
+
+def test_both_loaders_give_the_same_samples_at_the_same_size(tmp_path):
+    """The comparison is of equal work: every caption once, pictures of 224 x 224."""
+    count = 6
+    records = list(_bench_peer.numbered(str(photographs(tmp_path / "photos")), count))
+    _bench_peer.write_captions(records, tmp_path / "captions.tar")
+    theirs = _bench_peer.of_open_clip(tmp_path / "captions.tar", count, batch=3)
+    ours = _bench_peer.ours(tmp_path / "captions.tar", caption_only.parse, View(), count, batch=3)
+    seen = []
+    for _ in range(2):
+        images, texts = next(theirs)
+        batch = next(ours)
+        assert images.shape == batch.images.shape == (3, 3, 224, 224)
+        seen.append((texts.tolist(), batch.captions.tolist()))
+    open_clips, own = (sorted(row for batch in side for row in batch) for side in zip(*seen, strict=True))
+    assert open_clips == own
+    assert len({tuple(row) for row in own}) == count
+
+
+def test_shards_without_captioned_photographs_are_refused(tmp_path):
+    make_shards(tmp_path / "set", shards=1, each=3)  # PNG
+    with pytest.raises(UserError, match="no photograph"):
+        bench.main(["what=loader", f"shards={tmp_path / 'set'}"])
+
+
 def test_scenes_are_timed_before_and_after_encoding(capsys, monkeypatch):
     monkeypatch.setattr(bench.drawing, "__kwdefaults__", {"count": 5})
     bench.main(["what=scenes", "repeat=3"])
@@ -45,7 +97,9 @@ def test_scenes_are_timed_before_and_after_encoding(capsys, monkeypatch):
     assert speeds["encoded"]["median"] > 0
 
 
-@pytest.mark.parametrize("given", [["what=speed"], [], ["what=scenes", "experiment=smoke"]])
+@pytest.mark.parametrize(
+    "given", [["what=speed"], [], ["what=scenes", "experiment=smoke"], ["shards=x"]]
+)
 def test_an_unknown_question_is_one_line(given):
-    with pytest.raises(UserError, match="choose step or loader with experiment=NAME, or scenes"):
+    with pytest.raises(UserError, match="choose step or loader with experiment=NAME, loader with"):
         bench.main(given)
