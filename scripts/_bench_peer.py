@@ -26,9 +26,12 @@ from webdataset.tariterators import tar_file_expander
 
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
+from cloc.data.index import write_index
+from cloc.data.mixture import Source
 from cloc.data.read import read_samples
 from cloc.data.record import Caption, Record
-from cloc.data.shards import expand_shards, write_shards
+from cloc.data.shard_set import open_shards
+from cloc.data.shards import write_shards
 from cloc.data.sources import caption_only, cloc_regions
 from cloc.data.transforms import RandomCrop
 from cloc.data.view import View
@@ -57,6 +60,7 @@ def sides(shards: str, *, repeat: int) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         plain, annotated = Path(folder, "captions.tar"), Path(folder, "regions")
         write_captions(numbered(shards, count), plain)
+        write_index(plain)
         write_shards(numbered(shards, count), annotated, samples_per_shard=count)
         crop = View(frame=partial(RandomCrop, scale=OPEN_CLIPS_CROP))
         streams: dict[str, Iterator[Any]] = {
@@ -78,8 +82,8 @@ def sides(shards: str, *, repeat: int) -> dict[str, list[float]]:
 
 def numbered(shards: str, count: int) -> Iterator[Record]:
     """The captioned records of `shards`, again and again, with keys and captions of their own."""
-    paths = expand_shards(shards, key="shards")
-    records = [cloc_regions.parse(raw) for raw in read_samples(paths, key="shards")]
+    found = open_shards(shards, key="shards")
+    records = [cloc_regions.parse(raw) for raw in read_samples(found, key="shards")]
     captioned = [r for r in records if r.captions and r.extension == "jpg"]
     if not captioned:
         raise UserError(f"shards={shards}: no photograph (jpg) with a caption in them")
@@ -103,13 +107,10 @@ def ours(shards: Path, parse: Any, view: View, count: int, *, batch: int) -> Ite
     """`count` samples in this process."""
     wants = ModelInput(SIZE, open_clip.get_tokenizer("ViT-B-32"), CONTEXT, REGION_CONTEXT)
     data = RegionData(
-        str(shards),
-        parse=parse,
+        {"train": Source(str(shards), parse, view)},
         wants=wants,
         batch_size=batch,
         steps=count // batch,
-        view=view,
-        shuffle_buffer=TURN * batch,
     )
     return iter(data.train_dataloader())
 

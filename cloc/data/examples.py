@@ -28,9 +28,7 @@ def read_split(
     Classes are those of the folder's manifest; {} where it names none or `spec` is no folder. `key`
     is the config key that holds `spec`, for messages.
     """
-    shards = open_shards(spec, key=key)
-    counted = ((shards.paths[i], int(count)) for i, count in enumerate(shards.counts))
-    samples = islice(read_samples(counted, key=key), limit)
+    samples = islice(read_samples(open_shards(spec, key=key), key=key), limit)
     examples = tuple(_example(parse(raw), origin(raw)) for raw in samples)
     return Split(name, examples, _classes(spec))
 

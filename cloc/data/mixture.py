@@ -33,7 +33,7 @@ class Mixed(NamedTuple):
     source: np.ndarray  # int64 [n], its number
     epoch: np.ndarray  # int64 [n], of this source
     shard: np.ndarray
-    index: np.ndarray
+    sample: np.ndarray
 
 
 class _Stage(NamedTuple):

@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
     epoch: np.ndarray  # int64 [n], from 0
     shard: np.ndarray  # int64 [n], its number in the shard set
-    index: np.ndarray  # int64 [n], the sample's number in its shard
+    sample: np.ndarray  # int64 [n], its number in the shard
 
 
 class Order:

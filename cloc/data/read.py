@@ -1,7 +1,7 @@
 """Raw samples of shards: dictionaries of bytes, allowlisted members only, each whole or none."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from cloc.data.index import index_path, parse_index
 from cloc.data.record import Record
 from cloc.data.remote import Cache, file_size, index_url, is_remote
+from cloc.data.shard_set import ShardSet
 from cloc.data.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import UserError
 
@@ -86,9 +87,9 @@ class _RemoteShard:
         return self.cache.read(self.url, start, end)
 
 
-def read_samples(shards: Iterable[tuple[str, int]], *, key: str) -> Iterator[dict[str, Any]]:
-    """All samples of (path, number of samples) in that order; `key` as for `Reader`."""
+def read_samples(shards: ShardSet, *, key: str) -> Iterator[dict[str, Any]]:
+    """All samples in the order of the shards; `key` as for `Reader`."""
     read = Reader(key=key)
-    for path, count in shards:
+    for number, count in enumerate(shards.counts.tolist()):
         for index in range(count):
-            yield read(path, index, count=count)
+            yield read(shards.paths[number], index, count=count)

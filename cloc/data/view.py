@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import PIL.Image
 
 from cloc.data.decode import record_header
-from cloc.data.raster import from_header
+from cloc.data.raster import from_header, from_pixels
 from cloc.data.record import Record
 from cloc.data.transforms import PadResize, Sample, Transform
 from cloc.errors import UserError
@@ -60,7 +59,7 @@ def look(
 
 def blank(image_size: int) -> Sample:
     """What stands in the place of a dropped sample: black, without caption or regions."""
-    image = PIL.Image.new("RGB", (image_size, image_size))
+    image = from_pixels(np.zeros((image_size, image_size, 3), np.uint8))
     return Sample("", image, None, np.zeros((0, 4), np.float32), (), ())
 
 

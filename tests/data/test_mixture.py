@@ -66,7 +66,7 @@ def test_samples_are_those_of_each_sources_order():
     for number, order in enumerate(orders):
         rows = found.source == number
         mine = order(np.arange(rows.sum()))
-        assert found.index[rows].tolist() == mine.index.tolist()
+        assert found.sample[rows].tolist() == mine.sample.tolist()
         assert found.epoch[rows].tolist() == mine.epoch.tolist()
 
 

@@ -63,18 +63,18 @@ def test_a_batch_takes_equally_many_samples_from_every_slot():
     mine = order(np.array([80]), batch_size=8, slots=4, block=5)
     for batch in range(10):
         found = mine(np.arange(batch * 8, batch * 8 + 8))
-        assert (found.index // 20).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+        assert (found.sample // 20).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_a_slot_is_read_in_blocks_that_are_shuffled_within():
     mine = order(np.array([60]), batch_size=1, slots=1, block=6)
-    seen = mine(np.arange(60)).index
+    seen = mine(np.arange(60)).sample
     for start in range(0, 60, 6):
         assert sorted(seen[start : start + 6]) == list(range(start, start + 6))
     blocks = {tuple(seen[start : start + 6] - start) for start in range(0, 60, 6)}
     assert len(blocks) > 5
     in_file_order = order(np.array([60]), batch_size=1, slots=1, block=1)
-    assert in_file_order(np.arange(60)).index.tolist() == list(range(60))
+    assert in_file_order(np.arange(60)).sample.tolist() == list(range(60))
 
 
 def test_shards_alone_are_permuted_anew_in_every_epoch():
@@ -86,7 +86,7 @@ def test_shards_alone_are_permuted_anew_in_every_epoch():
 
 def test_with_fewer_samples_than_slots_ask_for_an_epoch_is_one_block():
     mine = order(np.array([5]), batch_size=16, slots=8, block=1)
-    orders = {tuple(mine(np.arange(e * 5, e * 5 + 5)).index) for e in range(20)}
+    orders = {tuple(mine(np.arange(e * 5, e * 5 + 5)).sample) for e in range(20)}
     assert len(orders) > 10
 
 
@@ -94,7 +94,7 @@ def test_the_order_of_an_old_run_is_the_order_of_a_new_one():
     """Golden: a change here would silently change what every resumed run sees."""
     found = order()(np.arange(8, 16))
     assert found.shard.tolist() == GOLDEN_SHARDS
-    assert found.index.tolist() == GOLDEN_INDEX
+    assert found.sample.tolist() == GOLDEN_INDEX
 
 
 def test_a_generator_depends_on_its_parts_alone():

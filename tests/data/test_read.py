@@ -6,6 +6,7 @@ import pytest
 
 from cloc.data.index import write_index
 from cloc.data.read import Reader, read_samples
+from cloc.data.shard_set import open_shards
 from cloc.errors import BadSample, UserError
 from tests.helpers.shards import write_tar
 
@@ -31,7 +32,8 @@ def test_samples_come_in_shard_order_with_allowlisted_members_only(tmp_path):
     evil = pickle.dumps(Bomb())
     first = shard(tmp_path / "a.tar", {"2.JPG": b"j", "2.txt": b"t", "2.pkl": evil, "1.jpg": b"k"})
     second = shard(tmp_path / "b.tar", {"1.png": b"p", "1.pyd": evil, "1.json": b"{}"})
-    samples = list(read_samples([(first, 2), (second, 1)], key="data.train"))
+    both = open_shards([first, second], key="data.train")
+    samples = list(read_samples(both, key="data.train"))
     assert samples == [
         {"__key__": "2", "__url__": first, "jpg": b"j", "txt": b"t"},
         {"__key__": "1", "__url__": first, "jpg": b"k"},

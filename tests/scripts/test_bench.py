@@ -78,7 +78,9 @@ def test_both_loaders_give_the_same_samples_at_the_same_size(tmp_path):
         batch = next(ours)
         assert images.shape == batch.images.shape == (3, 3, 224, 224)
         seen.append((texts.tolist(), batch.captions.tolist()))
-    open_clips, own = (sorted(row for batch in side for row in batch) for side in zip(*seen, strict=True))
+    open_clips, own = (
+        sorted(row for batch in side for row in batch) for side in zip(*seen, strict=True)
+    )
     assert open_clips == own
     assert len({tuple(row) for row in own}) == count
 
