@@ -13,6 +13,7 @@ import time
 import types
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
@@ -52,12 +53,8 @@ def sides(shards: str, *, repeat: int) -> dict[str, list[float]]:
     open_clip does, `regions` has boxes and phrases too. Each photograph's caption is made unique
     and nothing is read twice, so that no side remembers a caption.
     """
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     count = (repeat + 1) * TURN * BATCH
-    with tempfile.TemporaryDirectory() as folder:
+    with one_core(), tempfile.TemporaryDirectory() as folder:
         plain, annotated = Path(folder, "captions.tar"), Path(folder, "regions")
         write_captions(numbered(shards, count), plain)
         write_index(plain)
@@ -78,6 +75,24 @@ def sides(shards: str, *, repeat: int) -> dict[str, list[float]]:
                 if turn:  # the first one fills shuffle buffers
                     found[name].append(TURN * BATCH / (time.process_time() - started))
     return found
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """One thread on one core, and as before afterwards."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        if cores:
+            os.sched_setaffinity(0, {max(cores)})
+        yield
+    finally:
+        torch.set_num_threads(threads[0])
+        cv2.setNumThreads(threads[1])
+        if cores:
+            os.sched_setaffinity(0, cores)
 
 
 def numbered(shards: str, count: int) -> Iterator[Record]:

@@ -104,6 +104,7 @@ def test_what_is_imported_is_what_a_shard_reader_accepts(tmp_path):
     [
         (annotation(31, 7, [9, 9, -4, 5]), "annotation 31: bbox .* is reversed"),
         (annotation(31, 7, [9, float("nan"), 4, 5]), "annotation 31: bbox .* not finite"),
+        (annotation(31, 7, [9, 10**400, 4, 5]), "annotation 31: bbox .* not finite"),
         (annotation(31, 7, [9, 9, 4]), "annotation 31: bbox .* is not .x, y, width, height"),
         (annotation(31, 7, [9, 9, 4, 5], 2), "annotation 31: category_id 2 .* 2 categories"),
         (annotation(31, 8, [9, 9, 4, 5]), "annotation 31 belongs to image 8"),
