@@ -9,9 +9,8 @@ import numpy as np
 
 from cloc.data.decode import decode_record, origin
 from cloc.data.read import Parse, read_samples
-from cloc.data.record import Record
+from cloc.data.record import Record, refuse_problems
 from cloc.data.shard_set import open_shards, read_manifest
-from cloc.errors import UserError
 from cloc.interfaces import Example, Split
 
 
@@ -34,8 +33,7 @@ def read_split(
 
 
 def _example(record: Record, where: str) -> Example:
-    if record.problems:  # a benchmark without some of its boxes would be another benchmark
-        raise UserError(record.problems[0].message)
+    refuse_problems(record)  # without some of its boxes it would be another benchmark
     return Example(
         key=record.key,
         image=decode_record(record, where),

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cloc.data.record import SCHEMA, Record, to_json
+from cloc.data.record import SCHEMA, Record, to_bytes
 from cloc.data.shard_set import MANIFEST
 from cloc.errors import UserError
 
@@ -84,8 +84,7 @@ def _write_shard(records: Iterable[Record], path: Path) -> dict[str, Any]:
             _check_key(record.key, seen)
             offsets.append(tar.offset)
             _add(tar, f"{record.key}.{record.extension}", record.image)
-            text = json.dumps(to_json(record), ensure_ascii=False, separators=(",", ":"))
-            _add(tar, f"{record.key}.json", text.encode())
+            _add(tar, f"{record.key}.json", to_bytes(record, f"sample {record.key!r}"))
         offsets.append(tar.offset)
     np.array(offsets, "<u8").tofile(path.with_suffix(".idx"))
     with path.open("rb") as file:

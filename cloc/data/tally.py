@@ -8,6 +8,8 @@ from cloc.errors import UserError
 
 BUDGET = 0.01  # of the samples of the epochs begun, and of their boxes
 MAX_IN_ROW = 100  # dropped samples; more than this is no accident
+MAX_KINDS = 200  # counters: a source's name comes from the data
+OTHERS = "(others)"  # the source of all further ones
 
 
 class Dropped(NamedTuple):
@@ -47,8 +49,11 @@ class Tally:
         self.samples += len(seen.whole)
         self.boxes += seen.boxes
         for dropped in seen.dropped:
-            self.counts[dropped[:3]] += 1
-            self.examples.setdefault(dropped[:3], dropped.message)
+            key = dropped[:3]
+            if key not in self.counts and len(self.counts) >= MAX_KINDS:
+                key = (dropped.what, dropped.reason, OTHERS)
+            self.counts[key] += 1
+            self.examples.setdefault(key, dropped.message)
             self.last = dropped.message
         for whole in seen.whole:
             self.in_row = 0 if whole else self.in_row + 1

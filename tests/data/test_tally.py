@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cloc.data.tally import MAX_IN_ROW, Dropped, Seen, Tally
+from cloc.data.tally import MAX_IN_ROW, MAX_KINDS, OTHERS, Dropped, Seen, Tally
 from cloc.errors import UserError
 
 IMAGE = Dropped("samples", "image", "", "shard::a: the image cannot be decoded; fix it")
@@ -82,6 +82,15 @@ def test_tallies_of_ranks_are_joined():
     with pytest.raises(UserError, match="2 of 100 samples"):
         a.joined([b]).check()
     assert a.samples == 2
+
+
+def test_sources_beyond_two_hundred_are_counted_together():
+    tally = Tally(planned=10**6)
+    boxes = [BOX._replace(source=f"s{i}") for i in range(MAX_KINDS + 50)]
+    tally.add(seen(".", *boxes, boxes=10**6))
+    assert tally.dropped("boxes") == MAX_KINDS + 50
+    assert tally.rows()[0]["source"] == OTHERS
+    assert tally.rows()[0]["count"] == 50
 
 
 def test_a_state_is_plain_and_adds_to_what_is_there():

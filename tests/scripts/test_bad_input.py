@@ -11,6 +11,7 @@ import pytest
 import train
 from _run import cli
 
+from cloc.data.index import write_index
 from cloc.errors import UserError
 from cloc.models.build import build_model
 from tests.helpers.commands import start
@@ -52,6 +53,7 @@ def with_box(shards, folder, box):
     data["regions"][0]["box"] = json.loads(box)
     folder.mkdir()
     path = write_tar(folder / "bad.tar", {"a.png": image, "a.json": json.dumps(data).encode()})
+    write_index(path)
     return str(path)
 
 
@@ -59,7 +61,7 @@ def with_box(shards, folder, box):
     ("box", "says"),
     [
         ("[30, 5, 10, 20]", r"bad\.tar.*a: region 0: box \[30, 5, 10, 20\] is reversed or empty"),
-        ("[NaN, 5, 10, 20]", r"bad\.tar.*a: region 0: box \[nan, 5, 10, 20\] .* not finite"),
+        ("[NaN, 5, 10, 20]", r"bad\.tar.*a: region 0: box \[nan, 5, 10, 20\] .* not a finite number"),
     ],
 )
 def test_a_bad_box_names_its_sample(shards, smoke, tmp_path, box, says):
@@ -75,7 +77,7 @@ def test_a_bad_box_in_a_worker_is_one_line_of_a_real_run(shards, smoke, tmp_path
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert lines[-1].startswith(f"error: {path}")
-    assert "not finite; fix or drop the region" in lines[-1]
+    assert "not a finite number; fix or drop the region" in lines[-1]
     assert len(lines) == 1, done.stderr
 
 

@@ -5,6 +5,7 @@ import math
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
+from pathlib import Path
 from types import SimpleNamespace
 
 import evaluate
