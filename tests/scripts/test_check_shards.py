@@ -41,17 +41,17 @@ def damaged(content, old, new):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "reason", "says"),
     [
-        (b'"box":[1.0,1.0,5.0', b'"box":[1.0,1.0,NaN', "000000000001: region 0.*not finite"),
-        (b'"box":[1.0,1.0,5.0', b'"box":[1.0,1.0,0.5', "000000000001: region 0.*reversed"),
-        (b'"width":8', b'"width":9', "000000000001: annotated as 9x6 but the image is 8x6"),
-        (b"\x89PNG", b"\x89PNK", "000000000001: not an image of JPEG, PNG, WEBP"),
-        (b"IDATx\x9c", b"IDATx\x9d", "000000000001: the image cannot be decoded"),
-        (b"000000000001.json", b"000000000001.jsom", "000000000001: no json member"),
+        (b'"box":[1.0,1.0,5.0', b'"box":[1.0,1.0,NaN', "box_not_finite", "region 0.*not a finite"),
+        (b'"box":[1.0,1.0,5.0', b'"box":[1.0,1.0,0.5', "box_reversed", "region 0.*reversed"),
+        (b'"width":8', b'"width":9', "size", "annotated as 9x6 but the image is 8x6"),
+        (b"\x89PNG", b"\x89PNK", "image", "not an image of JPEG, PNG, WEBP"),
+        (b"IDATx\x9c", b"IDATx\x9d", "image", "the image cannot be decoded"),
+        (b"000000000001.json", b"000000000001.jsom", "members", "no json member"),
     ],
 )
-def test_names_each_wrong_sample(out, capsys, old, new, says):
+def test_names_each_wrong_sample(out, capsys, old, new, reason, says):
     shard = out / "train/shard-000000.tar"
     content = shard.read_bytes()
     if old == b"000000000001.json":  # a member's name is under the header's checksum
@@ -67,9 +67,9 @@ def test_names_each_wrong_sample(out, capsys, old, new, says):
     assert main([str(out / "train")]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3  # the sample, the digest and the count
-    assert re.search(says, lines[0]), lines[0]
+    assert re.search(f"000000000001: {says}", lines[0]), lines[0]
     assert "sha256 is" in lines[1]
-    assert lines[2] == "2 problems: 1 sample, 1 manifest"
+    assert lines[2] == f"2 problems: 1 {reason}, 1 manifest"
 
 
 def test_names_a_missing_and_a_cut_shard(out, capsys):
@@ -154,7 +154,7 @@ def test_a_sample_that_is_not_whole_is_one_problem(tmp_path, capsys):
     out = capsys.readouterr().out.splitlines()
     assert re.search(r"a\.tar::a: no json member", out[0])
     assert re.search(r"a\.tar::#1: .*'b\.PNG' occurs twice", out[1])
-    assert out[2] == "2 problems: 1 sample, 1 tar"
+    assert out[2] == "2 problems: 1 members, 1 tar"
 
 
 def test_a_hostile_name_stays_on_its_line_and_off_the_terminal(tmp_path, capsys):
