@@ -46,6 +46,7 @@ def build_report(
         tables=found,
         curves={head: [_chart(p) for p in group] for head, group in _panels(run, twin).items()},
         figures=[figure(item) for item in gallery],
+        drops=_json(run / "drops.json"),
         provenance=provenance,
         config=_text(run / "config.yaml"),
         run_colour=RUN_COLOUR,
@@ -97,14 +98,18 @@ def _short(value: float) -> str:
 
 def _provenance(run: Path) -> list[tuple[str, str]]:
     """The file as dotted key and value, in its own order; empty where there is no file."""
-    path = run / "provenance.json"
+    return _flattened(_json(run / "provenance.json"), "")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Empty where there is no file."""
     if not path.is_file():
-        return []
+        return {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); remove the file or restore it") from None
-    return _flattened(data, "")
+    return data
 
 
 def _flattened(value: Any, key: str) -> list[tuple[str, str]]:

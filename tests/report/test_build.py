@@ -132,8 +132,22 @@ def test_the_gallery_says_what_was_guessed_and_how_well_it_was_found(tmp_path):
     assert page.tags.count("img") == 2  # the picture and one heatmap
 
 
+def test_what_was_left_out_is_counted_by_reason_and_source(tmp_path):
+    run = make_run(tmp_path / "demo")
+    row = {"what": "boxes", "reason": "box_small", "source": "coco", "count": 1200, "first": "s::k"}
+    (run / "drops.json").write_text(json.dumps({"samples": 5000, "boxes": 9, "dropped": [row]}))
+    _, _, text = read(build_report(run))
+    assert "5,000 samples and 9 boxes were read; this was left out:" in text
+    assert "boxes box_small coco 1,200 s::k" in text
+    (run / "drops.json").write_text(json.dumps({"samples": 5, "boxes": 9, "dropped": []}))
+    _, _, text = read(build_report(run))
+    assert "5 samples and 9 boxes were read; nothing was left out." in text
+
+
 def test_words_from_the_data_are_escaped(tmp_path):
     run = make_run(tmp_path / "demo")
+    row = {"what": EVIL, "reason": EVIL, "source": EVIL, "count": 1, "first": EVIL}
+    (run / "drops.json").write_text(json.dumps({"samples": 1, "boxes": 1, "dropped": [row]}))
     (run / "metrics.json").write_text(json.dumps({f"region_classification@{EVIL}": {"top1": 0.5}}))
     (run / "metrics.jsonl").write_text(json.dumps({"step": 0, f"val/{EVIL}": 1.0}) + "\n")
     (run / "provenance.json").write_text(json.dumps({EVIL: EVIL}))
@@ -148,7 +162,13 @@ def test_words_from_the_data_are_escaped(tmp_path):
 def test_an_empty_run_says_what_is_missing(tmp_path):
     (tmp_path / "new").mkdir()
     _, _, text = read(build_report(tmp_path / "new"))
-    for part in ("Not evaluated yet", "no metrics.jsonl", "No pictures", "no provenance.json"):
+    for part in (
+        "Not evaluated yet",
+        "no metrics.jsonl",
+        "No pictures",
+        "no drops.json",
+        "no provenance.json",
+    ):
         assert part in text
 
 

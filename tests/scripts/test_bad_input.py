@@ -61,7 +61,10 @@ def with_box(shards, folder, box):
     ("box", "says"),
     [
         ("[30, 5, 10, 20]", r"bad\.tar.*a: region 0: box \[30, 5, 10, 20\] is reversed or empty"),
-        ("[NaN, 5, 10, 20]", r"bad\.tar.*a: region 0: box \[nan, 5, 10, 20\] .* not a finite number"),
+        (
+            "[NaN, 5, 10, 20]",
+            r"bad\.tar.*a: region 0: box \[nan, 5, 10, 20\] .* not a finite number",
+        ),
     ],
 )
 def test_a_bad_box_names_its_sample(shards, smoke, tmp_path, box, says):
