@@ -1,17 +1,14 @@
 """The statistics of a shard set as one HTML file with nothing to fetch, in the report's look."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from _page import write_page
 from _shard_stats import Statistics, bars, mean, side_bars
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
-from cloc.report.curves import RUN_COLOUR, TWIN_COLOUR
+from cloc.report.curves import RUN_COLOUR
 
 _TOP = 40
 _TEMPLATE = """<!doctype html>
@@ -101,46 +98,34 @@ _TEMPLATE = """<!doctype html>
 """
 
 
-def write_page(
+def write_statistics(
     out: Path,
     seen: Statistics,
     counts: Mapping[str, int],
     kept: Mapping[str, Sequence[str]],
     shards: Sequence[Path],
 ) -> None:
-    """Everything is escaped: phrases, keys and file names come from data nobody vouches for."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    """Counts, problems by reason, distributions and the most frequent phrases."""
     folders = sorted({str(path.parent) for path in shards})
-    html = environment.from_string(_TEMPLATE).render(
-        title=_title(folders),
-        style=_style(environment),
-        folders=folders,
-        cards=_cards(seen, shards),
-        counts=sorted(counts.items(), key=lambda pair: -pair[1]),
-        kept=kept,
-        charts=_charts(seen),
-        colour=RUN_COLOUR,
-        phrases=seen.phrases.most_common(_TOP),
-        different=f"{'over ' if seen.forgot_phrases else ''}{len(seen.phrases):,}",
-        regions=seen.regions,
-    )
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(html, encoding="utf-8")
-    partial.replace(out)
+    values = {
+        "title": _title(folders),
+        "folders": folders,
+        "cards": _cards(seen, shards),
+        "counts": sorted(counts.items(), key=lambda pair: -pair[1]),
+        "kept": kept,
+        "charts": _charts(seen),
+        "colour": RUN_COLOUR,
+        "phrases": seen.phrases.most_common(_TOP),
+        "different": f"{'over ' if seen.forgot_phrases else ''}{len(seen.phrases):,}",
+        "regions": seen.regions,
+    }
+    write_page(out, _TEMPLATE, values)
 
 
 def _title(folders: Sequence[str]) -> str:
     """The name of the folder that holds all of it."""
     whole = [str(Path(folder).resolve()) for folder in folders]
     return (Path(os.path.commonpath(whole)).name if whole else "") or "shards"
-
-
-def _style(environment: Environment) -> Markup:
-    """The style sheet of the run's report, so that the two look alike."""
-    page = files("cloc.report").joinpath("template.html").read_text("utf-8")
-    [style] = re.findall("<style>.*?</style>", page, re.DOTALL)
-    colours = {"run_colour": RUN_COLOUR, "twin_colour": TWIN_COLOUR}
-    return Markup(environment.from_string(style).render(colours))
 
 
 def _cards(seen: Statistics, shards: Sequence[Path]) -> list[tuple[str, str, str]]:

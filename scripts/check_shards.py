@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from _shard_check import Problem, Shard, check
-from _shard_page import write_page
+from _shard_page import write_statistics
 from _shard_stats import Statistics
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -123,7 +123,7 @@ def run(options: Options) -> Report:
             ):
                 report.add(problem)
     if options.out is not None:
-        write_page(options.out, seen, report.counts, report.kept, [s.path for s in shards])
+        write_statistics(options.out, seen, report.counts, report.kept, [s.path for s in shards])
     return report
 
 

@@ -1,0 +1,37 @@
+"""The gallery of a batch: pictures, words and what was left out, as a person sees them."""
+
+import html
+import re
+
+import show_batch
+
+from cloc.data.record import Caption, Record, Region
+from cloc.data.shards import write_shards
+from tests.helpers.shards import corrupt, encode, flat
+
+EVIL = "<script>alert(1)</script>"
+
+
+def test_pictures_words_and_drops_are_on_the_page(tmp_path, capsys):
+    region = Region((10.0, 10.0, 40.0, 40.0), "a red star", negatives=("a blue star",))
+    records = [
+        Record(
+            f"k{i}{EVIL}", encode(flat(64, 64)), "png", 64, 64, (Caption("two stars"),), (region,)
+        )
+        for i in range(4)
+    ]
+    write_shards(records, tmp_path / "set", samples_per_shard=4)
+    corrupt(tmp_path / "set/shard-000000.tar", sample=2)
+    settings = ("batch_size=4", "data.num_workers=0", f"out={tmp_path}/out")
+    show_batch.main(["experiment=smoke", f"data.train={tmp_path}/set", *settings])
+    path = tmp_path / "out/batch.html"
+    said = f"{path}: 4 images, 3 regions, 1 things left out\n"
+    assert capsys.readouterr().out == said
+    page = path.read_text()
+    text = re.sub(r"\s+", " ", html.unescape(re.sub("<[^>]+>", " ", page)))
+    assert page.count("<img ") == page.count("data:image/png;base64,") == 4
+    assert text.count("two stars") == text.count("a red star not: a blue star") == 3
+    assert "dropped: a blank row no caption" in text
+    assert re.search(r"samples tar train 1 .*shard-000000\.tar: sample 2 of 4", text)
+    assert "<script" not in page
+    assert EVIL in text
