@@ -93,9 +93,8 @@ def _jpeg_frame(
         components == 3 and samplings[0] in SAMPLINGS and samplings[1:] == [0x11, 0x11]
     )
     passes, bytes_per_pixel = 1.0, 0.0 if scales else 8.0
-    if (
-        is_progressive or in_scan < components
-    ):  # then libjpeg holds all coefficients, two bytes each
+    if is_progressive or in_scan < components:
+        # libjpeg then holds all coefficients, two bytes each, and goes over them in every scan.
         passes = max(data.count(bytes((0xFF, SCAN))) / USUAL_SCANS, 1.0)
         areas = [(sampling >> 4) * (sampling & 15) for sampling in samplings]
         bytes_per_pixel += 2 * sum(areas) / max(max(areas, default=1), 1)
