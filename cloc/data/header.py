@@ -11,12 +11,16 @@ from cloc.errors import BadSample
 
 MAX_PIXELS = 25_000_000
 MAX_BYTES = 64 << 20  # memory of a decoder that holds the whole picture
-# A larger picture must hold one stored byte per this many decoded ones: flat black, the emptiest
-# honest picture, has 190 as a JPEG of Pillow's; a bomb has 1,000 as a PNG and 500 as a JPEG.
+# A larger picture must hold one stored byte per this many decoded ones: flat black has 190 as a
+# JPEG of Pillow's, 500 as a progressive one and 1,000 as a PNG.
 FREE_PIXELS = 4_000_000
 MAX_RATIO = 200
+# A PNG costs ten times a JPEG, which is decoded at a fraction; a photograph has 2, a screenshot 30.
+FREE_PNG_PIXELS = 2_500_000
+MAX_PNG_RATIO = 50
 USUAL_SCANS = 16  # of a progressive JPEG: encoders write 10; each costs a pass over all pixels
 MAX_PARTS = 20_000  # segments or chunks
+CURE = "shrink or drop the image where the shard is made"
 
 SEQUENTIAL, PROGRESSIVE = (0xC0, 0xC1), 0xC2
 OTHER_CODINGS = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
@@ -42,7 +46,8 @@ def read_header(data: bytes, where: str) -> Header:
 
     Refused are more than 25 megapixels, more than 64 MiB for a decoder that needs the whole picture
     at once, more than 200 decoded bytes per stored byte above 4 megapixels (each 16 scans of a
-    progressive JPEG count as the whole picture), 16 bits a channel and animations.
+    progressive JPEG count as the whole picture; a PNG may have 50, above 2.5 megapixels), 16 bits a
+    channel and animations.
     """
     try:
         if data[:2] == b"\xff\xd8":
@@ -88,13 +93,13 @@ def _jpeg_frame(
         components == 3 and samplings[0] in SAMPLINGS and samplings[1:] == [0x11, 0x11]
     )
     passes, bytes_per_pixel = 1.0, 0.0 if scales else 8.0
-    if (
-        is_progressive or in_scan < components
-    ):  # then libjpeg holds all coefficients, two bytes each
+    if is_progressive or in_scan < components:
+        # libjpeg then holds all coefficients, two bytes each, and goes over them in every scan.
         passes = max(data.count(bytes((0xFF, SCAN))) / USUAL_SCANS, 1.0)
         areas = [(sampling >> 4) * (sampling & 15) for sampling in samplings]
         bytes_per_pixel += 2 * sum(areas) / max(max(areas, default=1), 1)
-    _check_cost(width, height, len(data), where, bytes_per_pixel=bytes_per_pixel, passes=passes)
+    _check_memory(width, height, bytes_per_pixel, where)
+    _check_work(width, height, len(data), where, passes=passes)
     return Header("jpeg", width, height, scales, data)
 
 
@@ -106,7 +111,8 @@ def _png(data: bytes, where: str) -> Header:
         raise BadSample("pixels", f"{where}: a PNG of {bits} bits, expected 8 bits per channel")
     # Pillow holds four bytes a pixel, and twice that while another kind becomes RGB.
     bytes_per_pixel = 4.0 if colours == PNG_RGB else 8.0
-    _check_cost(width, height, len(data), where, bytes_per_pixel=bytes_per_pixel)
+    _check_memory(width, height, bytes_per_pixel, where)
+    _check_work(width, height, len(data), where, free=FREE_PNG_PIXELS, at_most=MAX_PNG_RATIO)
     return Header("png", width, height, False, _without_extras(data, where))
 
 
@@ -145,32 +151,42 @@ def _webp(data: bytes, where: str) -> Header:
     else:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
     # 3 bytes of RGB, and lossless also 4 of its own.
-    _check_cost(width, height, len(data), where, bytes_per_pixel=7.0)
+    _check_memory(width, height, 7.0, where)
+    _check_work(width, height, len(data), where)
     return Header("webp", width, height, False, data)
 
 
-def _check_cost(
-    width: int, height: int, stored: int, where: str, *, bytes_per_pixel: float, passes: float = 1.0
-) -> None:
-    cure = "shrink or drop the image where the shard is made"
+def _check_memory(width: int, height: int, bytes_per_pixel: float, where: str) -> None:
     pixels = width * height
     if not pixels:
         raise BadSample("image", f"{where}: {width}x{height} pixels: there is no picture")
     if pixels > MAX_PIXELS:
         raise BadSample(
-            "bomb", f"{where}: {width}x{height} pixels, at most {MAX_PIXELS:,} are decoded; {cure}"
+            "bomb", f"{where}: {width}x{height} pixels, at most {MAX_PIXELS:,} are decoded; {CURE}"
         )
     if pixels * bytes_per_pixel > MAX_BYTES:
         raise BadSample(
             "bomb",
             f"{where}: {width}x{height} pixels of this kind take {pixels * bytes_per_pixel:,.0f} "
-            f"bytes to decode, at most {MAX_BYTES:,} are given; {cure}",
+            f"bytes to decode, at most {MAX_BYTES:,} are given; {CURE}",
         )
-    work = pixels * passes
-    if work > FREE_PIXELS and 3 * work > MAX_RATIO * stored:
+
+
+def _check_work(
+    width: int,
+    height: int,
+    stored: int,
+    where: str,
+    *,
+    free: int = FREE_PIXELS,
+    at_most: int = MAX_RATIO,
+    passes: float = 1.0,
+) -> None:
+    work = width * height * passes
+    if work > free and 3 * work > at_most * stored:
         raise BadSample(
             "bomb",
             f"{where}: {width}x{height} pixels in {stored:,} bytes, the work of "
-            f"{3 * work / stored:,.0f} decoded bytes per stored byte, at most {MAX_RATIO} are "
-            f"believed; {cure}",
+            f"{3 * work / stored:,.0f} decoded bytes per stored byte, at most {at_most} are "
+            f"believed; {CURE}",
         )
