@@ -57,7 +57,6 @@ def sides(shards: str, *, repeat: int) -> dict[str, list[float]]:
     with one_core(), tempfile.TemporaryDirectory() as folder:
         plain, annotated = Path(folder, "captions.tar"), Path(folder, "regions")
         write_captions(numbered(shards, count), plain)
-        write_index(plain)
         write_shards(numbered(shards, count), annotated, samples_per_shard=count)
         crop = View(frame=partial(RandomCrop, scale=OPEN_CLIPS_CROP))
         streams: dict[str, Iterator[Any]] = {
@@ -108,7 +107,7 @@ def numbered(shards: str, count: int) -> Iterator[Record]:
 
 
 def write_captions(records: Iterator[Record], path: Path) -> None:
-    """KEY.jpg beside KEY.txt, as open_clip reads it."""
+    """KEY.jpg beside KEY.txt, as open_clip reads it, and the index that ours reads."""
     with tarfile.open(path, "w") as tar:
         for record in records:
             members = {"jpg": record.image, "txt": record.captions[0].text.encode()}
@@ -116,6 +115,7 @@ def write_captions(records: Iterator[Record], path: Path) -> None:
                 info = tarfile.TarInfo(f"{record.key}.{suffix}")
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
+    write_index(path)
 
 
 def ours(shards: Path, parse: Any, view: View, count: int, *, batch: int) -> Iterator[RegionBatch]:

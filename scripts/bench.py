@@ -1,7 +1,9 @@
 """Measures speed: `python scripts/bench.py what=step experiment=NAME`; JSON on the last line.
 
 `what=loader experiment=NAME` is the training loader alone, `what=loader shards=DIR` the loader
-against open_clip's own on photographs of captioned shards, `what=scenes` the generator of scenes.
+against open_clip's own on photographs of captioned shards, `what=scenes` the generator of scenes,
+`what=plan` the planning of a million shards, `what=dirt` the loader on shards with 1 % bad images
+against clean ones, `what=seek` how long the first batch takes in the middle of a shard.
 
 Ratios are of runs in the same process, in turns, so that a noisy machine hits both alike.
 """
@@ -14,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from _bench_data import dirt, plan, seek
 from _bench_peer import ratio_of_totals, sides
 from _run import cli, compose_config, plain, tune_for_cpu
 from omegaconf import DictConfig
@@ -33,16 +36,21 @@ def main(overrides: list[str]) -> None:
     others = [o for o in overrides if o.split("=")[0] not in options]
     of_a_run: dict[str, Callable[..., dict[str, Any]]] = {"step": step, "loader": loader}
     what, repeat = options.get("what"), int(options.get("repeat", 15))
-    if what == "scenes" and not others:
-        print(json.dumps({"what": what, **drawing(repeat=repeat)}))
-        return
-    if what == "loader" and "shards" in options and not others:
-        print(json.dumps({"what": what, **against_open_clip(options["shards"], repeat=repeat)}))
+    alone: dict[str, Callable[..., dict[str, Any]]] = {
+        "scenes": drawing,
+        "plan": lambda repeat: plan(),
+        "dirt": dirty,
+        "seek": seeking,
+    }
+    if what == "loader" and "shards" in options:
+        alone["loader"] = partial(against_open_clip, options.pop("shards"))
+    if what in alone and not others and "shards" not in options:
+        print(json.dumps({"what": what, **alone[what](repeat=repeat)}))
         return
     if what not in of_a_run or "shards" in options:
         raise UserError(
             f"what={what}; choose step or loader with experiment=NAME, loader with shards=DIR, or "
-            "scenes alone"
+            f"one of {', '.join(alone)} alone"
         )
     cfg = compose_config("train", others)
     tune_for_cpu()
@@ -116,6 +124,19 @@ def against_open_clip(shards: str, *, repeat: int) -> dict[str, Any]:
     }
     found = {name: spread(values) for name, values in speeds.items()}
     return {"samples_per_s": found, **ratios, "workers": 0, "torch": torch.__version__}
+
+
+def dirty(*, repeat: int) -> dict[str, Any]:
+    """See `_bench_data.dirt`; blank rows count for nothing."""
+    speeds = dirt(repeat=repeat)
+    found = {name: spread(values) for name, values in speeds.items()}
+    ratio = float(f"{ratio_of_totals(speeds['dirty'], speeds['clean']):.3g}")
+    return {"whole_samples_per_s": found, "dirty_over_clean": ratio}
+
+
+def seeking(*, repeat: int) -> dict[str, Any]:
+    """See `_bench_data.seek`."""
+    return {"first_batch_s": {name: spread(times) for name, times in seek(repeat=repeat).items()}}
 
 
 def drawing(*, repeat: int, count: int = 500) -> dict[str, Any]:

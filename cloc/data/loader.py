@@ -32,8 +32,9 @@ class TrainLoader:
         self.waited_s = 0.0  # how long training has waited for batches so far
         planned = sum(shards.total for shards in plan.shards.values())
         self.tally = Tally(planned=planned, ranks=plan.ranks, budget=budget)
+        self.stream = TrainStream(plan, wants=wants)
         self.batches: DataLoader[Loaded] = DataLoader(
-            TrainStream(plan, wants=wants),
+            self.stream,
             batch_size=None,
             num_workers=num_workers,
             pin_memory=torch.cuda.is_available(),

@@ -7,6 +7,7 @@ import glob
 import hashlib
 import json
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +29,11 @@ class Names:
     """Strings as one buffer: a million of them cost their letters, here and in every worker."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        encoded = [name.encode("utf-8", "surrogateescape") for name in names]
-        self.ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
-        self.text = b"".join(encoded)
+        text, ends = bytearray(), array("q")
+        for name in names:
+            text += name.encode("utf-8", "surrogateescape")
+            ends.append(len(text))
+        self.text, self.ends = bytes(text), np.array(ends, np.int64)
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -59,16 +62,18 @@ def open_shards(spec: str | Path | Sequence[str], *, key: str) -> ShardSet:
     """The shards that `expand_shards` finds, with their counts: of the manifest where a folder is
     named, else of each shard's index. The digest is of file names, counts and, by manifest, sha256,
     else sizes. A set without any sample raises `UserError`."""
-    paths: list[str] = []
-    counts: list[int] = []
-    digest = hashlib.sha256()
-    for found, entries in _found(spec, key):
-        for path, entry in zip(found, entries or map(_measured, found), strict=True):
-            paths.append(path)
-            counts.append(entry["samples"])
-            facts = (path.rpartition("/")[2], *(entry.get(name) for name in FACTS))
-            digest.update(repr(facts).encode("utf-8", "surrogateescape"))
-    shards = ShardSet(Names(paths), np.array(counts, np.int64), digest.hexdigest())
+    counts, digest = array("q"), hashlib.sha256()
+
+    def paths() -> Iterator[str]:
+        for found, entries in _found(spec, key):
+            for path, entry in zip(found, entries or map(_measured, found), strict=True):
+                counts.append(entry["samples"])
+                facts = (path.rpartition("/")[2], *map(entry.get, FACTS))
+                digest.update(repr(facts).encode("utf-8", "surrogateescape"))
+                yield path
+
+    names = Names(paths())
+    shards = ShardSet(names, np.array(counts, np.int64), digest.hexdigest())
     if not shards.total:
         raise UserError(f"{key}={spec}: no samples in {len(paths)} shards; write the shards again")
     return shards
