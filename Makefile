@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help env demo test lint clean
+.PHONY: help env demo test faults lint clean
 
 help: ## list the targets
 	@grep -E '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,15 @@ lint: env ## ruff, mypy and the import contracts
 
 test: lint ## everything CI runs
 	$(BIN)/pytest -q -n 2 --dist loadfile
+
+faults: env ## the long fault suite, one line of figures each: about 40 minutes on 2 cores
+	$(PY) -m tests.faults.annotations
+	$(PY) -m tests.faults.tars
+	$(PY) -m tests.faults.layouts
+	$(PY) -m tests.faults.memory
+	$(PY) -m tests.faults.resume
+	$(PY) -m tests.faults.starts
+	$(PY) -m tests.faults.kills
 
 clean: ## remove the environment and what the demo wrote
 	rm -rf $(VENV) runs/demo runs/demo_clip data/scenes

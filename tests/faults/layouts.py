@@ -1,4 +1,4 @@
-"""Uneven, empty and ragged shard sets on two ranks: equal steps, paired collectives, no sample lost.
+"""Uneven, empty and ragged shard sets on two ranks: equal steps, paired collectives, nothing lost.
 
 python -m tests.faults.layouts [LAYOUTS] [SEED]     # 200 and 0; one line of JSON
 """

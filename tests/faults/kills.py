@@ -1,0 +1,92 @@
+"""The real command, killed with SIGKILL at a random moment and started again: the same weights.
+
+python -m tests.faults.kills [KILLS] [SEED]     # 20 and 0; one line of JSON
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.helpers.commands import ROOT, start, succeed
+
+SETTINGS = ("experiment=smoke", "steps=12", "checkpoint_every=3", "eval.every=0")
+TWO = ("trainer.devices=2", "trainer.strategy=ddp")
+
+
+def command(name, ranks, workers):
+    several = TWO if ranks == 2 else ()
+    return (*SETTINGS, *several, f"name={name}", f"data.num_workers={workers}")
+
+
+def weights(place, name):
+    """Digest of the run's last weights."""
+    path = place / "runs" / name / "checkpoints/model.safetensors"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def kill_one(place, name, *, ranks, rng, lasts_s):
+    """Starts a run, kills all of it at a random moment of its life, and starts it again."""
+    workers = rng.randrange(3)
+    overrides = command(name, ranks, workers)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts/train.py"), *overrides],
+        cwd=place,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(rng.uniform(0.5, 1.0) * lasts_s)
+    ended = process.poll() is not None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    saved = (place / "runs" / name / "checkpoints/last.ckpt").is_file()
+    if (place / "runs" / name).exists() and not saved and not ended:
+        # Stopped before its first checkpoint: there is nothing to go on from.
+        subprocess.run(["rm", "-r", str(place / "runs" / name)], check=True)
+    again = start("train", *command(name, ranks, rng.randrange(3)), "resume=auto", cwd=place)
+    if again.returncode:
+        return f"{name}: {again.stderr.strip()[-300:]}", "failed"
+    return None, "after its end" if ended else "after a checkpoint" if saved else "before the first"
+
+
+def run(kills, seed=0):
+    """The figures: half of the kills on one process, half on two ranks."""
+    began, rng, wrong, moments = time.perf_counter(), random.Random(seed), [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        sizes = ("train=64", "val=0", "novel=0", "samples_per_shard=16")
+        succeed("prepare", "import=scenes", "out=data/smoke", *sizes, cwd=place)
+        for ranks, count in ((1, kills - kills // 2), (2, kills // 2)):
+            started = time.perf_counter()
+            succeed("train", *command(f"whole{ranks}", ranks, 0), cwd=place)
+            lasts_s = time.perf_counter() - started
+            for number in range(count):
+                name = f"killed{ranks}-{number}"
+                fault, moment = kill_one(place, name, ranks=ranks, rng=rng, lasts_s=lasts_s)
+                moments[moment] = moments.get(moment, 0) + 1
+                if fault or weights(place, name) != weights(place, f"whole{ranks}"):
+                    wrong.append(fault or f"{name}: other weights")
+    seconds = round(time.perf_counter() - began)
+    exact = kills - len(wrong)
+    return {
+        "what": "kills",
+        "kills": kills,
+        "exact": exact,
+        "killed": moments,
+        "wrong": wrong,
+        "seconds": seconds,
+    }
+
+
+if __name__ == "__main__":
+    found = run(*map(int, sys.argv[1:] or ["20"]))
+    print(json.dumps(found))
+    sys.exit(bool(found["wrong"]))
