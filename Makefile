@@ -42,6 +42,7 @@ test: lint ## everything CI runs
 faults: env ## the long fault suite, one line of figures each: about 40 minutes on 2 cores
 	$(PY) -m tests.faults.annotations
 	$(PY) -m tests.faults.tars
+	$(PY) -m tests.faults.poison
 	$(PY) -m tests.faults.layouts
 	$(PY) -m tests.faults.memory
 	$(PY) -m tests.faults.resume

@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,14 @@ def steps_done(checkpoint: Path | None) -> int:
     """Batches each rank has consumed, one a step."""
     if checkpoint is None:
         return 0
-    step: int = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
+    try:
+        step: int = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        cause = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"{checkpoint} cannot be read as a checkpoint ({cause}); restore it, or choose another "
+            "name="
+        ) from None
     return step
 
 

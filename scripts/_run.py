@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _trust import check_targets
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from hydra.utils import instantiate
@@ -44,6 +45,7 @@ def compose_config(name: str, overrides: list[str]) -> DictConfig:
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise UserError(f"{missing[0]} is not set; give {missing[0]}=...")
+    check_targets(cfg)
     return cfg
 
 

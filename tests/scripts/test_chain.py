@@ -25,7 +25,11 @@ pytestmark = pytest.mark.slow
 
 PREPARE = ("import=scenes", "out=data/smoke", "train=64", "val=24", "novel=24")
 CLIP = ("losses=[image_text]", "model.region_head=null", "model.region_scale=null")
-COUNT = ("+losses.seen._target_=tests.helpers.commands.CountImages", "+weights.seen=0.0")
+COUNT = (
+    "+losses.seen._target_=tests.helpers.commands.CountImages",
+    "+weights.seen=0.0",
+    "+trust=[tests.helpers.commands]",
+)
 STEPS = 8
 REGION = ("region_classification", "region_retrieval", "relational_regions")
 IMAGE = ("image_text_retrieval", "spatial_relations")

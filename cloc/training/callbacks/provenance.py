@@ -18,7 +18,8 @@ PACKAGES = (
     "lightning",
     "open_clip_torch",
     "timm",
-    "webdataset",
+    "simplejpeg",
+    "opencv-python-headless",
     "hydra-core",
 )
 
