@@ -43,22 +43,27 @@ class ModelInput:
 
 
 class Tokens:
-    """Token rows of texts, remembered because phrases repeat; warns at the first text it cuts."""
+    """Token rows of texts, remembered because phrases repeat.
+
+    `cut` holds those of the remembered texts that lost their end; the first one is warned about.
+    """
 
     def __init__(self, tokenize: Tokenize, length: int, *, at_most: int = 100_000) -> None:
         self.tokenize, self.length, self.at_most = tokenize, length, at_most
         self.rows: dict[str, np.ndarray] = {}
         self.pad: int | None = None  # the token that fills a row, known after the first call
+        self.cut: set[str] = set()
         self.warned = False
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """int64 [n, length], a row per text."""
         if len(self.rows) > self.at_most:
             self.rows.clear()
+            self.cut.clear()
         new = [text for text in dict.fromkeys(texts) if text not in self.rows]
         if new:
             rows = self._tokenize(new, self.length)
-            self._warn_if_cut(new, rows)
+            self._note_cut(new, rows)
             self.rows.update(zip(new, rows, strict=True))
         found = [self.rows[text] for text in texts]
         return np.stack(found) if found else np.zeros((0, self.length), np.int64)
@@ -66,10 +71,8 @@ class Tokens:
     def _tokenize(self, texts: list[str], length: int) -> np.ndarray:
         return self.tokenize(texts, length).numpy().astype(np.int64)
 
-    def _warn_if_cut(self, texts: list[str], rows: np.ndarray) -> None:
+    def _note_cut(self, texts: list[str], rows: np.ndarray) -> None:
         """A full row was cut if one more place would change it or be used too."""
-        if self.warned:
-            return
         if self.pad is None:
             self.pad = int(self._tokenize([""], self.length)[0, -1])
         full = [i for i in range(len(texts)) if rows[i, -1] != self.pad]
@@ -78,13 +81,17 @@ class Tokens:
         longer = self._tokenize([texts[i] for i in full], self.length + 1)
         for i, row in zip(full, longer, strict=True):
             if row[-1] != self.pad or (row[:-1] != rows[i]).any():
-                self.warned = True
-                warnings.warn(
-                    f"{texts[i]!r} has more than {self.length} tokens and loses its end, and so "
-                    "may others; raise region_context for phrases, context_length for captions",
-                    stacklevel=2,
-                )
-                return
+                self.cut.add(texts[i])
+        if self.cut and not self.warned:
+            self.warned = True
+            warnings.warn(f"{self.told(min(self.cut))}, and so may others", stacklevel=2)
+
+    def told(self, text: str) -> str:
+        """What happened to a text that was cut, and the keys to change."""
+        return (
+            f"{text!r} has more than {self.length} tokens and loses its end; raise region_context "
+            "for phrases, the text tower's context_length for captions"
+        )
 
 
 class Collate:
@@ -112,6 +119,15 @@ class Collate:
             keys=tuple(sample.key for sample in samples),
             extra={},
         )
+
+    def cut(self, samples: Sequence[Sample]) -> list[tuple[str, str]]:
+        """(captions or phrases, message) for every text of these samples that lost its end."""
+        captions = [s.caption for s in samples if s.caption in self.captions.cut]
+        phrases = [text for s in samples for text in s.phrases if text in self.phrases.cut]
+        return [
+            *(("captions", self.captions.told(str(text))) for text in captions),
+            *(("phrases", self.phrases.told(text)) for text in phrases),
+        ]
 
     def _captions(self, samples: Sequence[Sample]) -> tuple[Int[Tensor, "b t"], Bool[Tensor, " b"]]:
         """Zeros in the row of an image without a caption."""

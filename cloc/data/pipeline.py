@@ -103,7 +103,8 @@ class TrainStream(IterableDataset[Loaded]):
         for batch in self.plan.batches(worker, workers):
             found = zip(*find(self.plan.places(batch)), strict=True)
             made = [self._make(read[row[0]], *map(int, row)) for row in found]
-            yield Loaded(collate([row.sample for row in made]), _seen(made))
+            samples = [row.sample for row in made]
+            yield Loaded(collate(samples), _seen(made, collate.cut(samples)))
 
     def _make(self, read: Reader, number: int, epoch: int, shard: int, index: int) -> Row:
         """What is drawn depends on (seed, source, epoch, shard, index), never on the process."""
@@ -129,8 +130,10 @@ def _kind(reason: str) -> str:
     return "captions" if reason == "caption" else "details"
 
 
-def _seen(made: Sequence[Row]) -> Seen:
-    dropped = tuple(dropped for row in made for dropped in row.dropped)
+def _seen(made: Sequence[Row], cut: Sequence[tuple[str, str]]) -> Seen:
+    """Of a text that was cut, its end was dropped; `cut` is what `Collate.cut` gives."""
+    ends = tuple(Dropped("ends", f"long_{kind}", "", message) for kind, message in cut)
+    dropped = (*(dropped for row in made for dropped in row.dropped), *ends)
     whole = [all(dropped.what != "samples" for dropped in row.dropped) for row in made]
     return Seen(whole, sum(row.boxes for row in made), dropped)
 

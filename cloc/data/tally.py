@@ -15,7 +15,7 @@ OTHERS = "(others)"  # the source of all further ones
 class Dropped(NamedTuple):
     """Something that training goes on without."""
 
-    what: str  # "samples", "boxes", "captions", or "details" of a box such as its negatives
+    what: str  # "samples", "boxes", "captions", "details" of a box, or the "ends" of long texts
     reason: str
     source: str  # who annotated it; "" where nobody is named
     message: str  # one line: where, what was given, the cure

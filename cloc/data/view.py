@@ -1,7 +1,8 @@
 """What training sees of one annotated image: a caption, some of its regions, one square frame."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,11 +18,14 @@ class View:
     """At most `max_regions` random regions of an image, each with `max_negatives` of its negatives.
 
     `augment` runs on the image as stored, before it is decoded; `frame(size)` makes the transform
-    that brings it into the square the model sees.
+    that brings it into the square the model sees. Of several captions one is shown, its chance in
+    proportion to the weight of its source in `caption_weights`: 1 for those not named there, and at
+    0 never, so that an image may show none.
     """
 
     max_regions: int = 4
     max_negatives: int = 1
+    caption_weights: Mapping[str, float] = field(default_factory=dict)
     augment: Sequence[Transform] = ()
     frame: Callable[[int], Transform] = PadResize
 
@@ -30,6 +34,9 @@ class View:
             raise UserError(f"max_regions is {self.max_regions}, expected 1 or more")
         if self.max_negatives < 0:
             raise UserError(f"max_negatives is {self.max_negatives}, expected 0 or more")
+        if any(not 0 <= weight < math.inf for weight in self.caption_weights.values()):
+            weights = dict(self.caption_weights)
+            raise UserError(f"caption_weights is {weights}, expected numbers of 0 or more")
 
 
 def look(
@@ -40,7 +47,7 @@ def look(
     Regions are drawn after the transforms, so a crop that hides some leaves more of the others. A
     file that is not what its annotation says, or no picture, raises `BadSample` naming `where`.
     """
-    sample = _whole(record, rng, where)
+    sample = _whole(record, rng, view, where)
     for transform in (*view.augment, view.frame(image_size)):
         sample = transform(sample, rng)
     if sample.image.size != (image_size, image_size):
@@ -63,17 +70,25 @@ def blank(image_size: int) -> Sample:
     return Sample("", image, None, np.zeros((0, 4), np.float32), (), ())
 
 
-def _whole(record: Record, rng: np.random.Generator, where: str) -> Sample:
-    """All regions, and one of the captions, each as likely as the others."""
-    captions = record.captions
+def _whole(record: Record, rng: np.random.Generator, view: View, where: str) -> Sample:
+    """All regions, and one of the captions."""
     return Sample(
         key=record.key,
         image=from_header(record_header(record, where), where),
-        caption=captions[rng.integers(len(captions))].text if captions else None,
+        caption=_caption(record, rng, view.caption_weights),
         boxes=np.array([r.box for r in record.regions], np.float32).reshape(-1, 4),
         phrases=tuple(r.text for r in record.regions),
         negatives=tuple(r.negatives for r in record.regions),
     )
+
+
+def _caption(record: Record, rng: np.random.Generator, weights: Mapping[str, float]) -> str | None:
+    """None where there is none to show."""
+    shares = np.array([weights.get(caption.source, 1.0) for caption in record.captions])
+    if not shares.any():
+        return None
+    chosen = np.searchsorted(np.cumsum(shares), rng.random() * shares.sum(), side="right")
+    return record.captions[min(int(chosen), len(shares) - 1)].text
 
 
 def _draw(count: int, at_most: int, rng: np.random.Generator) -> np.ndarray:

@@ -118,6 +118,7 @@ def test_a_phrase_the_context_cuts_is_warned_about_once():
     with pytest.warns(UserWarning, match=r"^'fiver' has more than 6 tokens .*region_context"):
         tokens(["fiver"])
     tokens(["another long one"])
+    assert tokens.cut == {"fiver", "another long one"}
 
 
 def no_end(texts, context_length):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cloc.data.record import Record, Region
+from cloc.data.record import Caption, Record, Region
 from cloc.data.transforms import Flip, RandomCrop
 from cloc.data.view import View, look
 from cloc.errors import BadSample, UserError
@@ -46,6 +46,19 @@ def test_each_caption_is_as_likely_as_the_others():
     assert set(seen) == {"picture 6", "image number 6"}
     assert min(seen.values()) > 150
     assert see(replace(SIX, captions=())).caption is None
+
+
+def test_a_captions_chance_is_in_proportion_to_the_weight_of_its_source():
+    captions = (Caption("a", "alt"), Caption("b", "vesl"), Caption("c"))
+    record = replace(SIX, captions=captions)
+    weights = {"alt": 0.5, "vesl": 2.5}  # and 1 for the one that is not named
+    seen = Counter(see(record, seed=s, caption_weights=weights).caption for s in range(800))
+    assert abs(seen["a"] - 100) < 40
+    assert abs(seen["b"] - 500) < 60
+    assert abs(seen["c"] - 200) < 50
+    never = {"alt": 0.0, "": 0.0}
+    assert {see(record, seed=s, caption_weights=never).caption for s in range(50)} == {"b"}
+    assert see(record, caption_weights={**never, "vesl": 0.0}).caption is None
 
 
 def test_at_most_max_negatives():
@@ -106,7 +119,9 @@ def test_a_scene_of_the_right_size_is_bit_for_bit_what_is_stored():
     assert out.boxes.tolist() == [[1, 2, 9, 8]]
 
 
-@pytest.mark.parametrize("settings", [{"max_regions": 0}, {"max_negatives": -1}])
+@pytest.mark.parametrize(
+    "settings", [{"max_regions": 0}, {"max_negatives": -1}, {"caption_weights": {"alt": -1.0}}]
+)
 def test_a_setting_out_of_range_names_itself(settings):
     with pytest.raises(UserError, match=rf"^{next(iter(settings))} is "):
         View(**settings)
