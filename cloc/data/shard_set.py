@@ -75,7 +75,7 @@ def open_shards(spec: str | Path | Sequence[str], *, key: str) -> ShardSet:
     names = Names(paths())
     shards = ShardSet(names, np.array(counts, np.int64), digest.hexdigest())
     if not shards.total:
-        raise UserError(f"{key}={spec}: no samples in {len(paths)} shards; write the shards again")
+        raise UserError(f"{key}={spec}: no samples in {len(names)} shards; write the shards again")
     return shards
 
 

@@ -98,8 +98,9 @@ def members():
 
 @pytest.mark.parametrize(("command", "group", "member"), list(members()))
 def test_every_file_of_a_group_composes(command, group, member):
+    places = {"coco_mini": ["data.root=x"], "mixed": ["data.captions=x"]}
     given = {
-        "train": [*COMMON, *(["data.root=x"] if member == "coco_mini" else [])],
+        "train": [*COMMON, *places.get(member, [])],
         "evaluate": [],
         "export": ["run=x", "out=x"],
         "prepare": ["out=x", *(["images=x", "instances=x"] if member == "coco" else [])],

@@ -56,7 +56,7 @@ def members(place, canary):
             for name, data in names.items():
                 add(tar, f"{i}.{name}", data)
         add(tar, "../../../up.png", encode(flat(4, 4)))
-        add(tar, "/tmp/absolute.png", encode(flat(4, 4)))
+        add(tar, "/absolute.png", encode(flat(4, 4)))
         link = tarfile.TarInfo("link.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
