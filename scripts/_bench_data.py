@@ -53,7 +53,7 @@ def _plan(folder: str) -> dict[str, Any]:
     """In the process that is measured: the shards, the first batch's places, and memory."""
     urls = [f"file://{path}/" for path in sorted(Path(folder).iterdir())]
     open_shards(urls[:1], key="shards")  # what is imported or set up once is no cost of a plan
-    before, began = _peak_mib(), time.perf_counter()
+    before, began = _mib(), time.perf_counter()
     shards = open_shards(urls, key="shards")
     opened = time.perf_counter()
     sources = {"train": Source(urls, cloc_regions.parse)}
@@ -67,12 +67,14 @@ def _plan(folder: str) -> dict[str, Any]:
         "shards": len(shards.paths),
         "open_s": round(opened - began, 2),
         "epoch_s": round(planned - opened, 2),
-        "mib": round(_peak_mib() - before),
+        "mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before),
     }
 
 
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _mib() -> float:
+    """Of this process now; its peak is another figure."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def dirt(*, repeat: int) -> dict[str, list[float]]:

@@ -10,6 +10,7 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,21 @@ from cloc.data.remote import check_url, fetch, file_size, index_url, is_remote
 from cloc.errors import UserError
 
 MANIFEST = "manifest.json"
-FACTS = ("samples", "bytes", "sha256")  # of a shard
 
 
 class Names:
     """Strings as one buffer: a million of them cost their letters, here and in every worker."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        text, ends = bytearray(), array("q")
-        for name in names:
-            text += name.encode("utf-8", "surrogateescape")
-            ends.append(len(text))
-        self.text, self.ends = bytes(text), np.array(ends, np.int64)
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.text, self.ends = bytearray(), array("q")
+        self.add(names)
+
+    def add(self, names: Iterable[str]) -> None:
+        """Some more at the end."""
+        encoded = [name.encode("utf-8", "surrogateescape") for name in names]
+        self.ends.extend(accumulate(map(len, encoded), initial=len(self.text)))
+        self.ends.pop(-len(encoded) - 1)  # what `accumulate` begins with
+        self.text += b"".join(encoded)
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -62,17 +66,15 @@ def open_shards(spec: str | Path | Sequence[str], *, key: str) -> ShardSet:
     """The shards that `expand_shards` finds, with their counts: of the manifest where a folder is
     named, else of each shard's index. The digest is of file names, counts and, by manifest, sha256,
     else sizes. A set without any sample raises `UserError`."""
-    counts, digest = array("q"), hashlib.sha256()
-
-    def paths() -> Iterator[str]:
-        for found, entries in _found(spec, key):
-            for path, entry in zip(found, entries or map(_measured, found), strict=True):
-                counts.append(entry["samples"])
-                facts = (path.rpartition("/")[2], *map(entry.get, FACTS))
-                digest.update(repr(facts).encode("utf-8", "surrogateescape"))
-                yield path
-
-    names = Names(paths())
+    names, counts, digest = Names(), array("q"), hashlib.sha256()
+    for paths, known in _found(spec, key):
+        entries = known if known is not None else list(map(_measured, paths))
+        names.add(paths)
+        samples = [entry["samples"] for entry in entries]
+        counts.extend(samples)
+        files = [path[path.rfind("/") + 1 :] for path in paths]
+        contents = [entry.get("sha256") or entry.get("bytes") for entry in entries]
+        digest.update(repr((files, samples, contents)).encode("utf-8", "backslashreplace"))
     shards = ShardSet(names, np.array(counts, np.int64), digest.hexdigest())
     if not shards.total:
         raise UserError(f"{key}={spec}: no samples in {len(names)} shards; write the shards again")
@@ -109,8 +111,7 @@ def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         given = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
         raise UserError(f"{path}: schema {given!r}, expected {SCHEMA!r}; write the shards again")
-    shards = manifest.get("shards")
-    if not shards or not isinstance(shards, list) or not all(map(_is_entry, shards)):
+    if not _names_shards(manifest.get("shards")):
         raise UserError(f"{path} names no shards; write the shards again")
     return manifest
 
@@ -204,10 +205,16 @@ def _expanded(text: str, key: str) -> list[str]:
         raise UserError(f"{key}={text}: braces do not match; write it as {{000..009}}") from None
 
 
-def _is_entry(value: Any) -> bool:
-    """A shard of a manifest: a file name without a folder, and its number of samples."""
-    if not isinstance(value, dict):
+def _names_shards(entries: Any) -> bool:
+    """A list of shards: each a file name without a folder, and its number of samples.
+
+    By columns, because there may be a million of them.
+    """
+    try:
+        names = [entry["name"] for entry in entries]
+        samples = [entry["samples"] for entry in entries]
+    except (TypeError, KeyError):
         return False
-    name, samples = value.get("name"), value.get("samples")
-    named = isinstance(name, str) and name not in ("", ".", "..") and "/" not in name
-    return named and isinstance(samples, int) and samples >= 0
+    if set(map(type, names)) != {str} or set(map(type, samples)) != {int}:
+        return False
+    return "/" not in "".join(names) and not {"", ".", ".."} & set(names) and min(samples) >= 0

@@ -32,11 +32,11 @@ def run(epochs):
             {"train": Source(str(shards), cloc_regions.parse)},
             wants=ModelInput(32, spell, 24, 16),
             batch_size=BATCH,
-            steps=epochs * steps,
+            steps=(epochs + 1) * steps,  # the workers are measured before they end
             num_workers=2,
         )
         for step, _ in enumerate(data.train_dataloader(), 1):
-            if step % steps == 0:
+            if step % steps == 0 and len(mib) < epochs:
                 mib.append(used())
     settled = mib[len(mib) // 4 :]  # what is kept for reuse has been filled by then
     return {
