@@ -43,6 +43,7 @@ faults: env ## the long fault suite, one line of figures each: about 40 minutes 
 	$(PY) -m tests.faults.annotations
 	$(PY) -m tests.faults.tars
 	$(PY) -m tests.faults.poison
+	$(PY) -m tests.faults.images
 	$(PY) -m tests.faults.layouts
 	$(PY) -m tests.faults.memory
 	$(PY) -m tests.faults.resume

@@ -2,6 +2,7 @@
 
 import json
 
+import _bench_data
 import _bench_peer
 import bench
 import prepare
@@ -97,6 +98,37 @@ def test_shards_without_captioned_photographs_are_refused(tmp_path):
     make_shards(tmp_path / "set", shards=1, each=3)  # PNG
     with pytest.raises(UserError, match="no photograph"):
         bench.main(["what=loader", f"shards={tmp_path / 'set'}"])
+
+
+def test_planning_is_timed_in_a_process_of_its_own(capsys, monkeypatch):
+    monkeypatch.setattr(_bench_data, "FOLDERS", 3)
+    monkeypatch.setattr(_bench_data, "SHARDS", 50)
+    bench.main(["what=plan"])
+    found = last_line(capsys)
+    assert found["shards"] == 150
+    assert found["open_s"] >= 0
+    assert 0 <= found["mib"] < 300
+
+
+def test_dirty_shards_are_timed_against_clean_ones(capsys, monkeypatch):
+    """Only whole samples count: with every second image broken there are half as many."""
+    monkeypatch.setattr(_bench_data, "BATCH", 4)
+    monkeypatch.setattr(_bench_data, "BAD_SHARE", 0.5)
+    clean = list(_bench_data._photographs(8, bad=False))
+    dirty = list(_bench_data._photographs(8, bad=True))
+    assert [a.image == b.image for a, b in zip(clean, dirty, strict=True)] == [True, False] * 4
+    bench.main(["what=dirt", "repeat=2"])
+    found = last_line(capsys)
+    assert found["whole_samples_per_s"].keys() == {"clean", "dirty"}
+    assert found["dirty_over_clean"] > 0
+
+
+def test_a_seek_is_timed_against_a_start(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(_bench_data, "SAMPLES", 300)
+    bench.main(["what=seek", "repeat=2"])
+    times = last_line(capsys)["first_batch_s"]
+    assert times["start"]["median"] > 0
+    assert times["middle"]["median"] > 0
 
 
 def test_scenes_are_timed_before_and_after_encoding(capsys, monkeypatch):
