@@ -1,6 +1,6 @@
 """Hostile pictures, each decoded in a process of its own: what they cost.
 
-python -m tests.faults.images     # one line of JSON; milliseconds and MiB beyond an ordinary picture
+python -m tests.faults.images     # one line of JSON; ms and MiB beyond those of an ordinary picture
 """
 
 import io
