@@ -20,7 +20,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: env ## scenes, CLOC and its CLIP twin, evaluation, export, report: about 13 minutes on 2 cores
+demo: env ## scenes, CLOC and its CLIP twin, evaluation, export, report: about 14 minutes on 2 cores
 	$(PY) scripts/prepare.py import=scenes out=data/scenes if_exists=skip
 	$(PY) scripts/train.py experiment=demo_clip resume=auto
 	$(PY) scripts/train.py experiment=demo resume=auto
