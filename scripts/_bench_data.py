@@ -1,7 +1,6 @@
 """The loader's other figures: planning a million shards, dirty shards, resuming in the middle."""
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -54,7 +53,8 @@ def _plan(folder: str) -> dict[str, Any]:
     """In the process that is measured: the shards, the first batch's places, and memory."""
     urls = [f"file://{path}/" for path in sorted(Path(folder).iterdir())]
     open_shards(urls[:1], key="shards")  # what is imported or set up once is no cost of a plan
-    before, began = _mib(), time.perf_counter()
+    _forget_peak()
+    before, began = _mib("VmRSS"), time.perf_counter()
     shards = open_shards(urls, key="shards")
     opened = time.perf_counter()
     sources = {"train": Source(urls, cloc_regions.parse)}
@@ -68,14 +68,20 @@ def _plan(folder: str) -> dict[str, Any]:
         "shards": len(shards.paths),
         "open_s": round(opened - began, 2),
         "epoch_s": round(planned - opened, 2),
-        "mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before),
+        "mib": round(_mib("VmHWM") - before),
     }
 
 
-def _mib() -> float:
-    """Of this process now; its peak is another figure."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+def _mib(field: str) -> float:
+    """VmRSS, what this process holds now, or VmHWM, the most it held since `_forget_peak`."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith(f"{field}:")]
+    return int(line.split()[1]) / 1024
+
+
+def _forget_peak() -> None:
+    """The peak of what was imported before is no cost of a plan (Linux: proc(5), clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def dirt(*, repeat: int) -> dict[str, list[float]]:

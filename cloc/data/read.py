@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,8 @@ class Reader:
     """
 
     def __init__(self, *, key: str, cache: Cache | None = None) -> None:
-        self.key, self.cache = key, cache or Cache()
-        self._shards = lru_cache(OPEN_SHARDS)(self._open)
+        self.key = key
+        self._shards = lru_cache(OPEN_SHARDS)(partial(_open, key=key, cache=cache or Cache()))
 
     def __call__(self, path: str, index: int, *, count: int) -> dict[str, Any]:
         """Sample `index` of the shard at `path`, which holds `count` samples."""
@@ -47,8 +47,9 @@ class Reader:
         key, found = members(data, num_bytes=end - start, where=where)
         return {"__key__": key, "__url__": path, **found}
 
-    def _open(self, path: str) -> "_Shard | _RemoteShard":
-        return _RemoteShard(path, self.cache) if is_remote(path) else _Shard(path, self.key)
+
+def _open(path: str, *, key: str, cache: Cache) -> "_Shard | _RemoteShard":
+    return _RemoteShard(path, cache) if is_remote(path) else _Shard(path, key)
 
 
 class _Shard:

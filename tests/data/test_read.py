@@ -1,5 +1,6 @@
 """Reading samples: by place and in order, the allowlist, and a shard that is not there or whole."""
 
+import gc
 import pickle
 
 import pytest
@@ -83,6 +84,7 @@ def test_a_manifest_that_counts_otherwise_is_named(pair):
 
 
 def test_shards_are_closed_when_many_are_read(tmp_path, monkeypatch):
+    gc.collect()  # what other tests left
     closed = []
     monkeypatch.setattr("cloc.data.read.OPEN_SHARDS", 2)
     monkeypatch.setattr("cloc.data.read._Shard.__del__", lambda self: closed.append(1))

@@ -135,6 +135,7 @@ def sweep(rank, shards, folder, points, seed, result):
         wrong += [fault] if fault else []
     digest = hashlib.sha256(b"".join(t.numpy().tobytes() for t in whole[0].values())).hexdigest()
     drops = json.loads((folder / "whole/drops.json").read_text())["dropped"]
+    drops = [row for row in drops if row["what"] == "samples"]
     if rank == 0:
         Path(result).write_text(json.dumps({"wrong": wrong, "weights": digest, "drops": drops}))
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
@@ -241,6 +242,18 @@ def test_a_run_goes_on_with_its_own_shards_only(chain, tmp_path):
             UserError, match=r"^data\.train: runs/smoke was begun with other shards"
         ):
             train.check_data(Path("runs/smoke"), "0" * 64)
+
+
+def test_a_pickle_in_place_of_a_checkpoint_is_refused_and_not_run(chain, tmp_path):
+    for payload in (b"not a checkpoint", pickle.dumps(Bomb())):
+        (tmp_path / "last.ckpt").write_bytes(payload)
+        with pytest.raises(UserError, match=r"last\.ckpt cannot be read as a checkpoint"):
+            train.steps_done(tmp_path / "last.ckpt")
+
+
+class Bomb:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('executed')",))
 
 
 def test_nothing_was_left_out_of_the_scenes(chain):
