@@ -80,12 +80,13 @@ class _RemoteShard:
 
     def __init__(self, url: str, cache: Cache) -> None:
         self.url, self.cache = url, cache
-        index = index_url(url)
-        data = cache.read(index, 0, file_size(index))
+        index, self.size = index_url(url), file_size(url)
+        size = file_size(index)
+        data = cache.read(index, 0, size, size=size)
         self.offsets: np.ndarray = parse_index(data, name=index)
 
     def read(self, start: int, end: int) -> bytes:
-        return self.cache.read(self.url, start, end)
+        return self.cache.read(self.url, start, end, size=self.size)
 
 
 def read_samples(shards: ShardSet, *, key: str) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ ATTEMPTS = 5
 FIRST_WAIT_S = 0.5  # doubled after every failure: 7.5 s in all
 LOCKS = 64  # files that stand for all chunks, so that none is fetched twice at once
 CLEAN_EVERY = 16  # chunks, on average
+PARTIAL = ".partial"  # of a chunk; only the holder of its lock writes it
 
 T = TypeVar("T")
 
@@ -49,37 +49,39 @@ class Cache:
     folder: str = "~/.cache/cloc/shards"
     gib: float = 50.0
 
-    def read(self, url: str, start: int, end: int) -> bytes:
-        """Bytes `start` to `end` of the file; fewer where it ends before."""
-        end = min(end, file_size(url))
-        parts = []
+    def read(self, url: str, start: int, end: int, *, size: int) -> bytes:
+        """Bytes `start` to `end` of the file of `size` bytes; fewer where it ends before."""
+        end, parts = min(end, size), []
         for number in range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES)):
             first = number * CHUNK_BYTES
-            chunk = self._chunk(url, number)
-            parts.append(chunk[max(start - first, 0) : end - first])
+            part = max(start - first, 0), min(end - first, CHUNK_BYTES)
+            parts.append(self._part(url, number, part, size))
         return b"".join(parts)
 
-    def _chunk(self, url: str, number: int) -> bytes:
-        name = hashlib.sha256(url.encode()).hexdigest()[:32]
+    def _part(self, url: str, number: int, part: tuple[int, int], size: int) -> bytes:
+        """Of one chunk. A file that was written anew with another size is another file."""
+        name = hashlib.sha256(f"{url} {size}".encode()).hexdigest()[:32]
         path = Path(self.folder).expanduser() / name[:2] / f"{name}-{number:06d}"
-        if (found := _kept(path)) is not None:
+        if (found := _kept(path, part)) is not None:
             return found
         with _lock(path, number):
-            if (found := _kept(path)) is not None:  # another process was faster
+            if (found := _kept(path, part)) is not None:  # another process was faster
                 return found
             start = number * CHUNK_BYTES
-            data = fetch(url, start, min(start + CHUNK_BYTES, file_size(url)))
-            partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+            data = fetch(url, start, min(start + CHUNK_BYTES, size))
+            partial = path.with_name(f"{path.name}{PARTIAL}")
             partial.write_bytes(data)
             partial.replace(path)
         if (int(name[:8], 16) + number) % CLEAN_EVERY == 0:
             self.clean()
-        return data
+        return data[slice(*part)]
 
     def clean(self) -> None:
         """Removes what has not been read for longest, until `gib` GiB are left."""
         files = []
         for path in Path(self.folder).expanduser().glob("*/*-*"):
+            if path.name.endswith(PARTIAL):  # being written, or written anew after a crash
+                continue
             with contextlib.suppress(FileNotFoundError):  # another process cleans too
                 files.append((path.stat().st_mtime, path.stat().st_size, path))
         over = sum(size for _, size, _ in files) - self.gib * (1 << 30)
@@ -110,9 +112,8 @@ def fetch(url: str, start: int = 0, end: int | None = None) -> bytes:
     return _retried(url, once)
 
 
-@lru_cache(1024)
 def file_size(url: str) -> int:
-    """In bytes; asked once per process."""
+    """In bytes."""
     files, path = fsspec.core.url_to_fs(url)
 
     def once() -> int:
@@ -142,9 +143,11 @@ def _retried(url: str, once: Callable[[], T]) -> T:
     raise AssertionError
 
 
-def _kept(path: Path) -> bytes | None:
+def _kept(path: Path, part: tuple[int, int]) -> bytes | None:
+    """Only the part is read: a chunk holds many samples."""
     try:
-        data = path.read_bytes()
+        with path.open("rb", buffering=0) as file:
+            data = os.pread(file.fileno(), part[1] - part[0], part[0])
         os.utime(path)  # read just now: the last to go
     except FileNotFoundError:
         return None

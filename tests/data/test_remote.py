@@ -23,7 +23,6 @@ def folder(tmp_path_factory):
 def server(folder, monkeypatch):
     monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(remote, "CHUNK_BYTES", 4096)  # so that small shards have many
-    file_size.cache_clear()
     with serve(folder) as server:
         yield server
 
@@ -63,17 +62,27 @@ def test_only_the_ranges_that_are_needed_are_fetched(folder, server, cache):
 
 def test_what_is_in_the_cache_is_not_fetched_again(server, cache):
     url = f"{server.url}/shard-000000.tar"
-    first = cache.read(url, 100, 9000)
+    size = file_size(url)
+    first = cache.read(url, 100, 9000, size=size)
     asked = len(server.gets(".tar"))
-    assert cache.read(url, 200, 8000) == first[100:7900]
-    assert Cache(cache.folder).read(url, 100, 9000) == first  # as another process would
+    assert cache.read(url, 200, 8000, size=size) == first[100:7900]
+    assert Cache(cache.folder).read(url, 100, 9000, size=size) == first  # as another process would
     assert len(server.gets(".tar")) == asked
+
+
+def test_a_file_of_another_size_is_another_file(server, cache, tmp_path):
+    """Shards were written anew under the old URL."""
+    server.folder = tmp_path
+    for content in (b"a" * 9000, b"b" * 9500):
+        (tmp_path / "x.tar").write_bytes(content)
+        size = file_size(f"{server.url}/x.tar")
+        assert cache.read(f"{server.url}/x.tar", 10, 9999, size=size) == content[10:]
 
 
 def test_reads_end_where_the_file_ends(folder, server, cache):
     data = (folder / "shard-000000.tar").read_bytes()
     url = f"{server.url}/shard-000000.tar"
-    assert cache.read(url, len(data) - 10, len(data) + 5000) == data[-10:]
+    assert cache.read(url, len(data) - 10, len(data) + 5000, size=len(data)) == data[-10:]
 
 
 def test_failures_pass_and_a_cut_answer_is_asked_for_again(folder, server):
@@ -108,8 +117,8 @@ def test_the_cache_is_bounded_and_what_was_read_last_stays(server, tmp_path):
     cache = Cache(str(tmp_path / "cache"), gib=3 * 4096 / (1 << 30))
     url = f"{server.url}/shard-000000.tar"
     for number in range(5):
-        cache.read(url, number * 4096, number * 4096 + 1)
-        cache.read(url, 0, 1)
+        cache.read(url, number * 4096, number * 4096 + 1, size=20480)
+        cache.read(url, 0, 1, size=20480)
     cache.clean()
     left = sorted(path.name[-6:] for path in (tmp_path / "cache").glob("*/*-*"))
     assert len(left) == 3

@@ -63,15 +63,21 @@ def decode(path, extension, side):
     """In the process that is measured: an ordinary picture first, then this one."""
     _see(Record("k", encode(flat(64, 64)), "png", 64, 64))
     data = Path(path).read_bytes()
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of what was imported
-    before, began = _kib("VmRSS"), time.process_time()
+    forget_peak()
+    before, began = kib("VmRSS"), time.process_time()
     outcome = _see(Record("k", data, extension, side, side))
     spent = time.process_time() - began
-    mib = round((_kib("VmHWM") - before) / 1024)
+    mib = round((kib("VmHWM") - before) / 1024)
     return {"outcome": outcome, "ms": round(1000 * spent), "mib": mib}
 
 
-def _kib(field):
+def forget_peak():
+    """What was imported before is no cost of what comes (Linux: proc(5), clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def kib(field):
+    """VmRSS, what this process holds now, or VmHWM, the most since `forget_peak`."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1])
 
