@@ -11,20 +11,8 @@ from cloc.drawing import colour, to_data_uri
 from cloc.interfaces import RegionBatch
 from cloc.training.callbacks.pictures import drawn
 
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{{ title }} · CLOC batch</title>
-{{ style }}
-</head>
-<body>
-<nav><div><b>{{ title }}</b><a href="#pictures">Pictures</a>
-<a href="#dropped">Left out</a></div></nav>
-<main>
-<section id="pictures">
+_SECTIONS = {"pictures": "Pictures", "dropped": "Left out"}
+_MAIN = """<section id="pictures">
 <h1>{{ title }}</h1>
 <div class="facts">{% for fact in facts %}<span>{{ fact }}</span>{% endfor %}</div>
 <div class="gallery">
@@ -58,9 +46,6 @@ _TEMPLATE = """<!doctype html>
 <p class="good">Nothing was left out of these batches.</p>
 {% endif %}
 </section>
-</main>
-</body>
-</html>
 """
 
 
@@ -86,7 +71,7 @@ def write_batches(
     phrases = len({region.phrase for row in rows for region in row["regions"]})
     facts = [f"{len(rows)} images", f"{regions} regions", f"{phrases} different phrases"]
     values = {"title": title, "rows": rows, "facts": facts, "dropped": list(dropped)}
-    write_page(out, _TEMPLATE, values)
+    write_page(out, _MAIN, values, kind="batch", sections=_SECTIONS)
 
 
 def _rows(batch: RegionBatch, decode: Callable[[Sequence[int]], str]) -> list[dict[str, Any]]:

@@ -11,20 +11,13 @@ from _shard_stats import Statistics, bars, mean, side_bars
 from cloc.report.curves import RUN_COLOUR
 
 _TOP = 40
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{{ title }} · CLOC shards</title>
-{{ style }}
-</head>
-<body>
-<nav><div><b>{{ title }}</b><a href="#numbers">Numbers</a><a href="#problems">Problems</a>
-<a href="#charts">Distributions</a><a href="#phrases">Phrases</a></div></nav>
-<main>
-<section id="numbers">
+_SECTIONS = {
+    "numbers": "Numbers",
+    "problems": "Problems",
+    "charts": "Distributions",
+    "phrases": "Phrases",
+}
+_MAIN = """<section id="numbers">
 <h1>{{ title }}</h1>
 <div class="facts">{% for path in folders %}<span class="mono">{{ path }}</span>{% endfor %}</div>
 <div class="cards" style="grid-template-columns:repeat(auto-fit,minmax(210px,1fr))">
@@ -92,9 +85,6 @@ _TEMPLATE = """<!doctype html>
 <p class="soft">There are no regions.</p>
 {% endif %}
 </section>
-</main>
-</body>
-</html>
 """
 
 
@@ -119,7 +109,7 @@ def write_statistics(
         "different": f"{'over ' if seen.forgot_phrases else ''}{len(seen.phrases):,}",
         "regions": seen.regions,
     }
-    write_page(out, _TEMPLATE, values)
+    write_page(out, _MAIN, values, kind="shards", sections=_SECTIONS)
 
 
 def _title(folders: Sequence[str]) -> str:
