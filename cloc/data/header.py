@@ -4,27 +4,32 @@ A header that claims more memory or work than an honest picture of that many byt
 so a decoder never meets it.
 """
 
+import re
 import struct
 from typing import NamedTuple
 
 from cloc.errors import BadSample
 
 MAX_PIXELS = 25_000_000
-MAX_BYTES = 64 << 20  # memory of a decoder that holds the whole picture
-# A larger picture must hold one stored byte per this many decoded ones: flat black has 190 as a
-# JPEG of Pillow's, 500 as a progressive one and 1,000 as a PNG.
+MAX_BYTES = 60 << 20  # memory of a decoder that holds the whole picture; 64 MiB with its buffers
+# A larger picture must hold one stored byte of pixels per this many decoded ones: flat black has
+# 190 as a JPEG of Pillow's, 500 as a progressive one and 1,000 as a PNG.
 FREE_PIXELS = 4_000_000
 MAX_RATIO = 200
-# A PNG costs ten times a JPEG, which is decoded at a fraction; a photograph has 2, a screenshot 30.
-FREE_PNG_PIXELS = 2_500_000
-MAX_PNG_RATIO = 50
+# A PNG, a CMYK and a progressive JPEG cost up to ten times a plain JPEG, which is decoded at a
+# fraction. A photograph has 2 as a PNG, a screenshot 30, a blurred photograph 200 as a progressive
+# JPEG. The free size is that of a whole screen, 1920 x 1080.
+FREE_SLOW_PIXELS = 2_100_000
+MAX_SLOW_RATIO = 50
 USUAL_SCANS = 16  # of a progressive JPEG: encoders write 10; each costs a pass over all pixels
 MAX_PARTS = 20_000  # segments or chunks
 CURE = "shrink or drop the image where the shard is made"
 
 SEQUENTIAL, PROGRESSIVE = (0xC0, 0xC1), 0xC2
 OTHER_CODINGS = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
-SCAN = 0xDA
+SCAN, JPEG_END = 0xDA, 0xD9
+WITHOUT_LENGTH = (0x01, 0xD8)
+JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # within a scan's data there is none
 SAMPLINGS = (0x11, 0x12, 0x21, 0x22, 0x41)  # of the luma, where the chroma has 1 x 1
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
@@ -44,10 +49,11 @@ class Header(NamedTuple):
 def read_header(data: bytes, where: str) -> Header:
     """The header of a JPEG, PNG or WebP; `BadSample` for anything else, naming `where`.
 
-    Refused are more than 25 megapixels, more than 64 MiB for a decoder that needs the whole picture
-    at once, more than 200 decoded bytes per stored byte above 4 megapixels (each 16 scans of a
-    progressive JPEG count as the whole picture; a PNG may have 50, above 2.5 megapixels), 16 bits a
-    channel and animations.
+    Refused are more than 25 megapixels, more than 60 MiB for a decoder that needs the whole picture
+    at once, more than 200 decoded bytes per stored byte of pixels above 4 megapixels (above 2.1 for
+    a progressive JPEG, where each 16 scans count as the whole picture; 50 above 2.1 for a PNG and a
+    CMYK JPEG), 16 bits a channel and animations. Bytes behind the picture or in other parts of the
+    file make it no more believable.
     """
     try:
         if data[:2] == b"\xff\xd8":
@@ -77,13 +83,13 @@ def _jpeg(data: bytes, where: str) -> Header:
         if marker in SEQUENTIAL or marker == PROGRESSIVE:
             frame, coding = data[at + 4 : at + 2 + length], marker
         if marker == SCAN and frame:
-            return _jpeg_frame(data, frame, coding == PROGRESSIVE, data[at + 4], where)
+            return _jpeg_frame(data, frame, coding == PROGRESSIVE, at, where)
         at += 2 + length
     raise BadSample("image", f"{where}: the image header cannot be read (a JPEG without a scan)")
 
 
 def _jpeg_frame(
-    data: bytes, frame: bytes, is_progressive: bool, in_scan: int, where: str
+    data: bytes, frame: bytes, is_progressive: bool, first_scan: int, where: str
 ) -> Header:
     bits, height, width, components = struct.unpack_from(">BHHB", frame)
     if bits != 8:
@@ -92,15 +98,38 @@ def _jpeg_frame(
     scales = components == 1 or (
         components == 3 and samplings[0] in SAMPLINGS and samplings[1:] == [0x11, 0x11]
     )
-    passes, bytes_per_pixel = 1.0, 0.0 if scales else 8.0
-    if is_progressive or in_scan < components:
+    bytes_per_pixel = 0.0 if scales else 8.0
+    in_scans = is_progressive or data[first_scan + 4] < components
+    if in_scans:
         # libjpeg then holds all coefficients, two bytes each, and goes over them in every scan.
-        passes = max(data.count(bytes((0xFF, SCAN))) / USUAL_SCANS, 1.0)
         areas = [(sampling >> 4) * (sampling & 15) for sampling in samplings]
         bytes_per_pixel += 2 * sum(areas) / max(max(areas, default=1), 1)
     _check_memory(width, height, bytes_per_pixel, where)
-    _check_work(width, height, len(data), where, passes=passes)
+    if scales and not in_scans:
+        _check_work(width * height, len(data), where)
+    else:
+        scans, stored = _scans(data, first_scan)
+        work = int(width * height * max(scans / USUAL_SCANS, 1.0))
+        believed = MAX_RATIO if scales else MAX_SLOW_RATIO
+        _check_work(work, stored, where, free=FREE_SLOW_PIXELS, at_most=believed)
     return Header("jpeg", width, height, scales, data)
+
+
+def _scans(data: bytes, at: int) -> tuple[int, int]:
+    """(scans, bytes of their data) from the first scan to the end of the picture."""
+    scans = stored = 0
+    for _ in range(MAX_PARTS):
+        marker, begin = data[at + 1], at + 2
+        if marker not in WITHOUT_LENGTH:
+            begin += struct.unpack_from(">H", data, begin)[0]
+        found = JPEG_MARKER.search(data, begin)
+        end = found.start() if found else len(data)
+        if marker == SCAN:
+            scans, stored = scans + 1, stored + max(end - begin, 0)
+        if not found or data[end + 1] == JPEG_END:
+            break
+        at = end
+    return scans, stored
 
 
 def _png(data: bytes, where: str) -> Header:
@@ -112,13 +141,17 @@ def _png(data: bytes, where: str) -> Header:
     # Pillow holds four bytes a pixel, and twice that while another kind becomes RGB.
     bytes_per_pixel = 4.0 if colours == PNG_RGB else 8.0
     _check_memory(width, height, bytes_per_pixel, where)
-    _check_work(width, height, len(data), where, free=FREE_PNG_PIXELS, at_most=MAX_PNG_RATIO)
-    return Header("png", width, height, False, _without_extras(data, where))
+    clean, stored = _without_extras(data, where)
+    _check_work(width * height, stored, where, free=FREE_SLOW_PIXELS, at_most=MAX_SLOW_RATIO)
+    return Header("png", width, height, False, clean)
 
 
-def _without_extras(data: bytes, where: str) -> bytes:
-    """Only the chunks that make pixels: compressed texts and profiles can be bombs of their own."""
-    at, kept, is_clean = len(PNG_MAGIC), [PNG_MAGIC], True
+def _without_extras(data: bytes, where: str) -> tuple[bytes, int]:
+    """Only the chunks that make pixels, and how many bytes of it are pixels.
+
+    Compressed texts and profiles can be bombs of their own.
+    """
+    at, kept, is_clean, stored = len(PNG_MAGIC), [PNG_MAGIC], True, 0
     for _ in range(MAX_PARTS):
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
@@ -128,8 +161,10 @@ def _without_extras(data: bytes, where: str) -> bytes:
             kept.append(data[at:end])
         else:
             is_clean = False
+        if kind == b"IDAT":
+            stored += length
         if kind == b"IEND":
-            return data if is_clean else b"".join(kept)
+            return (data if is_clean else b"".join(kept)), stored
         at = end
     else:
         raise BadSample("bomb", f"{where}: a PNG of more than {MAX_PARTS:,} chunks")
@@ -152,8 +187,21 @@ def _webp(data: bytes, where: str) -> Header:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
     # 3 bytes of RGB, and lossless also 4 of its own.
     _check_memory(width, height, 7.0, where)
-    _check_work(width, height, len(data), where)
+    _check_work(width * height, _webp_pixels(data), where)
     return Header("webp", width, height, False, data)
+
+
+def _webp_pixels(data: bytes) -> int:
+    """The bytes of the chunk that holds the picture; 0 without one."""
+    at = 12
+    for _ in range(MAX_PARTS):
+        if at + 8 > len(data):
+            break
+        kind, length = struct.unpack_from("<4sI", data, at)
+        if kind in (b"VP8 ", b"VP8L"):
+            return min(length, len(data) - at - 8)
+        at += 8 + length + length % 2
+    return 0
 
 
 def _check_memory(width: int, height: int, bytes_per_pixel: float, where: str) -> None:
@@ -173,20 +221,13 @@ def _check_memory(width: int, height: int, bytes_per_pixel: float, where: str) -
 
 
 def _check_work(
-    width: int,
-    height: int,
-    stored: int,
-    where: str,
-    *,
-    free: int = FREE_PIXELS,
-    at_most: int = MAX_RATIO,
-    passes: float = 1.0,
+    work: int, stored: int, where: str, *, free: int = FREE_PIXELS, at_most: int = MAX_RATIO
 ) -> None:
-    work = width * height * passes
+    """`work` in pixels, times the passes over them; `stored` in bytes of pixels."""
     if work > free and 3 * work > at_most * stored:
         raise BadSample(
             "bomb",
-            f"{where}: {width}x{height} pixels in {stored:,} bytes, the work of "
-            f"{3 * work / stored:,.0f} decoded bytes per stored byte, at most {at_most} are "
-            f"believed; {CURE}",
+            f"{where}: {work:,} pixels (times passes) from {stored:,} bytes, the work of "
+            f"{3 * work / max(stored, 1):,.0f} decoded bytes per stored byte, at most {at_most} "
+            f"are believed; {CURE}",
         )

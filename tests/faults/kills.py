@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,10 +33,31 @@ def weights(place, name):
 
 
 def kill_one(place, name, *, ranks, rng, lasts_s):
-    """Starts a run, kills all of it at a random moment of its life, and starts it again."""
-    workers = rng.randrange(3)
-    overrides = command(name, ranks, workers)
-    process = subprocess.Popen(
+    """Starts a run, kills all of it at a random moment of its life, and starts it again.
+
+    Returns the fault or None, and the moment; a run that had ended by itself is no kill.
+    """
+    process = _start(place, *command(name, ranks, rng.randrange(3)))
+    try:
+        process.wait(rng.uniform(0.5, 1.0) * lasts_s)
+        return None, "after its end"
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    saved = (place / "runs" / name / "checkpoints/last.ckpt").is_file()
+    if (place / "runs" / name).exists() and not saved:
+        # Stopped before its first checkpoint: there is nothing to go on from.
+        shutil.rmtree(place / "runs" / name)
+    again = start("train", *command(name, ranks, rng.randrange(3)), "resume=auto", cwd=place)
+    if again.returncode:
+        return f"{name}: {again.stderr.strip()[-300:]}", "failed"
+    if weights(place, name) != weights(place, f"whole{ranks}"):
+        return f"{name}: other weights", "failed"
+    return None, "after a checkpoint" if saved else "before the first"
+
+
+def _start(place, *overrides):
+    return subprocess.Popen(
         [sys.executable, str(ROOT / "scripts/train.py"), *overrides],
         cwd=place,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
@@ -43,18 +65,6 @@ def kill_one(place, name, *, ranks, rng, lasts_s):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    time.sleep(rng.uniform(0.5, 1.0) * lasts_s)
-    ended = process.poll() is not None
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    saved = (place / "runs" / name / "checkpoints/last.ckpt").is_file()
-    if (place / "runs" / name).exists() and not saved and not ended:
-        # Stopped before its first checkpoint: there is nothing to go on from.
-        subprocess.run(["rm", "-r", str(place / "runs" / name)], check=True)
-    again = start("train", *command(name, ranks, rng.randrange(3)), "resume=auto", cwd=place)
-    if again.returncode:
-        return f"{name}: {again.stderr.strip()[-300:]}", "failed"
-    return None, "after its end" if ended else "after a checkpoint" if saved else "before the first"
 
 
 def run(kills, seed=0):
@@ -67,13 +77,14 @@ def run(kills, seed=0):
         for ranks, count in ((1, kills - kills // 2), (2, kills // 2)):
             started = time.perf_counter()
             succeed("train", *command(f"whole{ranks}", ranks, 0), cwd=place)
-            lasts_s = time.perf_counter() - started
-            for number in range(count):
-                name = f"killed{ranks}-{number}"
+            lasts_s, done, tries = time.perf_counter() - started, 0, 0
+            while done < count:
+                name, tries = f"killed{ranks}-{tries}", tries + 1
                 fault, moment = kill_one(place, name, ranks=ranks, rng=rng, lasts_s=lasts_s)
                 moments[moment] = moments.get(moment, 0) + 1
-                if fault or weights(place, name) != weights(place, f"whole{ranks}"):
-                    wrong.append(fault or f"{name}: other weights")
+                wrong += [fault] * bool(fault)
+                done += moment != "after its end"
+                lasts_s *= 0.9 if moment == "after its end" else 1
     seconds = round(time.perf_counter() - began)
     exact = kills - len(wrong)
     return {
