@@ -3,6 +3,7 @@
 No torch here: data preparation and the loader both stand on this file.
 """
 
+import gc
 import glob
 import hashlib
 import json
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from braceexpand import braceexpand
@@ -34,10 +35,16 @@ class Names:
 
     def add(self, names: Iterable[str]) -> None:
         """Some more at the end."""
-        encoded = [name.encode("utf-8", "surrogateescape") for name in names]
-        self.ends.extend(accumulate(map(len, encoded), initial=len(self.text)))
-        self.ends.pop(-len(encoded) - 1)  # what `accumulate` begins with
-        self.text += b"".join(encoded)
+        names = list(names)
+        text = "".join(names)
+        if text.isascii():  # a byte a letter: a million need not be encoded one by one
+            lengths, encoded = map(len, names), text.encode()
+        else:
+            each = [name.encode("utf-8", "surrogateescape") for name in names]
+            lengths, encoded = map(len, each), b"".join(each)
+        self.ends.extend(accumulate(lengths, initial=len(self.text)))
+        self.ends.pop(-len(names) - 1)  # what `accumulate` begins with
+        self.text += encoded
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -64,17 +71,18 @@ class ShardSet:
 
 def open_shards(spec: str | Path | Sequence[str], *, key: str) -> ShardSet:
     """The shards that `expand_shards` finds, with their counts: of the manifest where a folder is
-    named, else of each shard's index. The digest is of file names, counts and, by manifest, sha256,
-    else sizes. A set without any sample raises `UserError`."""
+    named, else of each shard's index. The digest is of the manifest, else of file names, counts
+    and sizes. A set without any sample raises `UserError`."""
     names, counts, digest = Names(), array("q"), hashlib.sha256()
-    for paths, known in _found(spec, key):
-        entries = known if known is not None else list(map(_measured, paths))
-        names.add(paths)
-        samples = [entry["samples"] for entry in entries]
+    for part in _found(spec, key):
+        names.add(part.paths)
+        samples, contents = part.samples, part.manifest
+        if samples is None:
+            samples, sizes = zip(*map(_measured, part.paths), strict=True)
+            files = [path.rpartition("/")[2] for path in part.paths]
+            contents = repr((files, samples, sizes)).encode("utf-8", "backslashreplace")
         counts.extend(samples)
-        files = [path[path.rfind("/") + 1 :] for path in paths]
-        contents = [entry.get("sha256") or entry.get("bytes") for entry in entries]
-        digest.update(repr((files, samples, contents)).encode("utf-8", "backslashreplace"))
+        digest.update(hashlib.sha256(contents).digest())
     shards = ShardSet(names, np.array(counts, np.int64), digest.hexdigest())
     if not shards.total:
         raise UserError(f"{key}={spec}: no samples in {len(names)} shards; write the shards again")
@@ -89,25 +97,33 @@ def expand_shards(spec: str | Path | Sequence[str], *, key: str) -> list[str]:
     one after another. All of it may be behind an fsspec URL, with braces as the only pattern. What
     is missing or finds nothing raises `UserError`, as does `pipe:`.
     """
-    return [path for paths, _ in _found(spec, key) for path in paths]
+    return [path for part in _found(spec, key) for path in part.paths]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a shard folder; `UserError` where there is none or it is another schema."""
-    path = folder / MANIFEST
+    return parse_manifest(_read_manifest_file(folder), str(folder / MANIFEST))
+
+
+def _read_manifest_file(folder: Path) -> bytes:
     try:
-        return parse_manifest(path.read_bytes(), str(path))
+        return (folder / MANIFEST).read_bytes()
     except OSError:
         cure = "write the shards with scripts/prepare.py, or name a folder that holds a manifest"
-        raise UserError(f"{path} cannot be read; {cure}") from None
+        raise UserError(f"{folder / MANIFEST} cannot be read; {cure}") from None
 
 
 def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
     """The content of a manifest; `UserError` names `path`."""
+    was_on = gc.isenabled()
+    gc.disable()  # it would look through a million new entries again and again: a third of the time
     try:
         manifest = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}); write the shards again") from None
+    finally:
+        if was_on:
+            gc.enable()
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         given = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
         raise UserError(f"{path}: schema {given!r}, expected {SCHEMA!r}; write the shards again")
@@ -116,8 +132,12 @@ def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
     return manifest
 
 
-# Paths, and their entries of a manifest where there is one.
-_Part = tuple[list[str], list[dict[str, Any]] | None]
+class _Part(NamedTuple):
+    """Some shards; what their manifest says of them where they have one."""
+
+    paths: list[str]
+    samples: Sequence[int] | None = None
+    manifest: bytes = b""
 
 
 def _found(spec: str | Path | Sequence[str], key: str) -> Iterator[_Part]:
@@ -151,38 +171,44 @@ def _in_folder_or_pattern(text: str, base: Path, key: str) -> _Part:
         raise UserError(f"{key}: {text} is not a file; name the shards themselves")
     place = base / text
     if place.is_dir():
-        return _in_manifest(place, key)
-    return ([str(place)] if place.is_file() else _in_pattern(str(place), key)), None
+        return _in_folder(place, key)
+    return _Part([str(place)] if place.is_file() else _in_pattern(str(place), key))
 
 
-def _in_manifest(folder: Path, key: str) -> _Part:
-    entries = read_manifest(folder)["shards"]
+def _in_folder(folder: Path, key: str) -> _Part:
+    part, names = _of_manifest(_read_manifest_file(folder), str(folder))
     present = set(os.listdir(folder))
-    missing = [entry["name"] for entry in entries if entry["name"] not in present]
+    missing = [name for name in names if name not in present]
     if missing:
         raise UserError(
             f"{folder / missing[0]} is in the manifest but not on disk ({len(missing)} of "
-            f"{len(entries)} missing); write the shards again or set {key} to a complete folder"
+            f"{len(names)} missing); write the shards again or set {key} to a complete folder"
         )
-    paths = [f"{folder}/{entry['name']}" for entry in entries]
-    return paths, entries
+    return part
 
 
-def _measured(path: str) -> dict[str, Any]:
-    """What a manifest would say, as far as the index and the file system know."""
+def _of_manifest(data: bytes, folder: str) -> tuple[_Part, list[str]]:
+    """The shards of the manifest of a folder, and their names."""
+    entries = parse_manifest(data, f"{folder}/{MANIFEST}")["shards"]
+    names = [entry["name"] for entry in entries]
+    samples = [entry["samples"] for entry in entries]
+    return _Part([f"{folder}/{name}" for name in names], samples, data), names
+
+
+def _measured(path: str) -> tuple[int, int]:
+    """(samples, bytes) as the index and the file system know them."""
     if is_remote(path):
         offsets = parse_index(fetch(index_url(path)), name=index_url(path))
-        return {"samples": len(offsets) - 1, "bytes": file_size(path)}
-    return {"samples": count(Path(path)), "bytes": os.path.getsize(path)}
+        return len(offsets) - 1, file_size(path)
+    return count(Path(path)), os.path.getsize(path)
 
 
 def _behind_url(text: str, key: str) -> _Part:
     """A folder's manifest, or tars; only braces are a pattern: not every store can list files."""
     if not text.endswith(".tar"):
         folder = text.rstrip("/")
-        entries = parse_manifest(fetch(f"{folder}/{MANIFEST}"), f"{folder}/{MANIFEST}")["shards"]
-        return [f"{folder}/{entry['name']}" for entry in entries], entries
-    return _expanded(text, key), None
+        return _of_manifest(fetch(f"{folder}/{MANIFEST}"), folder)[0]
+    return _Part(_expanded(text, key))
 
 
 def _in_pattern(text: str, key: str) -> list[str]:
