@@ -77,7 +77,9 @@ class Picture:
 def from_pixels(pixels: np.ndarray) -> Picture:
     """A picture of uint8 [h, w, 3]; copied only where torch would refuse the array."""
     height, width, _ = pixels.shape
-    return Picture(np.require(pixels, requirements=["C", "W"]), (0, 0, width, height))
+    if not pixels.flags.writeable or min(pixels.strides) < 0:
+        pixels = pixels.copy()
+    return Picture(pixels, (0, 0, width, height))
 
 
 def from_header(header: Header, where: str) -> Picture:
