@@ -160,17 +160,18 @@ def test_a_loss_without_its_head_is_named(smoke):
         train.main([*smoke, *heads])
 
 
-@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
-def test_an_existing_folder_is_refused_by_the_first_process(smoke, tmp_path, monkeypatch, variable):
+def test_an_existing_folder_is_refused(smoke, tmp_path):
     (tmp_path / "runs/smoke").mkdir(parents=True)
-    cfg = train.compose_config("train", smoke)
-    for rank in ("", "0"):
-        if rank:
-            monkeypatch.setenv(variable, rank)  # torchrun and Slurm name the first process too
-        with pytest.raises(UserError, match="smoke exists; continue it with resume=auto"):
-            train.checkpoint_to_resume(cfg, tmp_path / "runs/smoke")
-    monkeypatch.setenv(variable, "1")  # it comes after the first one made the folder
-    assert train.checkpoint_to_resume(cfg, tmp_path / "runs/smoke") is None
+    with pytest.raises(UserError, match="smoke exists; continue it with resume=auto"):
+        train.main(smoke)
+    assert list((tmp_path / "runs/smoke").iterdir()) == []
+
+
+def test_a_command_that_fails_can_be_corrected_and_given_again(smoke, tmp_path):
+    for _ in range(2):
+        with pytest.raises(UserError, match="no shard at nowhere"):
+            train.main([*smoke, "data.train=nowhere"])
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_run_stopped_before_its_first_checkpoint_begins_again(smoke, tmp_path):
