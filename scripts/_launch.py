@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from lightning.pytorch.plugins.environments import (
 from cloc.errors import UserError
 
 WAIT_S = 300  # for the first process to come up: nodes of a large job start minutes apart
-LINGER_S = 10  # of a first process that failed, for the others to hear of it
+LINGER_S = 10  # of a first process that is through, for the others to hear of it
 FIRST_S = 2  # after which the others end: torchrun calls who ended first the root cause
 JOB = "CLOC_JOB"  # what was decided, for the processes that Lightning starts
 MEETING = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -130,9 +130,12 @@ def _by_store(peers: Peers, decide: Callable[[], str]) -> Iterator[str]:
     except BaseException:
         _tell_of_failure(peers)
         raise
-    store = _open_store(peers)  # closed after the run: it is the server of the others
+    store = _open_store(peers)
     store.set("job", "+" + job)
-    yield job
+    try:
+        yield job
+    finally:  # a run that is finished has nothing to do, and ends before the others come
+        _wait_until_heard(store, peers)
 
 
 def _listen(store: td.Store) -> str:
@@ -148,14 +151,18 @@ def _listen(store: td.Store) -> str:
 
 
 def _tell_of_failure(peers: Peers) -> None:
-    try:
+    with suppress(td.DistError, UserError):  # the error of the first process is what counts
         store = _open_store(peers)
         store.set("job", "-")
-        end = time.monotonic() + LINGER_S
+        _wait_until_heard(store, peers)
+
+
+def _wait_until_heard(store: td.Store, peers: Peers) -> None:
+    """The store ends with the process that serves it."""
+    end = time.monotonic() + LINGER_S
+    with suppress(td.DistError):
         while store.add("heard", 0) < peers.world - 1 and time.monotonic() < end:
             time.sleep(0.05)
-    except td.DistError:
-        return  # the error of the first process is what counts
 
 
 def _open_store(peers: Peers) -> td.Store:

@@ -3,7 +3,6 @@
 Writes `runs/NAME/`; `scripts/evaluate.py run=runs/NAME` measures it.
 """
 
-import json
 import logging
 import os
 import sys
@@ -12,18 +11,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as L
 import PIL.Image
-from _launch import Peers, decided, environment, find_peers, freeze, kept_if_begun
-from _layout import settle_layout
-from _resume import check_data, checkpoint_to_resume, is_used, last_checkpoint, steps_done
-from _run import cli, compose_config, make, plain, tune_for_cpu
-from _trust import check_targets
+from _job import Job, prepare
+from _launch import Peers, decided, environment, find_peers, kept_if_begun
+from _resume import check_data, is_used, last_checkpoint
+from _run import cli, make, plain, tune_for_cpu
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import ClusterEnvironment
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
@@ -46,47 +44,17 @@ from cloc.training.callbacks.weights import Weights
 from cloc.training.module import CLOCModule
 
 
-class Job(NamedTuple):
-    """What the first process decides for all: nothing of it may differ between them."""
-
-    config: str  # the frozen config.yaml
-    resume: str | None  # the checkpoint to go on from
-    done: int  # steps
-
-    @property
-    def cfg(self) -> DictConfig:
-        cfg = OmegaConf.create(self.config)
-        assert isinstance(cfg, DictConfig)
-        check_targets(cfg)
-        return cfg
-
-
 def main(overrides: list[str]) -> None:
     peers = find_peers(os.environ)
     quiet()
-    with decided(peers, lambda: json.dumps(prepare(overrides, peers))) as words:
-        job = Job(*json.loads(words))
-        cfg = job.cfg
+    with decided(peers, lambda: prepare(overrides, peers).dump()) as words:
+        job = Job.load(words)
+        cfg = job.cfg()
         run = Path(cfg.runs) / cfg.name
         if job.done >= cfg.steps:
             return
         with nullcontext() if peers.rank else kept_if_begun(run):
             train(cfg, run, job, peers)
-
-
-def prepare(overrides: list[str], peers: Peers) -> Job:
-    """Composes the config, once for all processes, and freezes it in the run folder."""
-    cfg = compose_config("train", overrides)
-    settle_layout(cfg, peers)
-    config = OmegaConf.to_yaml(cfg, resolve=True)
-    run = Path(cfg.runs) / cfg.name
-    resume = checkpoint_to_resume(cfg, run)
-    done = steps_done(resume)
-    if done >= cfg.steps:
-        print(f"{run} is finished: {done} of {cfg.steps} steps")
-    else:
-        freeze(run, config, fresh=cfg.resume is None)
-    return Job(config, str(resume) if resume else None, done)
 
 
 def train(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> None:

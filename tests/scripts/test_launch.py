@@ -13,6 +13,7 @@ import train
 from _launch import JOB, Peers, decided, environment, find_peers, freeze, kept_if_begun
 from _run import compose_config
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
+from omegaconf import OmegaConf
 
 from cloc.errors import UserError
 from tests.helpers.commands import ROOT
@@ -102,8 +103,8 @@ def test_an_environment_of_half_a_launch_is_refused(environ, says):
         find_peers(dict(environ))
 
 
-def in_threads(monkeypatch, world, decide, body=lambda word: None):
-    """What every rank was told, or its error, and when it ended; rank 0 comes last."""
+def in_threads(monkeypatch, ranks, decide):
+    """What every rank was told, or its error; `ranks` in the order in which they come."""
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(free_port()))
     monkeypatch.setattr(_launch, "FIRST_S", 0.2)
@@ -111,42 +112,44 @@ def in_threads(monkeypatch, world, decide, body=lambda word: None):
 
     def one(rank):
         try:
-            with decided(Peers("x", rank, world, 1), decide) as word:
-                body(word)
+            with decided(Peers("x", rank, len(ranks), 1), decide) as word:
                 found[rank] = word
-                everybody.wait(timeout=30)  # the first one serves the others
         except UserError as error:
             found[rank] = str(error)
 
-    everybody = threading.Barrier(world)
-    threads = [threading.Thread(target=one, args=[rank]) for rank in reversed(range(world))]
+    threads = [threading.Thread(target=one, args=[rank]) for rank in ranks]
     for thread in threads:
         thread.start()
-        time.sleep(0.1)
+        time.sleep(0.3)
     for thread in threads:
         thread.join(timeout=60)
-    return [found[rank] for rank in range(world)]
+    return [found[rank] for rank in sorted(ranks)]
 
 
-def test_what_the_first_process_decides_is_told_to_all(monkeypatch):
+ORDERS = pytest.mark.parametrize("ranks", [(2, 1, 0), (0, 1, 2)])
+
+
+@ORDERS
+def test_what_the_first_process_decides_is_told_to_all(monkeypatch, ranks):
     calls = []
 
     def decide():
         calls.append(1)
         return f"decided at {time.time()}\nby one: ü"
 
-    found = in_threads(monkeypatch, 3, decide)
+    found = in_threads(monkeypatch, ranks, decide)
     assert len(calls) == 1
     assert found[0].startswith("decided at ")
     assert found == [found[0]] * 3
 
 
-def test_if_the_first_process_refuses_all_end_within_seconds(monkeypatch):
+@ORDERS
+def test_if_the_first_process_refuses_all_end_within_seconds(monkeypatch, ranks):
     def decide():
         raise UserError("runs/x exists")
 
     began = time.monotonic()
-    found = in_threads(monkeypatch, 3, decide)
+    found = in_threads(monkeypatch, ranks, decide)
     assert found == ["runs/x exists", _launch.ENDED, _launch.ENDED]
     assert time.monotonic() - began < 8
 
@@ -349,7 +352,7 @@ def place(tmp_path_factory):
 def one_run(place, runs, ranks):
     """Exactly one run folder, and what all ranks read is the config that lies there."""
     (run,) = (place / runs).iterdir()
-    cfg = train.OmegaConf.load(run / "config.yaml")
+    cfg = OmegaConf.load(run / "config.yaml")
     assert run.name == cfg.name
     said = [path.read_text() for path in (place / f"said-{runs}").iterdir()]
     assert said == [cfg.logger.say.word] * ranks
