@@ -39,16 +39,8 @@ lint: env ## ruff, mypy and the import contracts
 test: lint ## everything CI runs
 	$(BIN)/pytest -q -n 2 --dist loadfile
 
-faults: env ## the long fault suite, one line of figures each: about 40 minutes on 2 cores
-	$(PY) -m tests.faults.annotations
-	$(PY) -m tests.faults.tars
-	$(PY) -m tests.faults.poison
-	$(PY) -m tests.faults.images
-	$(PY) -m tests.faults.layouts
-	$(PY) -m tests.faults.memory
-	$(PY) -m tests.faults.resume
-	$(PY) -m tests.faults.starts
-	$(PY) -m tests.faults.kills
+faults: env ## the long fault suites, then one table of what they found: over an hour on 2 cores
+	$(PY) -m tests.faults $(SUITES)
 
 clean: ## remove the environment and what the demo wrote
 	rm -rf $(VENV) runs/demo runs/demo_clip data/scenes

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,16 +35,9 @@ def checkpoint_to_resume(cfg: DictConfig, run: Path) -> Path | None:
             return None  # it was stopped before its first checkpoint
         check_settings(cfg, run)
         return last_checkpoint(run)
-    if is_first_process() and run.exists():
+    if run.exists():
         raise UserError(f"{run} exists; continue it with resume=auto, or choose another name=")
     return None
-
-
-def is_first_process() -> bool:
-    """False in the further processes of torchrun, Slurm or Lightning: they may come after the first
-    has made the folder."""
-    ranks = [os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID")]
-    return ranks == ["0"] * 3
 
 
 def steps_done(checkpoint: Path | None) -> int:

@@ -17,7 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from cloc.errors import UserError
 
+ENDED = "another process of this run has ended; its own message says why"
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+_SWEEP = (
+    "runs of a sweep are commands of their own, each with its name=: a loop, or a job array by "
+    "scripts/slurm/sweep.sbatch (docs/launching.md)"
+)
 
 
 def cli(main: Callable[[list[str]], None]) -> None:
@@ -32,11 +38,15 @@ def cli(main: Callable[[list[str]], None]) -> None:
     except RuntimeError as error:
         if not re.search("Connection (closed|reset) by peer", str(error)):
             raise
-        sys.exit("error: another process of this run has ended; its own message says why")
+        sys.exit(f"error: {ENDED}")
 
 
 def compose_config(name: str, overrides: list[str]) -> DictConfig:
     """The composed config; whatever is wrong in the command is a `UserError` of one line."""
+    flags = [override for override in overrides if override.startswith("-")]
+    if flags:
+        sweep = _SWEEP if flags[0] in ("-m", "--multirun") else "a command has keys, no flags"
+        raise UserError(f"{flags[0]} is unknown; {sweep}")
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
             cfg = compose(name, overrides)
@@ -51,6 +61,9 @@ def compose_config(name: str, overrides: list[str]) -> DictConfig:
 
 def _explained(name: str, message: str, overrides: list[str]) -> str:
     """Hydra's message in one line; for an unknown key also the keys that look like it."""
+    sweep = re.search("(?:Ambiguous value for argument|Sweep parameters) '(.+?)'", message)
+    if sweep:
+        return f"{sweep[1]} has several values; write key=[a,b] for a list; {_SWEEP}"
     unknown = re.search(r"Could not override '([^']+)'", message)
     if not unknown:
         line = " ".join(message.split("Config search path", maxsplit=1)[0].split())

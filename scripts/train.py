@@ -8,16 +8,20 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import PIL.Image
-from _resume import check_data, checkpoint_to_resume, is_used, last_checkpoint, steps_done
-from _run import cli, compose_config, make, plain, tune_for_cpu
+from _job import Job, prepare
+from _launch import Peers, decided, environment, find_peers, kept_if_begun
+from _resume import check_data, is_used, last_checkpoint
+from _run import cli, make, plain, tune_for_cpu
 from lightning.pytorch.callbacks import ModelCheckpoint
-from omegaconf import DictConfig, OmegaConf
+from lightning.pytorch.plugins.environments import ClusterEnvironment
+from omegaconf import DictConfig
 
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
@@ -41,25 +45,31 @@ from cloc.training.module import CLOCModule
 
 
 def main(overrides: list[str]) -> None:
-    cfg = compose_config("train", overrides)
-    run = Path(cfg.runs) / cfg.name
-    resume = checkpoint_to_resume(cfg, run)
-    done = steps_done(resume)
-    if done >= cfg.steps:
-        print(f"{run} is finished: {done} of {cfg.steps} steps")
-        return
+    peers = find_peers(os.environ)
     quiet()
+    with decided(peers, lambda: prepare(overrides, peers).dump()) as words:
+        job = Job.load(words)
+        cfg = job.cfg()
+        run = Path(cfg.runs) / cfg.name
+        if job.done >= cfg.steps:
+            return
+        with nullcontext() if peers.rank else kept_if_begun(run):
+            train(cfg, run, job, peers)
+
+
+def train(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> None:
+    """Builds the parts and fits; what of them needs the process group waits for it."""
     if cfg.trainer.accelerator == "cpu":
         tune_for_cpu()
     L.seed_everything(cfg.seed, verbose=False)
 
     model = build_model(**plain(cfg.model))
     module = make_module(cfg, model)
-    data = make_data(cfg, model.tower, steps=cfg.steps, skip_batches=done)
-    if resume:
+    data = make_data(cfg, model.tower, steps=cfg.steps, skip_batches=job.done)
+    if job.resume:
         check_data(run, data.digest())
-    trainer = make_trainer(cfg, run, model.tower, data)
-    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    trainer = make_trainer(cfg, run, model.tower, data, environment(peers))
+    trainer.fit(module, data, ckpt_path=job.resume, weights_only=True)
     if cfg.steps % cfg.checkpoint_every:  # the callback saves at multiples only
         trainer.save_checkpoint(last_checkpoint(run))
     if trainer.is_global_zero:
@@ -72,6 +82,8 @@ def quiet() -> None:
     # which devices exist and are used (provenance.json has them), tips for other products
     for name in ("pytorch.utilities.rank_zero", "fabric.utilities.distributed"):
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
+    # on every machine with Slurm; who started the processes is known (_launch.py)
+    warnings.filterwarnings("ignore", "The `srun` command is available")
     # Lightning 2.6 on torch 2.14
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
     # a resumed run: the loader is told how many batches to skip, the folder is the run's own
@@ -103,15 +115,15 @@ def make_data(cfg: DictConfig, tower: Tower, *, steps: int, skip_batches: int = 
     return data
 
 
-def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> L.Trainer:
+def make_trainer(
+    cfg: DictConfig, run: Path, tower: Tower, data: RegionData, environment: ClusterEnvironment
+) -> L.Trainer:
     """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
-    check_precision(cfg.trainer.precision)
     callbacks: list[L.Callback] = [
         Speed(every_n_steps=cfg.log_every),
         GradNorms(every_n_steps=cfg.log_every),
         Provenance(
             run,
-            config=OmegaConf.to_yaml(cfg, resolve=True),
             seed=cfg.seed,
             data={
                 "samples": {name: shards.total for name, shards in data.shards.items()},
@@ -134,21 +146,14 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> 
         max_steps=cfg.steps,
         logger=list(make(cfg.logger).values()),
         callbacks=callbacks,
+        plugins=[environment],
+        default_root_dir=run,  # a hpc_ckpt_*.ckpt that lies where one stands would be loaded
         log_every_n_steps=cfg.log_every,
         use_distributed_sampler=False,
         enable_progress_bar=sys.stdout.isatty(),
         enable_model_summary=False,
     )
     return trainer
-
-
-def check_precision(precision: str | int) -> None:
-    """Lightning's half precisions turn the whole batch into halves, the boxes too."""
-    if str(precision) in ("bf16-true", "16-true"):
-        raise UserError(
-            f"trainer.precision={precision} would round boxes to half precision; set "
-            "trainer.precision=bf16-mixed"
-        )
 
 
 def in_loop_benchmarks(cfg: DictConfig) -> list[L.Callback]:

@@ -153,4 +153,6 @@ if __name__ == "__main__":
     if sys.argv[1:]:
         print(json.dumps(decode(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
     else:
-        print(json.dumps(run()))
+        figures = run()
+        print(json.dumps(figures))
+        sys.exit(bool(figures["over_the_limits"]))

@@ -164,4 +164,6 @@ def run(points, seed=0):
 if __name__ == "__main__":
     from tests.faults import resume  # the ranks find its functions by this name
 
-    print(json.dumps(resume.run(*map(int, sys.argv[1:] or ["200"]))))
+    found = resume.run(*map(int, sys.argv[1:] or ["200"]))
+    print(json.dumps(found))
+    sys.exit(bool(found["wrong"]))

@@ -1,7 +1,10 @@
 """Small versions of the long fault suite (`make faults` runs the large ones)."""
 
+import json
+
 import pytest
 
+from tests.faults import __main__ as suite
 from tests.faults import layouts, poison, resume, starts, tars
 
 pytestmark = [pytest.mark.slow, pytest.mark.dist]
@@ -34,3 +37,54 @@ def test_nothing_from_outside_is_executed(tmp_path):
 
 def test_workers_start_beside_a_process_group():
     assert starts.run(1)["wrong"] == []
+
+
+SUITE = """
+import json, sys
+def run():
+    return {body}
+if __name__ == "__main__":
+    found = run()
+    print("a word on the way")
+    print(json.dumps(found))
+    sys.exit({code})
+"""
+
+
+def test_every_suite_is_found_and_tells_its_verdict_by_its_exit_code():
+    names = suite.suites()
+    assert {"annotations", "launches", "layouts", "resume", "tars"} <= {*names}
+    assert not {"mutants", "test_faults", "__main__"} & {*names}
+    for name in names:
+        text = (suite.FOLDER / f"{name}.py").read_text()
+        assert name == "memory" or "sys.exit(" in text
+
+
+def test_all_suites_run_and_one_table_says_which_is_wrong(tmp_path, monkeypatch, capsys):
+    for name, body, code in (
+        ("a_good", '{"what": "a_good", "kills": 20, "wrong": []}', 0),
+        ("b_wrong", '{"wrong": ["third kill"]}', 1),
+        ("c_over", '{"over": 3}', 1),
+        ("e_good", '{"drops": {"1": 2}}', 0),
+    ):
+        (tmp_path / f"{name}.py").write_text(SUITE.format(body=body, code=code))
+    (tmp_path / "d_broken.py").write_text("def run(): pass\nraise SystemExit(3)\n")
+    (tmp_path / "helper.py").write_text("def other(): pass\n")
+    monkeypatch.setattr(suite, "FOLDER", tmp_path)
+    monkeypatch.setattr(suite.run_suite, "__defaults__", (tmp_path.name,))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path.parent))
+    assert suite.main([]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert json.loads(lines[0]) == {
+        "suite": "a_good",
+        "found": {"what": "a_good", "kills": 20, "wrong": []},
+    }
+    rows = [line.split(" | ") for line in lines if line.startswith("| ")][1:]
+    verdicts = ["well", "WRONG", "WRONG", "WRONG", "well"]
+    assert [row[2] for row in rows] == verdicts
+    assert rows[0][3] == "kills 20 |"
+    assert "b_wrong: ['third kill']" in lines
+    assert "c_over: exit code 1" in lines
+    assert "d_broken: no line of JSON, exit code 3" in lines
+    assert suite.main(["a_good", "e_good"]) == 0
+    assert suite.main(["none"]).startswith("error: none is no suite; choose from a_good, b_wrong")

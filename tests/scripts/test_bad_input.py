@@ -9,7 +9,8 @@ import export
 import prepare
 import pytest
 import train
-from _run import cli
+from _resume import checkpoint_to_resume
+from _run import cli, compose_config
 
 from cloc.data.index import write_index
 from cloc.errors import UserError
@@ -160,23 +161,24 @@ def test_a_loss_without_its_head_is_named(smoke):
         train.main([*smoke, *heads])
 
 
-@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
-def test_an_existing_folder_is_refused_by_the_first_process(smoke, tmp_path, monkeypatch, variable):
+def test_an_existing_folder_is_refused(smoke, tmp_path):
     (tmp_path / "runs/smoke").mkdir(parents=True)
-    cfg = train.compose_config("train", smoke)
-    for rank in ("", "0"):
-        if rank:
-            monkeypatch.setenv(variable, rank)  # torchrun and Slurm name the first process too
-        with pytest.raises(UserError, match="smoke exists; continue it with resume=auto"):
-            train.checkpoint_to_resume(cfg, tmp_path / "runs/smoke")
-    monkeypatch.setenv(variable, "1")  # it comes after the first one made the folder
-    assert train.checkpoint_to_resume(cfg, tmp_path / "runs/smoke") is None
+    with pytest.raises(UserError, match="smoke exists; continue it with resume=auto"):
+        train.main(smoke)
+    assert list((tmp_path / "runs/smoke").iterdir()) == []
+
+
+def test_a_command_that_fails_can_be_corrected_and_given_again(smoke, tmp_path):
+    for _ in range(2):
+        with pytest.raises(UserError, match="no shard at nowhere"):
+            train.main([*smoke, "data.train=nowhere"])
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_run_stopped_before_its_first_checkpoint_begins_again(smoke, tmp_path):
     (tmp_path / "runs/smoke").mkdir(parents=True)
-    cfg = train.compose_config("train", [*smoke, "resume=auto"])
-    assert train.checkpoint_to_resume(cfg, tmp_path / "runs/smoke") is None
+    cfg = compose_config("train", [*smoke, "resume=auto"])
+    assert checkpoint_to_resume(cfg, tmp_path / "runs/smoke") is None
 
 
 def test_a_run_that_does_not_end_at_a_multiple_leaves_its_last_state(smoke, tmp_path, capsys):

@@ -9,6 +9,7 @@ from contextlib import chdir
 from pathlib import Path
 from types import SimpleNamespace
 
+import _resume
 import evaluate
 import numpy as np
 import open_clip
@@ -248,7 +249,7 @@ def test_a_pickle_in_place_of_a_checkpoint_is_refused_and_not_run(chain, tmp_pat
     for payload in (b"not a checkpoint", pickle.dumps(Bomb())):
         (tmp_path / "last.ckpt").write_bytes(payload)
         with pytest.raises(UserError, match=r"last\.ckpt cannot be read as a checkpoint"):
-            train.steps_done(tmp_path / "last.ckpt")
+            _resume.steps_done(tmp_path / "last.ckpt")
 
 
 class Bomb:

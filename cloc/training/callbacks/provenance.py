@@ -1,4 +1,4 @@
-"""Where a run came from: `config.yaml` and `provenance.json`, written before the first step."""
+"""Where a run came from: `provenance.json`, written before the first step."""
 
 import importlib.metadata
 import json
@@ -25,18 +25,15 @@ PACKAGES = (
 
 
 class Provenance(L.Callback):
-    """`config` is the resolved configuration as YAML; `data` says which shards are read."""
+    """`data` says which shards are read. The configuration stands beside it since the launch."""
 
-    def __init__(
-        self, folder: str | Path, *, config: str, seed: int, data: Mapping[str, Any]
-    ) -> None:
-        self.folder, self.config, self.seed, self.data = Path(folder), config, seed, data
+    def __init__(self, folder: str | Path, *, seed: int, data: Mapping[str, Any]) -> None:
+        self.folder, self.seed, self.data = Path(folder), seed, data
 
     @rank_zero_only
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Both files, once the devices are known."""
+        """Once the devices are known."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "config.yaml").write_text(self.config)
         facts = {
             "git_commit": git_commit(),
             "packages": {name: importlib.metadata.version(name) for name in PACKAGES},

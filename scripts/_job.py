@@ -1,0 +1,51 @@
+"""What the first process of a run decides for all of them, and how it travels."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from _launch import Peers, freeze
+from _layout import settle_layout
+from _resume import checkpoint_to_resume, steps_done
+from _run import compose_config
+from _trust import check_targets
+from omegaconf import DictConfig, OmegaConf
+
+
+class Job(NamedTuple):
+    """Nothing of it may differ between the processes of a run."""
+
+    config: str  # the frozen config.yaml
+    resume: str | None  # the checkpoint to go on from
+    done: int  # steps
+
+    def cfg(self) -> DictConfig:
+        """Of the frozen text, in the first process too."""
+        cfg = OmegaConf.create(self.config)
+        assert isinstance(cfg, DictConfig)
+        check_targets(cfg)
+        return cfg
+
+    def dump(self) -> str:
+        """One line."""
+        return json.dumps(self)
+
+    @classmethod
+    def load(cls, words: str) -> "Job":
+        """Of what `dump` gave."""
+        return cls(*json.loads(words))
+
+
+def prepare(overrides: list[str], peers: Peers) -> Job:
+    """Composes and checks the config and freezes it in the run folder; says if nothing is to do."""
+    cfg = compose_config("train", overrides)
+    settle_layout(cfg, peers)
+    config = OmegaConf.to_yaml(cfg, resolve=True)
+    run = Path(cfg.runs) / cfg.name
+    resume = checkpoint_to_resume(cfg, run)
+    done = steps_done(resume)
+    if done >= cfg.steps:
+        print(f"{run} is finished: {done} of {cfg.steps} steps")
+    else:
+        freeze(run, config, fresh=cfg.resume is None)
+    return Job(config, str(resume) if resume else None, done)
