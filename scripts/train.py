@@ -25,6 +25,7 @@ from cloc.data.examples import read_split
 from cloc.errors import UserError
 from cloc.eval.runner import evaluate
 from cloc.interfaces import Embedder, Example, Split
+from cloc.models.accumulate import check_pieces
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
@@ -37,7 +38,7 @@ from cloc.training.callbacks.pictures import FirstBatch, Pictures
 from cloc.training.callbacks.provenance import Provenance
 from cloc.training.callbacks.speed import Speed
 from cloc.training.callbacks.weights import Weights
-from cloc.training.module import CLOCModule
+from cloc.training.module import CLOCModule, check_accumulation
 
 
 def main(overrides: list[str]) -> None:
@@ -48,6 +49,7 @@ def main(overrides: list[str]) -> None:
     if done >= cfg.steps:
         print(f"{run} is finished: {done} of {cfg.steps} steps")
         return
+    check_pieces_of_a_step(cfg)
     quiet()
     if cfg.trainer.accelerator == "cpu":
         tune_for_cpu()
@@ -87,6 +89,7 @@ def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
         weights=plain(cfg.weights),
         optimizer=make(cfg.optimizer),
         schedule=partial(make(cfg.schedule), steps=cfg.steps),
+        accumulate=cfg.accumulate,
     )
 
 
@@ -140,6 +143,15 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> 
         enable_model_summary=False,
     )
     return trainer
+
+
+def check_pieces_of_a_step(cfg: DictConfig) -> None:
+    """Before anything is built; the model looks again where `devices` is not a number."""
+    check_accumulation(cfg.trainer.get("accumulate_grad_batches", 1))
+    ranks = 1
+    if isinstance(cfg.trainer.devices, int) and cfg.trainer.devices > 0:
+        ranks = cfg.trainer.devices * cfg.trainer.num_nodes
+    check_pieces(cfg.batch_size // ranks, cfg.accumulate)
 
 
 def check_precision(precision: str | int) -> None:

@@ -64,8 +64,8 @@ def region_text_loss(
     ids = _texts(valid.flatten(), phrase_ids, conflict)
     at_most = _cosine_at_most(conflict, threshold)
     with full_precision(regions):
-        rows = (wipe(x, valid).flatten(0, -2) for x in (regions, phrases))
-        mine = _Pairs(*rows, valid.flatten(), ids)
+        regions, phrases = (wipe(x, valid).flatten(0, -2) for x in (regions, phrases))
+        mine = _Pairs(regions, phrases, valid.flatten(), ids)
         every = _Pairs(*dist.gather(*mine))
         hard, hard_valid = _negatives(mine, negatives, negative_valid)
         own, scale = own_columns(mine.valid), upcast(scale)
