@@ -40,6 +40,7 @@ test: lint ## everything CI runs
 	$(BIN)/pytest -q -n 2 --dist loadfile
 
 faults: env ## the long fault suite, one line of figures each: about 40 minutes on 2 cores
+	$(PY) -m tests.faults.parity
 	$(PY) -m tests.faults.annotations
 	$(PY) -m tests.faults.tars
 	$(PY) -m tests.faults.poison
