@@ -12,6 +12,8 @@ import torch.distributed as td
 from torch import Tensor
 
 T = TypeVar("T")
+# torch 2.14 renamed both and warns of the old names; the oldest torch we take has only these
+NEW_NAMES = hasattr(td, "all_gather_single")
 
 
 def world_size() -> int:
@@ -25,17 +27,46 @@ def rank() -> int:
 
 
 class _Gather(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
-        parts = [torch.empty_like(rows) for _ in range(world_size())]
-        td.all_gather(parts, rows.contiguous())
-        return torch.cat(parts)
+    """Packs its columns to one of bytes, so that numbers of every type travel together."""
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        grad = grad.clone(memory_format=torch.contiguous_format)
-        td.all_reduce(grad)
-        return grad.chunk(world_size())[rank()]
+    def forward(ctx: Any, *columns: Tensor) -> tuple[Tensor, ...]:
+        packed = [_flat(column.contiguous()).view(torch.uint8) for column in columns]
+        table = _all_gather(torch.cat(packed, 1))
+        parts = table.split([x.shape[1] for x in packed], 1)
+        gathered = tuple(
+            part.contiguous().view(column.dtype).reshape(len(table), *column.shape[1:])
+            for part, column in zip(parts, columns, strict=True)
+        )
+        fixed = [x for x, needed in zip(gathered, ctx.needs_input_grad, strict=True) if not needed]
+        ctx.mark_non_differentiable(*fixed)
+        return gathered
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        wanted = [i for i, needed in enumerate(ctx.needs_input_grad) if needed]
+        flat = [_flat(grads[i]) for i in wanted]
+        mine = _reduce_scatter(torch.cat(flat, 1)).split([x.shape[1] for x in flat], 1)
+        found: list[Tensor | None] = [None] * len(grads)
+        for i, part in zip(wanted, mine, strict=True):
+            found[i] = part.reshape(len(part), *grads[i].shape[1:])
+        return tuple(found)
+
+
+def _flat(column: Tensor) -> Tensor:
+    return column.flatten(1) if column.ndim > 1 else column[:, None]
+
+
+def _all_gather(rows: Tensor) -> Tensor:
+    table = rows.new_empty(world_size() * len(rows), rows.shape[1])
+    (td.all_gather_single if NEW_NAMES else td.all_gather_into_tensor)(table, rows)
+    return table
+
+
+def _reduce_scatter(table: Tensor) -> Tensor:
+    mine = table.new_empty(len(table) // world_size(), table.shape[1])
+    (td.reduce_scatter_single if NEW_NAMES else td.reduce_scatter_tensor)(mine, table)
+    return mine
 
 
 class _Total(torch.autograd.Function):
@@ -52,14 +83,15 @@ class _Total(torch.autograd.Function):
         return grad
 
 
-def gather(rows: Tensor) -> Tensor:
-    """Rows of all ranks in rank order; every rank must hold the same number of rows.
+def gather(*columns: Tensor) -> tuple[Tensor, ...]:
+    """Rows of all ranks in rank order, in one collective however many columns there are.
 
-    The gradient of a row is the sum of what every rank derives for it.
+    Every column of every rank holds the same number of rows. The gradient of a row is the sum of
+    what every rank derives for it, again one collective.
     """
     if world_size() == 1:
-        return rows
-    gathered: Tensor = _Gather.apply(rows)
+        return columns
+    gathered: tuple[Tensor, ...] = _Gather.apply(*columns)
     return gathered
 
 

@@ -1,4 +1,4 @@
-"""What several losses need: full precision, padding wiped, chunks of rows, the share of images."""
+"""What several losses need: full precision, padding wiped, chunks of rows."""
 
 from collections.abc import Callable, Sequence
 
@@ -47,11 +47,6 @@ def sum_over_chunks(
         for at in starts
     ]
     return torch.stack(sums).sum(0)
-
-
-def coverage(valid: Bool[Tensor, "b r"]) -> Float[Tensor, ""]:
-    """The paper's lambda: the share, in [0, 1], of images of all ranks with a valid region."""
-    return dist.total(valid.any(1).sum()) / (max(len(valid), 1) * dist.world_size())
 
 
 def check_option(name: str, given: str, options: Sequence[str]) -> None:

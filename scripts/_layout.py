@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from cloc.data.datamodule import per_rank
 from cloc.errors import UserError
+from cloc.training.module import check_accumulation
 
 ACCELERATORS = ("auto", "cpu", "gpu")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
@@ -33,6 +34,7 @@ def settle_layout(cfg: DictConfig, peers: Peers) -> None:
     trainer.devices = devices = _devices(plain(trainer).get("devices"), peers, trainer, gpus)
     each = len(devices) if isinstance(devices, list) else devices
     images = per_rank(cfg.batch_size, each * trainer.num_nodes)
+    check_accumulation(trainer.get("accumulate_grad_batches", 1))
     _check_accumulate(cfg, images, each * trainer.num_nodes)
 
 

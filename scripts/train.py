@@ -99,6 +99,7 @@ def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
         weights=plain(cfg.weights),
         optimizer=make(cfg.optimizer),
         schedule=partial(make(cfg.schedule), steps=cfg.steps),
+        accumulate=cfg.accumulate,
     )
 
 

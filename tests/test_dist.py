@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from cloc import dist
+from tests.helpers.collectives import Collectives
 from tests.helpers.ranks import run_ranks
 
 
 def test_every_one_is_the_identity_in_a_single_process():
     rows = torch.randn(3, 2, requires_grad=True)
-    assert dist.gather(rows) is rows
+    assert dist.gather(rows) == (rows,)
     assert dist.total(rows) is rows
     assert (dist.rank(), dist.world_size()) == (0, 1)
 
@@ -17,19 +18,44 @@ def test_every_one_is_the_identity_in_a_single_process():
 def _check_collectives(rank, world, whole, weights):
     assert (dist.rank(), dist.world_size()) == (rank, world)
     _check_gather(rank, world, whole, weights)
+    _check_columns(rank, world)
     _check_total(rank, world, whole)
     _check_other_types(rank, world)
 
 
 def _check_gather(rank, world, whole, weights):
     mine = whole.chunk(world)[rank].clone().requires_grad_()
-    gathered = dist.gather(mine)
+    [gathered] = dist.gather(mine)
     assert torch.equal(gathered, whole)  # rank order
     (gathered * weights[rank]).sum().backward()  # each rank derives something else
     torch.testing.assert_close(mine.grad, weights.sum(0).chunk(world)[rank], rtol=0, atol=0)
 
     turned = whole.chunk(world)[rank].T.contiguous().T  # not contiguous
-    assert torch.equal(dist.gather(turned), whole)
+    assert torch.equal(dist.gather(turned)[0], whole)
+
+
+def _check_columns(rank, world):
+    """Numbers of four types travel in one collective, and so do their gradients."""
+    wide = torch.randn(world * 3, 2, 2, generator=torch.Generator().manual_seed(1))
+    columns = (wide, wide[:, 0, 0].double(), wide[:, 0] > 0, wide[:, 0, 1].view(torch.int32).long())
+    mine = [x.chunk(world)[rank].clone() for x in columns]
+    mine[0].requires_grad_()
+    mine[1].requires_grad_()
+    with Collectives() as count:
+        gathered = dist.gather(*mine)
+    assert count.names == ["all_gather"]
+    for found, expected in zip(gathered, columns, strict=True):
+        assert torch.equal(found, expected)
+        assert found.requires_grad == expected.is_floating_point()
+    with Collectives() as count:
+        ((gathered[0] * wide).sum() * (rank + 1) + gathered[1].square().sum()).backward()
+    assert count.names == ["reduce_scatter"]
+    share = world * (world + 1) / 2
+    torch.testing.assert_close(mine[0].grad, share * wide.chunk(world)[rank])
+    torch.testing.assert_close(mine[1].grad, 2 * world * mine[1].detach())
+    [frozen, other] = dist.gather(mine[0].detach(), mine[1])  # a tower without gradient
+    assert not frozen.requires_grad
+    other.sum().backward()
 
 
 def _check_total(rank, world, whole):
@@ -42,9 +68,9 @@ def _check_total(rank, world, whole):
 
 
 def _check_other_types(rank, world):
-    valid = dist.gather(torch.tensor([rank == 0, True]))
+    [valid] = dist.gather(torch.tensor([rank == 0, True]))
     assert valid.tolist() == [True, True, *[False, True] * (world - 1)]
-    assert dist.gather(torch.tensor([rank])).tolist() == list(range(world))
+    assert dist.gather(torch.tensor([rank]))[0].tolist() == list(range(world))
     assert dist.total(torch.tensor(rank + 1)).item() == world * (world + 1) // 2
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cloc.errors import UserError
-from cloc.loss_parts import check_chunk, check_option, coverage, sum_over_chunks, upcast, wipe
+from cloc.loss_parts import check_chunk, check_option, sum_over_chunks, upcast, wipe
 
 
 def test_only_half_types_are_upcast():
@@ -44,13 +44,6 @@ def test_chunks_cover_every_row_once(chunk):
 
 def test_no_rows_sum_to_zero():
     assert sum_over_chunks(lambda rows: torch.zeros(0)[rows].sum(), 0, chunk=4).item() == 0
-
-
-def test_coverage_is_the_share_of_images_with_a_valid_region():
-    valid = torch.tensor([[True, True], [False, True], [False, False], [False, False]])
-    assert coverage(valid).item() == 0.5
-    assert coverage(valid[2:]).item() == 0
-    assert coverage(valid[:0]).item() == 0
 
 
 def test_a_wrong_option_names_the_options():

@@ -8,7 +8,7 @@ from cloc import boxes as box_algebra
 from cloc import dist
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.loss_parts import check_option, coverage, full_precision, wipe
+from cloc.loss_parts import check_option, full_precision, wipe
 
 KINDS = ("mse", "l1_giou")
 MATCHES = ("own", "nearest")
@@ -31,7 +31,8 @@ def grounding_loss(
 
     `own` compares with the region's own box. `nearest` takes the cheapest box among the valid
     regions of the same image with the same `phrase_index`: a phrase that names two objects has no
-    single right box. Logs: `iou`, the mean IoU with the best box that was allowed.
+    single right box. Logs: `iou`, the mean IoU with the best box that was allowed, and `coverage`,
+    the share of images with a valid region.
     """
     _check(kind, match)
     if match == "nearest" and phrase_index is None:
@@ -45,9 +46,13 @@ def grounding_loss(
         iou = box_algebra.iou(each.detach(), other.detach())
         best = cost.masked_fill(~allowed, torch.inf).amin(-1).masked_fill(~valid, 0)
         best_iou = iou.masked_fill(~allowed, 0).amax(-1).masked_fill(~valid, 0)
-        sums = dist.total(torch.stack([best.sum(), best_iou.sum()]))
-        value, mean_iou = sums / dist.total(valid.sum()).clamp(min=1)
-    return Term(value, {"iou": mean_iou.detach()})
+        counts = torch.stack([valid.sum(), valid.any(1).sum()])
+        sums = dist.total(torch.cat([torch.stack([best.sum(), best_iou.sum()]), counts]))
+    cost_sum, iou_sum, num_valid, num_images = sums
+    every = num_valid.detach().clamp(min=1)
+    share = num_images / max(len(valid) * dist.world_size(), 1)
+    logs = {"iou": iou_sum / every, "coverage": share}
+    return Term(cost_sum / every, {name: x.detach() for name, x in logs.items()})
 
 
 def _check(kind: str, match: str) -> None:
@@ -103,4 +108,4 @@ class Grounding:
             match=self.match,
             phrase_index=batch.phrase_index,
         )
-        return Term(value * coverage(batch.valid) if self.weight_by_coverage else value, logs)
+        return Term(value * logs["coverage"] if self.weight_by_coverage else value, logs)

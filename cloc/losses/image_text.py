@@ -33,8 +33,8 @@ def image_text_loss(
     """
     with full_precision(images):
         images, captions, scale = wipe(images, valid), wipe(captions, valid), upcast(scale)
-        every_image, every_caption = dist.gather(images), dist.gather(captions)
-        every_valid, own = dist.gather(valid), own_columns(valid)
+        every_image, every_caption, every_valid = dist.gather(images, captions, valid)
+        own = own_columns(valid)
         target = own.masked_fill(~valid, -100)  # the index that cross_entropy leaves out
 
         def nats(rows: slice) -> Tensor:

@@ -35,7 +35,7 @@ def image_text_sigmoid_loss(
     with full_precision(images):
         images, captions = wipe(images, valid), wipe(captions, valid)
         scale, bias = upcast(scale), upcast(bias)
-        every_caption, every_valid = dist.gather(captions), dist.gather(valid)
+        every_caption, every_valid = dist.gather(captions, valid)
         own = own_columns(valid)
 
         def nats(rows: slice) -> Tensor:

@@ -13,7 +13,6 @@ from cloc.interfaces import Embeddings, RegionBatch, Term
 from cloc.loss_parts import (
     check_chunk,
     check_option,
-    coverage,
     full_precision,
     own_columns,
     sum_over_chunks,
@@ -35,44 +34,48 @@ class _Pairs(NamedTuple):
 
 
 def region_text_loss(
-    regions: Float[Tensor, "n d"],
-    phrases: Float[Tensor, "n d"],
-    valid: Bool[Tensor, " n"],
+    regions: Float[Tensor, "*n d"],
+    phrases: Float[Tensor, "*n d"],
+    valid: Bool[Tensor, "*n"],
     scale: Float[Tensor, ""],
     *,
-    phrase_ids: Int[Tensor, " n"] | None = None,
+    phrase_ids: Int[Tensor, "*n"] | None = None,
     conflict: str = "cosine",
     threshold: float | None = None,
-    negatives: Float[Tensor, "n k d"] | None = None,
-    negative_valid: Bool[Tensor, "n k"] | None = None,
-    chunk: int = 1024,
+    negatives: Float[Tensor, "*n k d"] | None = None,
+    negative_valid: Bool[Tensor, "*n k"] | None = None,
+    chunk: int = 256,
 ) -> Term:
     """Symmetric InfoNCE in nats over the valid rows of all ranks; 0 where there are none.
 
-    Row i of both inputs is a positive pair of unit vectors. Two rows whose texts conflict (cosine
+    Rows stand in [images, regions], or in one axis where every one is of an image of its own. A
+    region and its phrase are a positive pair of unit vectors. Two rows whose texts conflict (cosine
     above `threshold`, 0.9 where None as in the paper, or equal `phrase_ids`) leave each other's
     denominators in both directions.
     The `negatives` of a region join its own row, region to text, and the filter spares them.
 
     Every rank returns the same global value. Only `chunk` rows of similarities exist at a time,
     and again in backward. Logs: `masked_fraction`, the share of pairs of two valid rows that the
-    filter took out, and `accuracy`, the share of regions whose own phrase beats all of its row.
+    filter took out, `accuracy`, the share of regions whose own phrase beats all of its row, and
+    `coverage`, the share of images with a valid region.
     """
     _check(conflict, threshold, chunk)
-    ids = _texts(valid, phrase_ids, conflict)
+    per_image = valid.shape[-1] if valid.ndim > 1 else 1
+    ids = _texts(valid.flatten(), phrase_ids, conflict)
     at_most = _cosine_at_most(conflict, threshold)
     with full_precision(regions):
-        mine = _Pairs(wipe(regions, valid), wipe(phrases, valid), valid, ids)
-        every = _Pairs(*(dist.gather(x) for x in mine))
+        regions, phrases = (wipe(x, valid).flatten(0, -2) for x in (regions, phrases))
+        mine = _Pairs(regions, phrases, valid.flatten(), ids)
+        every = _Pairs(*dist.gather(*mine))
         hard, hard_valid = _negatives(mine, negatives, negative_valid)
-        own, scale = own_columns(valid), upcast(scale)
+        own, scale = own_columns(mine.valid), upcast(scale)
 
         def partial(rows: slice) -> Tensor:
             some = _Pairs(*(x[rows] for x in mine))
             return _sums(some, every, own[rows], scale, at_most, hard[rows], hard_valid[rows])
 
-        sums = dist.total(sum_over_chunks(partial, len(valid), chunk=chunk))
-    return _term(sums, every.valid.sum())
+        sums = dist.total(sum_over_chunks(partial, len(mine.valid), chunk=chunk))
+    return _term(sums, every.valid, per_image)
 
 
 def _check(conflict: str, threshold: float | None, chunk: int) -> None:
@@ -100,26 +103,28 @@ def _cosine_at_most(conflict: str, threshold: float | None) -> float | None:
 
 
 def _texts(
-    valid: Bool[Tensor, " n"], phrase_ids: Int[Tensor, " n"] | None, conflict: str
+    valid: Bool[Tensor, " n"], phrase_ids: Int[Tensor, "*n"] | None, conflict: str
 ) -> Int[Tensor, " n"]:
     """What two rows of equal text share; without `text` no two rows share anything."""
     if conflict != "text":
         return own_columns(valid)
     if phrase_ids is None:
         raise UserError("conflict 'text' compares phrase_ids, and none were given")
-    return phrase_ids
+    return phrase_ids.flatten()
 
 
 def _negatives(
     mine: _Pairs,
-    negatives: Float[Tensor, "n k d"] | None,
-    negative_valid: Bool[Tensor, "n k"] | None,
+    negatives: Float[Tensor, "*n k d"] | None,
+    negative_valid: Bool[Tensor, "*n k"] | None,
 ) -> tuple[Float[Tensor, "n k d"], Bool[Tensor, "n k"]]:
     """Both given, padding wiped; k = 0 where there are none."""
     if negatives is None:
         negatives = mine.regions.new_zeros(len(mine.valid), 0, mine.regions.shape[1])
+    negatives = negatives.flatten(0, -3)
     if negative_valid is None:
         negative_valid = mine.valid[:, None].expand(negatives.shape[:2])
+    negative_valid = negative_valid.flatten(0, -2)
     return wipe(negatives, negative_valid & mine.valid[:, None]), negative_valid
 
 
@@ -153,11 +158,18 @@ def _sums(
     return torch.stack([nats, masked.to(nats.dtype), right.to(nats.dtype)])
 
 
-def _term(sums: Float[Tensor, "3"], num_valid: Int[Tensor, ""]) -> Term:
+def _term(sums: Float[Tensor, "3"], valid: Bool[Tensor, " n"], per_image: int) -> Term:
+    """`valid` of all ranks, whose every `per_image` rows are those of one image."""
     nats, masked, right = sums
+    num_valid = valid.sum()
     num_rows = num_valid.clamp(min=1)
     num_pairs = (num_valid * (num_valid - 1)).clamp(min=1)
-    logs = {"masked_fraction": masked / num_pairs, "accuracy": right / num_rows}
+    images = valid.unflatten(0, (-1, per_image)).any(1)
+    logs = {
+        "masked_fraction": masked / num_pairs,
+        "accuracy": right / num_rows,
+        "coverage": images.sum().to(nats.dtype) / max(len(images), 1),
+    }
     return Term(nats / (2 * num_rows), {name: x.detach() for name, x in logs.items()})
 
 
@@ -174,7 +186,7 @@ class RegionText:
     """Hands `region_text_loss` its tensors and weighs it by the share of images with regions.
 
     `weight_by_coverage` is the paper's lambda: each region then has the same pull on the gradient
-    whatever share of the images has regions. Logs it as `coverage`.
+    whatever share of the images has regions.
     """
 
     needs: tuple[str, ...] = ("phrase", "region", "region_scale")
@@ -184,7 +196,7 @@ class RegionText:
         *,
         conflict: str = "cosine",
         threshold: float | None = None,
-        chunk: int = 1024,
+        chunk: int = 256,
         weight_by_coverage: bool = True,
     ) -> None:
         _check(conflict, threshold, chunk)
@@ -198,18 +210,15 @@ class RegionText:
         assert out.phrase is not None
         assert out.region_scale is not None
         value, logs = region_text_loss(
-            out.region.flatten(0, 1),
-            out.phrase[batch.phrase_index].flatten(0, 1),
-            batch.valid.flatten(),
+            out.region,
+            out.phrase[batch.phrase_index],
+            batch.valid,
             out.region_scale,
-            phrase_ids=hash_rows(batch.phrases)[batch.phrase_index].flatten(),
+            phrase_ids=hash_rows(batch.phrases)[batch.phrase_index],
             conflict=self.conflict,
             threshold=self.threshold,
-            negatives=out.phrase[batch.negative_index.clamp(min=0)].flatten(0, 1),
-            negative_valid=(batch.negative_index >= 0).flatten(0, 1),
+            negatives=out.phrase[batch.negative_index.clamp(min=0)],
+            negative_valid=batch.negative_index >= 0,
             chunk=self.chunk,
         )
-        share = coverage(batch.valid)
-        return Term(
-            value * share if self.weight_by_coverage else value, {**logs, "coverage": share}
-        )
+        return Term(value * logs["coverage"] if self.weight_by_coverage else value, logs)

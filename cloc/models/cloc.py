@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cloc.interfaces import Embeddings, RegionBatch
 from cloc.loss_parts import upcast
+from cloc.models.accumulate import check_pieces, in_pieces
 from cloc.models.towers import Tower
 
 
@@ -34,27 +35,50 @@ class CLOC(nn.Module):
         self.box_head = box_head
         self.description = description
 
-    def forward(self, batch: RegionBatch) -> Embeddings:
-        """Everything the losses may need, from one pass of each tower over each input."""
-        tokens, image = self.tower.images(batch.images)
-        caption = self.tower.texts(batch.captions)
+    def forward(self, batch: RegionBatch, *, accumulate: int = 1) -> Embeddings:
+        """Everything the losses may need, from one pass of each tower over each input.
+
+        With `accumulate` the towers and heads run over that many pieces of the batch, keep only
+        what is returned, and run again in backward: less memory, the same gradients.
+        """
+        check_pieces(len(batch.images), accumulate)
+        [caption] = in_pieces(self._texts, batch.captions, pieces=accumulate)
         scale, bias = self.tower.scale(), self.tower.bias()
         if self.region_head is None or self.region_scale is None:
+            [image] = in_pieces(self._images, batch.images, pieces=accumulate)
             return Embeddings(image, caption, scale, bias, None, None, None, None, {})
-        phrase = self.tower.texts(batch.phrases)
+        [phrase] = in_pieces(self._texts, batch.phrases, pieces=accumulate)
         asked = phrase[batch.phrase_index] if self.box_head is not None else None
-        region, grounded = self.region_head(tokens, batch.boxes, asked, grid=self.tower.grid)
+        image, region, predicted_boxes = in_pieces(
+            self._images_and_regions, batch.images, batch.boxes, asked, pieces=accumulate
+        )
         return Embeddings(
             image=image,
             caption=caption,
             scale=scale,
             bias=bias,
             phrase=phrase,
-            region=F.normalize(upcast(region), dim=-1),
+            region=region,
             region_scale=self.region_scale(),
-            predicted_boxes=None if self.box_head is None else self.box_head(grounded),
+            predicted_boxes=predicted_boxes,
             extra={},
         )
+
+    def _texts(self, tokens: Tensor) -> tuple[Tensor]:
+        return (self.tower.texts(tokens),)
+
+    def _images(self, pixels: Tensor) -> tuple[Tensor]:
+        return (self.tower.images(pixels).pooled,)
+
+    def _images_and_regions(
+        self, pixels: Tensor, boxes: Tensor, asked: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Of each image; of each of its regions; the box predicted for each region's phrase."""
+        assert self.region_head is not None
+        tokens, image = self.tower.images(pixels)
+        region, grounded = self.region_head(tokens, boxes, asked, grid=self.tower.grid)
+        predicted = None if self.box_head is None else self.box_head(grounded)
+        return image, F.normalize(upcast(region), dim=-1), predicted
 
     def region_state(self) -> dict[str, Tensor]:
         """The weights that are not the tower's: what an export stores beside open_clip's file."""

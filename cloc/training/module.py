@@ -15,7 +15,8 @@ from cloc.training.optim import parameter_groups
 
 class CLOCModule(L.LightningModule):
     """`losses` and `weights` share their names; `optimizer` takes parameter groups, `schedule` the
-    optimizer."""
+    optimizer. `accumulate` is the number of pieces in which the model runs over a batch, with the
+    gradients of the whole; Lightning's own accumulation is refused."""
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class CLOCModule(L.LightningModule):
         weights: Mapping[str, float],
         optimizer: Callable[[Sequence[Mapping[str, Any]]], torch.optim.Optimizer],
         schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler],
+        accumulate: int = 1,
     ) -> None:
         super().__init__()
         if set(losses) != set(weights):
@@ -37,10 +39,13 @@ class CLOCModule(L.LightningModule):
         self.weights = dict(weights)
         self.make_optimizer = optimizer
         self.make_schedule = schedule
+        self.accumulate = accumulate
 
     def training_step(self, batch: RegionBatch, batch_idx: int) -> Tensor:
         """The weighted sum of the losses; every term and log goes to the loggers as `train/...`."""
-        out: Embeddings = self.model(batch)
+        if self._trainer is not None:
+            check_accumulation(self.trainer.accumulate_grad_batches)
+        out: Embeddings = self.model(batch, accumulate=self.accumulate)
         with torch.autocast(self.device.type, enabled=False):  # losses run in float32
             terms = {name: self._term(name, out, batch) for name in self.losses}
         logs = {f"train/{name}": term.value.detach() for name, term in terms.items()}
@@ -71,3 +76,16 @@ class CLOCModule(L.LightningModule):
                 f"model.region_head (and model.box_head for grounding), or remove losses.{name}"
             )
         return self.losses[name](out, batch)
+
+
+def check_accumulation(batches: int) -> None:
+    """Raises `UserError` where Lightning would add up the gradients of several small batches.
+
+    A contrastive loss of a small batch has that batch's negatives alone: another objective.
+    """
+    if batches != 1:
+        raise UserError(
+            f"trainer.accumulate_grad_batches={batches} would contrast every small batch with "
+            f"itself alone, which is another objective; set accumulate={batches} instead, with "
+            "batch_size the images of a whole step"
+        )

@@ -49,7 +49,8 @@ def by_definition(predicted, boxes, valid, phrase_index, *, kind, match):
         some = boxes[i, allowed]
         costs.append(min(cost_of(predicted[i, m], box, kind) for box in some))
         ious.append(torchvision.ops.box_iou(predicted[i, m].detach()[None], some.detach()).max())
-    return torch.stack(costs).mean(), {"iou": torch.stack(ious).mean()}
+    coverage = valid.any(1).double().mean()
+    return torch.stack(costs).mean(), {"iou": torch.stack(ious).mean(), "coverage": coverage}
 
 
 @pytest.mark.parametrize(("kind", "match"), SETTINGS)

@@ -67,6 +67,7 @@ def by_definition(
             num_masked / (len(rows) * (len(rows) - 1)), dtype=torch.float64
         ),
         "accuracy": torch.tensor(num_right / len(rows), dtype=torch.float64),
+        "coverage": valid.double().mean(),  # every row is of an image of its own
     }
     return torch.stack(terms).mean(), logs
 
@@ -125,6 +126,19 @@ def test_zero_with_zero_gradient_where_nothing_is_valid(conflict):
     assert set(grads) == {"regions", "phrases", "scale", "negatives"}
     assert all((grad == 0).all() for grad in grads.values())
     assert all(x == 0 for x in logs.values())
+
+
+@pytest.mark.parametrize("conflict", CONFLICTS)
+def test_rows_may_stand_in_images_and_regions_and_coverage_is_the_share_of_such_images(conflict):
+    pairs = make_pairs(hidden=(3, 8, *range(9, 12)))
+    shaped = {k: x if x.ndim == 0 else x.unflatten(0, (4, 3)) for k, x in pairs.items()}
+    flat = graded(region_text_loss, pairs, conflict=conflict, chunk=5)
+    value, grads, logs = graded(region_text_loss, shaped, conflict=conflict, chunk=5)
+    torch.testing.assert_close(value, flat[0], rtol=0, atol=0)
+    for name, grad in grads.items():
+        torch.testing.assert_close(grad.view_as(flat[1][name]), flat[1][name], rtol=0, atol=0)
+    assert flat[2]["coverage"] == pytest.approx(7 / 12)
+    assert logs["coverage"] == 3 / 4  # the last image has none
 
 
 @pytest.mark.parametrize("conflict", ["cosine", "text"])

@@ -111,7 +111,7 @@ def test_the_adapter_multiplies_by_the_share_of_images_with_regions():
     value, _, logs = walk_loss(batch, Text())
     plain, _, same_logs = walk_loss(batch, Text(), weight_by_coverage=False)
     torch.testing.assert_close(value, plain * 2 / 3)
-    torch.testing.assert_close(logs["coverage"], torch.tensor(2 / 3))
+    torch.testing.assert_close(logs["coverage"], torch.tensor(2 / 3).double())
     assert set(logs) == set(same_logs) == {"masked_fraction", "accuracy", "coverage"}
 
 

@@ -1,0 +1,54 @@
+"""A tower's pass over a batch in pieces, of which only the features stay: cached features.
+
+A contrastive loss wants the features of the whole batch at once, and they are small; what fills the
+memory is what the towers keep for backward. So every piece is run, its features are kept, and the
+losses see the batch as if it had been run whole; backward then runs one piece after the other again
+(GradCache, arXiv 2101.06983). One forward of the model and one backward, so DDP's and every other
+wrapper's hooks see nothing unusual, and every parameter's gradient is the whole batch's.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from cloc.errors import UserError
+
+
+def in_pieces(
+    run: Callable[..., tuple[Any, ...]], *columns: Tensor | None, pieces: int
+) -> tuple[Any, ...]:
+    """`run` over at most `pieces` consecutive slices of the rows of `columns`, results joined.
+
+    With one piece this is `run(*columns)`. With more, nothing that `run` makes is kept: backward
+    computes it again, piece by piece, with the random numbers that the first pass drew. These are
+    drawn per piece, so dropout takes other ones than in a single pass: the same objective on other
+    draws. A `None` among columns or results stays None.
+    """
+    if pieces == 1:
+        return run(*columns)
+    done: list[tuple[Any, ...]] = [
+        checkpoint(run, *piece, use_reentrant=False, preserve_rng_state=True)
+        for piece in zip(*_split(columns, pieces), strict=True)
+    ]
+    return tuple(
+        None if parts[0] is None else torch.cat(parts) for parts in zip(*done, strict=True)
+    )
+
+
+def _split(columns: tuple[Tensor | None, ...], pieces: int) -> list[tuple[Tensor | None, ...]]:
+    """Equal slices where the rows allow it, the last one shorter where not; none is empty."""
+    found = [None if x is None else x.chunk(pieces) for x in columns]
+    num = max(len(x) for x in found if x is not None)
+    return [(None,) * num if x is None else x for x in found]
+
+
+def check_pieces(num_images: int, pieces: int) -> None:
+    """Raises `UserError` where a rank's images are no equal pieces."""
+    if pieces < 1 or num_images % pieces:
+        raise UserError(
+            f"accumulate={pieces} does not divide the {num_images} images of a rank's batch; set "
+            "accumulate to a divisor of batch_size / number of ranks"
+        )
