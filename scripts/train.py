@@ -14,11 +14,11 @@ from typing import Any
 
 import lightning as L
 import PIL.Image
-from _resume import check_data, checkpoint_to_resume, is_used, last_checkpoint, steps_done
+from _resume import check_data, is_used, step_to_resume
 from _run import cli, compose_config, make, plain, tune_for_cpu
-from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 
+from cloc.checkpoint_places import place_of
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
 from cloc.data.examples import read_split
@@ -31,20 +31,21 @@ from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from cloc.models.towers import Tower
 from cloc.report.look import look, pictures
 from cloc.training.callbacks.benchmarks import Benchmarks
+from cloc.training.callbacks.checkpoints import Checkpoints
 from cloc.training.callbacks.drops import Drops
 from cloc.training.callbacks.grad_norms import GradNorms
 from cloc.training.callbacks.pictures import FirstBatch, Pictures
 from cloc.training.callbacks.provenance import Provenance
 from cloc.training.callbacks.speed import Speed
-from cloc.training.callbacks.weights import Weights
+from cloc.training.checkpoint_io import CheckpointFolders
 from cloc.training.module import CLOCModule
 
 
 def main(overrides: list[str]) -> None:
     cfg = compose_config("train", overrides)
     run = Path(cfg.runs) / cfg.name
-    resume = checkpoint_to_resume(cfg, run)
-    done = steps_done(resume)
+    folders = CheckpointFolders(place_of(run, cfg.checkpoints), keep=cfg.checkpoint_keep)
+    done = step_to_resume(cfg, run, folders.place)
     if done >= cfg.steps:
         print(f"{run} is finished: {done} of {cfg.steps} steps")
         return
@@ -56,12 +57,10 @@ def main(overrides: list[str]) -> None:
     model = build_model(**plain(cfg.model))
     module = make_module(cfg, model)
     data = make_data(cfg, model.tower, steps=cfg.steps, skip_batches=done)
-    if resume:
+    if done:
         check_data(run, data.digest())
-    trainer = make_trainer(cfg, run, model.tower, data)
-    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    if cfg.steps % cfg.checkpoint_every:  # the callback saves at multiples only
-        trainer.save_checkpoint(last_checkpoint(run))
+    trainer = make_trainer(cfg, run, model.tower, data, folders)
+    trainer.fit(module, data, ckpt_path=folders.path(done) if done else None, weights_only=True)
     if trainer.is_global_zero:
         print(f"{run}: {cfg.steps} steps; measure it with scripts/evaluate.py run={run}")
 
@@ -76,7 +75,6 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
     # a resumed run: the loader is told how many batches to skip, the folder is the run's own
     warnings.filterwarnings("ignore", ".*your dataloader is not resumable")
-    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
 
 
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
@@ -103,7 +101,9 @@ def make_data(cfg: DictConfig, tower: Tower, *, steps: int, skip_batches: int = 
     return data
 
 
-def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> L.Trainer:
+def make_trainer(
+    cfg: DictConfig, run: Path, tower: Tower, data: RegionData, folders: CheckpointFolders
+) -> L.Trainer:
     """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
     check_precision(cfg.trainer.precision)
     callbacks: list[L.Callback] = [
@@ -120,13 +120,11 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> 
         ),
         Drops(run, every_n_steps=cfg.log_every),
         FirstBatch(run, decode=tower.words),
-        Weights(run / "checkpoints", every_n_steps=cfg.checkpoint_every),
-        ModelCheckpoint(
-            run / "checkpoints",
-            filename="last",
-            every_n_train_steps=cfg.checkpoint_every,
-            save_on_train_epoch_end=False,
-            enable_version_counter=False,
+        Checkpoints(
+            folders,
+            every_n_steps=cfg.checkpoint_every,
+            every_n_minutes=cfg.checkpoint_minutes,
+            ask_every_n_steps=cfg.log_every,
         ),
         *in_loop_benchmarks(cfg),
     ]
@@ -134,6 +132,7 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> 
         max_steps=cfg.steps,
         logger=list(make(cfg.logger).values()),
         callbacks=callbacks,
+        plugins=[folders],
         log_every_n_steps=cfg.log_every,
         use_distributed_sampler=False,
         enable_progress_bar=sys.stdout.isatty(),
