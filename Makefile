@@ -47,6 +47,7 @@ faults: env ## the long fault suite, one line of figures each: about 40 minutes 
 	$(PY) -m tests.faults.layouts
 	$(PY) -m tests.faults.memory
 	$(PY) -m tests.faults.resume
+	$(PY) -m tests.faults.saves
 	$(PY) -m tests.faults.starts
 	$(PY) -m tests.faults.kills
 

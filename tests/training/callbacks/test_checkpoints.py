@@ -107,9 +107,12 @@ def test_every_so_many_minutes_since_the_last_save(tmp_path, monkeypatch):
 
 def test_minutes_are_asked_for_on_the_given_steps_only(tmp_path, monkeypatch):
     asked, gather = [], dist.gather_objects
-    monkeypatch.setattr(
-        checkpoints.dist, "gather_objects", lambda v: (asked.append(v), gather(v))[1]
-    )
+
+    def watched(value):
+        asked.append(value)
+        return gather(value)
+
+    monkeypatch.setattr(checkpoints.dist, "gather_objects", watched)
     run(tmp_path, steps=7, ask=3)
     # the step at the start; minutes at steps 3 and 6; the random state of the save at 7
     assert [type(value) for value in asked] == [int, bool, bool, dict]
@@ -184,9 +187,7 @@ def _check_rank(rank, folder):
     checkpoints.time = clock
     _, folders, _, _ = run(folder / "clock", steps=3, minutes=1)
     assert folders.place.steps() == [3]
-    with pytest.raises(
-        UserError, match=r"the ranks go on from different steps \[4, 0\]: .* must be"
-    ):
+    with pytest.raises(UserError, match=r"the ranks go on from different steps \[4, 0\]: .* one"):
         run(folder / "cut", start=0 if rank else 4, steps=9)
 
 
