@@ -6,18 +6,19 @@ from typing import NamedTuple
 
 from _launch import Peers, freeze
 from _layout import settle_layout
-from _resume import checkpoint_to_resume, steps_done
+from _resume import step_to_resume
 from _run import compose_config
 from _trust import check_targets
 from omegaconf import DictConfig, OmegaConf
+
+from cloc.checkpoint_places import place_of
 
 
 class Job(NamedTuple):
     """Nothing of it may differ between the processes of a run."""
 
     config: str  # the frozen config.yaml
-    resume: str | None  # the checkpoint to go on from
-    done: int  # steps
+    done: int  # steps, of the checkpoint to go on from; 0: none
 
     def cfg(self) -> DictConfig:
         """Of the frozen text, in the first process too."""
@@ -42,10 +43,9 @@ def prepare(overrides: list[str], peers: Peers) -> Job:
     settle_layout(cfg, peers)
     config = OmegaConf.to_yaml(cfg, resolve=True)
     run = Path(cfg.runs) / cfg.name
-    resume = checkpoint_to_resume(cfg, run)
-    done = steps_done(resume)
+    done = step_to_resume(cfg, run, place_of(run, cfg.checkpoints))
     if done >= cfg.steps:
         print(f"{run} is finished: {done} of {cfg.steps} steps")
     else:
         freeze(run, config, fresh=cfg.resume is None)
-    return Job(config, str(resume) if resume else None, done)
+    return Job(config, done)

@@ -1,57 +1,44 @@
-"""Going on with a run: its last checkpoint, and the settings that must be what they were."""
+"""Going on with a run: its newest whole checkpoint, and settings that must be what they were."""
 
 import inspect
 import json
-import pickle
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from _run import plain
 from omegaconf import DictConfig, OmegaConf
 
+from cloc.checkpoint import Place, newest
 from cloc.data.datamodule import RegionData
 from cloc.errors import UserError
 
 # What may differ in a resumed run: where things lie, what is watched, and which machine runs it.
 FREE = (
-    *("resume", "runs", "name", "logger", "eval", "benchmarks", "log_every", "checkpoint_every"),
+    *("resume", "runs", "name", "logger", "eval", "benchmarks", "log_every"),
+    *("checkpoints", "checkpoint_every", "checkpoint_minutes", "checkpoint_keep"),
     *("data._target_", "data.num_workers", "data.drop_budget", "data.cache"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
 )
 
 
-def last_checkpoint(run: Path) -> Path:
-    return run / "checkpoints" / "last.ckpt"
-
-
-def checkpoint_to_resume(cfg: DictConfig, run: Path) -> Path | None:
-    """None for a fresh run. An existing folder is never written over."""
+def step_to_resume(cfg: DictConfig, run: Path, place: Place) -> int:
+    """That of the newest checkpoint that is whole, every byte checked; 0 for a run that begins, and
+    for one that was stopped before its first checkpoint. Nothing that exists is written over."""
     if cfg.resume not in (None, "auto"):
         raise UserError(f"resume={cfg.resume}; choose resume=auto or leave it out")
-    if cfg.resume == "auto":
-        if not last_checkpoint(run).is_file():
-            return None  # it was stopped before its first checkpoint
-        check_settings(cfg, run)
-        return last_checkpoint(run)
-    if run.exists():
-        raise UserError(f"{run} exists; continue it with resume=auto, or choose another name=")
-    return None
-
-
-def steps_done(checkpoint: Path | None) -> int:
-    """Batches each rank has consumed, one a step."""
-    if checkpoint is None:
+    if cfg.resume is None:
+        if run.exists():
+            raise UserError(f"{run} exists; continue it with resume=auto, or choose another name=")
+        if place.steps():
+            raise UserError(f"checkpoints={place} has those of another run; choose another place")
         return 0
-    try:
-        step: int = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
-        cause = " ".join(str(error).split())[:120]
-        raise UserError(
-            f"{checkpoint} cannot be read as a checkpoint ({cause}); restore it, or choose another "
-            "name="
-        ) from None
+    step, damaged = newest(place)
+    for line in damaged:
+        print(f"{line}; going on from step {step}", file=sys.stderr)
+    if step:
+        check_settings(cfg, run)
     return step
 
 

@@ -3,7 +3,8 @@
 `what=loader experiment=NAME` is the training loader alone, `what=loader shards=DIR` the loader
 against open_clip's own on photographs of captioned shards, `what=scenes` the generator of scenes,
 `what=plan` the planning of a million shards, `what=dirt` the loader on shards with 1 % bad images
-against clean ones, `what=seek` how long the first batch takes in the middle of a shard.
+against clean ones, `what=seek` how long the first batch takes in the middle of a shard,
+`what=save` how long a checkpoint of 400 MiB stops training, against the whole of its saving.
 
 Ratios are of runs in the same process, in turns, so that a noisy machine hits both alike.
 """
@@ -15,9 +16,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import _bench_save
 import torch
 from _bench_data import dirt, plan, seek
 from _bench_peer import ratio_of_totals, sides
+from _bench_save import saves
 from _run import cli, compose_config, plain, tune_for_cpu
 from omegaconf import DictConfig
 from train import make_data, make_module
@@ -37,6 +40,7 @@ def main(overrides: list[str]) -> None:
     of_a_run: dict[str, Callable[..., dict[str, Any]]] = {"step": step, "loader": loader}
     what, repeat = options.get("what"), int(options.get("repeat", 15))
     alone: dict[str, Callable[..., dict[str, Any]]] = {
+        "save": saving,
         "scenes": drawing,
         "plan": lambda repeat: plan(),
         "dirt": dirty,
@@ -137,6 +141,14 @@ def dirty(*, repeat: int) -> dict[str, Any]:
 def seeking(*, repeat: int) -> dict[str, Any]:
     """See `_bench_data.seek`."""
     return {"first_batch_s": {name: spread(times) for name, times in seek(repeat=repeat).items()}}
+
+
+def saving(*, repeat: int) -> dict[str, Any]:
+    """See `_bench_save.saves`."""
+    seconds = saves(repeat=repeat)
+    ratio = float(f"{sum(seconds['blocked']) / sum(seconds['waited']):.3g}")
+    found = {name: spread(values) for name, values in seconds.items()}
+    return {"seconds": found, "blocked_over_waited": ratio, "mib": _bench_save.MIB}
 
 
 def drawing(*, repeat: int, count: int = 500) -> dict[str, Any]:

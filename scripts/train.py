@@ -17,12 +17,13 @@ import lightning as L
 import PIL.Image
 from _job import Job, prepare
 from _launch import Peers, decided, environment, find_peers, kept_if_begun
-from _resume import check_data, is_used, last_checkpoint
+from _resume import check_data, is_used
 from _run import cli, make, plain, tune_for_cpu
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.environments import ClusterEnvironment
 from lightning.pytorch.plugins.environments import ClusterEnvironment
 from omegaconf import DictConfig
 
+from cloc.checkpoint_places import place_of
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
 from cloc.data.examples import read_split
@@ -35,12 +36,13 @@ from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from cloc.models.towers import Tower
 from cloc.report.look import look, pictures
 from cloc.training.callbacks.benchmarks import Benchmarks
+from cloc.training.callbacks.checkpoints import Checkpoints
 from cloc.training.callbacks.drops import Drops
 from cloc.training.callbacks.grad_norms import GradNorms
 from cloc.training.callbacks.pictures import FirstBatch, Pictures
 from cloc.training.callbacks.provenance import Provenance
 from cloc.training.callbacks.speed import Speed
-from cloc.training.callbacks.weights import Weights
+from cloc.training.checkpoint_io import CheckpointFolders
 from cloc.training.module import CLOCModule
 
 
@@ -65,13 +67,15 @@ def train(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> None:
 
     model = build_model(**plain(cfg.model))
     module = make_module(cfg, model)
+    folders = CheckpointFolders(place_of(run, cfg.checkpoints), keep=cfg.checkpoint_keep)
     data = make_data(cfg, model.tower, steps=cfg.steps, skip_batches=job.done)
-    if job.resume:
+    if job.done:
         check_data(run, data.digest())
-    trainer = make_trainer(cfg, run, model.tower, data, environment(peers))
-    trainer.fit(module, data, ckpt_path=job.resume, weights_only=True)
-    if cfg.steps % cfg.checkpoint_every:  # the callback saves at multiples only
-        trainer.save_checkpoint(last_checkpoint(run))
+    trainer = make_trainer(
+        cfg, run, model.tower, data, folders=folders, environment=environment(peers)
+    )
+    resume = folders.path(job.done) if job.done else None
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     if trainer.is_global_zero:
         print(f"{run}: {cfg.steps} steps; measure it with scripts/evaluate.py run={run}")
 
@@ -88,7 +92,6 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
     # a resumed run: the loader is told how many batches to skip, the folder is the run's own
     warnings.filterwarnings("ignore", ".*your dataloader is not resumable")
-    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
 
 
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
@@ -117,7 +120,13 @@ def make_data(cfg: DictConfig, tower: Tower, *, steps: int, skip_batches: int = 
 
 
 def make_trainer(
-    cfg: DictConfig, run: Path, tower: Tower, data: RegionData, environment: ClusterEnvironment
+    cfg: DictConfig,
+    run: Path,
+    tower: Tower,
+    data: RegionData,
+    *,
+    folders: CheckpointFolders,
+    environment: ClusterEnvironment,
 ) -> L.Trainer:
     """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
     callbacks: list[L.Callback] = [
@@ -133,13 +142,11 @@ def make_trainer(
         ),
         Drops(run, every_n_steps=cfg.log_every),
         FirstBatch(run, decode=tower.words),
-        Weights(run / "checkpoints", every_n_steps=cfg.checkpoint_every),
-        ModelCheckpoint(
-            run / "checkpoints",
-            filename="last",
-            every_n_train_steps=cfg.checkpoint_every,
-            save_on_train_epoch_end=False,
-            enable_version_counter=False,
+        Checkpoints(
+            folders,
+            every_n_steps=cfg.checkpoint_every,
+            every_n_minutes=cfg.checkpoint_minutes,
+            ask_every_n_steps=cfg.log_every,
         ),
         *in_loop_benchmarks(cfg),
     ]
@@ -147,7 +154,7 @@ def make_trainer(
         max_steps=cfg.steps,
         logger=list(make(cfg.logger).values()),
         callbacks=callbacks,
-        plugins=[environment],
+        plugins=[environment, folders],
         default_root_dir=run,  # a hpc_ckpt_*.ckpt that lies where one stands would be loaded
         log_every_n_steps=cfg.log_every,
         use_distributed_sampler=False,

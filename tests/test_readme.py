@@ -9,7 +9,7 @@ import pytest
 from _run import compose_config
 
 from cloc.data.record import from_json
-from cloc.training.callbacks.weights import Weights
+from tests.helpers.checkpoints import save_run
 from tests.helpers.models import make_model
 
 ROOT = Path(__file__).parents[1]
@@ -50,7 +50,7 @@ def test_every_script_is_named():
 
 
 def test_the_python_runs_and_its_shapes_are_as_said(tmp_path, monkeypatch):
-    Weights(tmp_path / "runs/demo/checkpoints").write(make_model(), 1)
+    save_run(tmp_path / "runs/demo", make_model())
     monkeypatch.chdir(tmp_path)
     [code] = blocks("python")
     names = {

@@ -1,12 +1,15 @@
 """A trained model from a run folder or from an exported open_clip folder."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as load_bytes
 
+from cloc.checkpoint import CONFIG, MODEL, WEIGHTS, folder_name, newest
+from cloc.checkpoint_places import place_of
 from cloc.errors import UserError
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
@@ -24,37 +27,45 @@ def load_model(path: Path) -> CLOC:
     """Weights are safetensors and the architecture is plain JSON: nothing in the folder runs."""
     if (path / "open_clip_config.json").is_file():
         return _from_export(path)
-    weights = path / "checkpoints" / "model.safetensors"
-    if not weights.is_file():
+    place = place_of(path)
+    step, damaged = newest(place, MODEL)
+    if not step:
         hint = "train it first, or wait for its first checkpoint (checkpoint_every)"
         if not path.is_dir():
             hint = "there is no such folder"
-        raise UserError(f"{path} holds no checkpoint ({weights} is missing): {hint}")
-    model = build_model(**_description(weights.with_name("cloc_config.json")))
-    _fill(model, _read(weights), weights)
+        raise UserError(f"{path} holds no checkpoint: {hint}")
+    if damaged:
+        warnings.warn(f"{'; '.join(damaged)}; step {step} is loaded instead", stacklevel=3)
+    name = f"{place}/{folder_name(step)}"
+    with place.open(step, CONFIG) as file:
+        model = build_model(**_description(file.read(), f"{name}/{CONFIG}"))
+    with place.open(step, WEIGHTS) as file:
+        _fill(model, _read(file.read(), f"{name}/{WEIGHTS}"), f"{name}/{WEIGHTS}")
     return model
 
 
 def _from_export(path: Path) -> CLOC:
     """An open_clip folder; without the region head's subfolder it is a plain CLIP."""
     region = path / "region_head"
+    config, weights = region / CONFIG, region / "region_head.safetensors"
     parts: dict[str, Any] = {}
     if region.is_dir():
-        parts = {k: v for k, v in _description(region / "cloc_config.json").items() if k != "tower"}
+        for file in (config, weights):
+            if not file.is_file():
+                raise UserError(f"{file} is missing: the export is not whole; export the run again")
+        found = _description(config.read_bytes(), config)
+        parts = {k: v for k, v in found.items() if k != "tower"}
     model = build_model({"config": f"local-dir:{path}"}, **parts)
     if region.is_dir():
-        weights = region / "region_head.safetensors"
-        if not weights.is_file():
-            raise UserError(f"{weights} is missing: the export is not whole; export the run again")
         tower = {f"tower.{k}": v for k, v in model.tower.state_dict().items()}
-        _fill(model, tower | _read(weights), weights)
+        _fill(model, tower | _read(weights.read_bytes(), weights), weights)
     return model
 
 
-def _description(path: Path) -> dict[str, Any]:
+def _description(raw: bytes, path: Path | str) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        found = json.loads(raw)
+    except ValueError as error:
         raise UserError(f"{path} is not the description of a model ({error})") from None
     unknown = set(found) - KEYS if isinstance(found, dict) else {type(found).__name__}
     if unknown or "tower" not in found:
@@ -65,14 +76,14 @@ def _description(path: Path) -> dict[str, Any]:
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(raw: bytes, path: Path | str) -> dict[str, Any]:
     try:
-        return load_file(path)
+        return load_bytes(raw)
     except SafetensorError as error:
         raise UserError(f"{path} is damaged ({error}); export or train again") from None
 
 
-def _fill(model: CLOC, state: dict[str, Any], path: Path) -> None:
+def _fill(model: CLOC, state: dict[str, Any], path: Path | str) -> None:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

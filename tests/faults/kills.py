@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from cloc.checkpoint_places import place_of
 from tests.helpers.commands import ROOT, start, succeed
 
 SETTINGS = ("experiment=smoke", "steps=12", "checkpoint_every=3", "eval.every=0")
@@ -28,7 +28,7 @@ def command(name, ranks, workers):
 
 def weights(place, name):
     """Digest of the run's last weights."""
-    path = place / "runs" / name / "checkpoints/model.safetensors"
+    path = place / "runs" / name / "checkpoints/step-00000012/model.safetensors"
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -44,10 +44,7 @@ def kill_one(place, name, *, ranks, rng, lasts_s):
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    saved = (place / "runs" / name / "checkpoints/last.ckpt").is_file()
-    if (place / "runs" / name).exists() and not saved:
-        # Stopped before its first checkpoint: there is nothing to go on from.
-        shutil.rmtree(place / "runs" / name)
+    saved = place_of(place / "runs" / name).steps()
     again = start("train", *command(name, ranks, rng.randrange(3)), "resume=auto", cwd=place)
     if again.returncode:
         return f"{name}: {again.stderr.strip()[-300:]}", "failed"

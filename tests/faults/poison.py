@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -22,6 +23,7 @@ from cloc.data.shard_set import expand_shards
 from cloc.errors import UserError
 from cloc.models.load import load
 from tests.faults.images import forget_peak, kib
+from tests.helpers.checkpoints import replace_file
 from tests.helpers.commands import start, succeed
 from tests.helpers.shards import encode, flat
 
@@ -114,21 +116,22 @@ def configurations(place, canary):
         refused += start("train", *short, evil, cwd=place).returncode == 1
     succeed("train", *short, cwd=place)
     run = place / "runs/smoke"
+    shutil.rmtree(run / "checkpoints/step-00000002")  # so that there is something left to do
     for payload in (pickle.dumps(Canary(canary)), saved(canary)):
-        (run / "checkpoints/last.ckpt").write_bytes(payload)
+        kept = replace_file(run, 1, "trainer.ckpt", payload)
         done = start("train", *short, "resume=auto", cwd=place)
-        refused += done.returncode == 1 and done.stderr.startswith("error: ")
+        refused += done.returncode == 1 and "cannot be read as a checkpoint" in done.stderr
+        replace_file(run, 1, "trainer.ckpt", kept)
     for name, content in (
         ("cloc_config.json", json.dumps({"tower": {"_target_": "os.system"}}).encode()),
         ("model.safetensors", pickle.dumps(Canary(canary))),
     ):
-        kept = (run / "checkpoints" / name).read_bytes()
-        (run / "checkpoints" / name).write_bytes(content)
+        kept = replace_file(run, 1, name, content)
         try:
             load(run)
         except UserError:
             refused += 1
-        (run / "checkpoints" / name).write_bytes(kept)
+        replace_file(run, 1, name, kept)
     return len(TARGETS) + 4, refused
 
 

@@ -8,7 +8,6 @@ cut than before; a sample in a hundred is corrupt; the last checkpoint is up to 
 
 import hashlib
 import json
-import os
 import random
 import sys
 import tempfile
@@ -18,10 +17,8 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.fabric.plugins.environments import TorchElasticEnvironment
-from lightning.pytorch.callbacks import ModelCheckpoint
 
-from cloc import dist
+from cloc.checkpoint_places import place_of
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
 from cloc.data.mixture import Source
@@ -29,8 +26,10 @@ from cloc.data.order import Shuffle
 from cloc.data.sources import cloc_regions
 from cloc.data.transforms import Flip, RandomCrop
 from cloc.data.view import View
+from cloc.training.callbacks.checkpoints import Checkpoints
 from cloc.training.callbacks.drops import Drops
-from tests.helpers.fit import make_module
+from cloc.training.checkpoint_io import CheckpointFolders
+from tests.helpers.fit import make_module, of_ranks
 from tests.helpers.models import CONTEXT, SIZE, make_model
 from tests.helpers.ranks import run_ranks
 from tests.helpers.shards import corrupt, make_shards, spell
@@ -76,39 +75,28 @@ def fit(shards, folder, *, workers, cut=None, every=1, start=0):
         skip_batches=start,
     )
     watch = Watch(cut)
-    saved = ModelCheckpoint(
-        folder,
-        filename="last",
-        every_n_train_steps=every,
-        save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )
+    folders = CheckpointFolders(place_of(folder))
+    saved = Checkpoints(folders, every_n_steps=every, every_n_minutes=60)
+    ranks, plugins = of_ranks()
     trainer = L.Trainer(
         default_root_dir=folder,
         accelerator="cpu",
         max_steps=STEPS,
         logger=False,
         callbacks=[watch, saved, Drops(folder, every_n_steps=4)],
+        plugins=[folders, *plugins],
         use_distributed_sampler=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        **_ranks(),
+        **ranks,
     )
     module = make_module(make_model(), steps=STEPS)
-    path = folder / "last.ckpt" if start else None
+    path = folders.path(start) if start else None
     try:
         trainer.fit(module, data, ckpt_path=path, weights_only=True)
     except Cut:
         return None, watch.keys
     return {name: value.clone() for name, value in module.state_dict().items()}, watch.keys
-
-
-def _ranks():
-    if dist.world_size() == 1:
-        return {"devices": 1}
-    os.environ.update(RANK=str(dist.rank()), LOCAL_RANK=str(dist.rank()))
-    os.environ.update(WORLD_SIZE=str(dist.world_size()), GROUP_RANK="0")
-    return {"devices": 2, "strategy": "ddp", "plugins": [TorchElasticEnvironment()]}
 
 
 def cut_and_resume(shards, folder, whole, *, rng):

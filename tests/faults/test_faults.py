@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.faults import __main__ as suite
-from tests.faults import layouts, poison, resume, starts, tars
+from tests.faults import layouts, poison, resume, saves, starts, tars
 
 pytestmark = [pytest.mark.slow, pytest.mark.dist]
 
@@ -33,6 +33,12 @@ def test_nothing_from_outside_is_executed(tmp_path):
     assert poison.members(tmp_path, tmp_path / "canary") == (10, 1)  # the link is refused
     assert poison.names(tmp_path, tmp_path / "canary") == (5, 5)
     assert not (tmp_path / "canary").exists()
+
+
+def test_what_a_killed_or_full_save_leaves_is_never_taken_for_whole():
+    found = saves.run(5, 3, 8)
+    assert (found["wrong"], found["kills"]) == ([], 5)
+    assert len(found["files"]) == 4
 
 
 def test_workers_start_beside_a_process_group():

@@ -1,11 +1,14 @@
 """A real trainer around a tiny real model, with its log lines kept."""
 
+import os
 from functools import partial
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.loggers import Logger
 
+from cloc import dist
 from cloc.losses.grounding import Grounding
 from cloc.losses.image_text import ImageText
 from cloc.losses.region_text import RegionText
@@ -66,3 +69,12 @@ def fit(module, batches, folder, *, callbacks=(), loggers=(), **settings):
     )
     trainer.fit(module, batches if isinstance(batches, Batches) else Batches(batches))
     return trainer
+
+
+def of_ranks():
+    """Settings and plugins of a trainer in one process, or in those that `run_ranks` started."""
+    if dist.world_size() == 1:
+        return {"devices": 1}, []
+    os.environ.update(RANK=str(dist.rank()), LOCAL_RANK=str(dist.rank()))
+    os.environ.update(WORLD_SIZE=str(dist.world_size()), GROUP_RANK="0")
+    return {"devices": 2, "strategy": "ddp"}, [TorchElasticEnvironment()]

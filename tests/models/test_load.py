@@ -3,24 +3,27 @@
 import json
 import subprocess
 import sys
+import uuid
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 import cloc
+from cloc.checkpoint_places import place_of
 from cloc.errors import UserError
 from cloc.export.open_clip import OpenCLIP
 from cloc.models.build import build_model
 from cloc.models.load import load_model
-from cloc.training.callbacks.weights import Weights
+from cloc.training.checkpoint_io import CheckpointFolders
+from tests.helpers.checkpoints import replace_file, save, save_run
 from tests.helpers.models import CONFIGS, NATIVE, PROMPTER, make_model, model_batch
 
 
 @pytest.fixture
 def run(tmp_path):
     """A run folder as training leaves it."""
-    Weights(tmp_path / "run" / "checkpoints").write(make_model(), 1)
+    save_run(tmp_path / "run", make_model())
     return tmp_path / "run"
 
 
@@ -51,7 +54,7 @@ def test_a_run_comes_back_exactly(tmp_path, kind):
         region_head=PROMPTER,
         box_head={},
     ).eval()
-    Weights(tmp_path / "checkpoints").write(model, 1)
+    save_run(tmp_path, model)
     embedder = cloc.load(tmp_path)
     assert_same(model, embedder.model)
     assert not embedder.model.training
@@ -64,7 +67,7 @@ def test_an_export_comes_back_exactly(export):
 @pytest.mark.parametrize("parts", [{"region_head": None}, {"region_head": {"kind": "roi_align"}}])
 def test_a_plain_clip_and_an_ablation_come_back_from_both(tmp_path, parts):
     model = make_model(**parts)
-    Weights(tmp_path / "checkpoints").write(model, 1)
+    save_run(tmp_path, model)
     assert_same(model, load_model(tmp_path).eval())
     (tmp_path / "export").mkdir()
     OpenCLIP().export(model, tmp_path / "export")
@@ -79,35 +82,63 @@ def refuse(path, reason):
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path):
-    refuse(tmp_path, r"holds no checkpoint .*model\.safetensors is missing\): train it first")
-    refuse(tmp_path / "none", r"none holds no checkpoint .*: there is no such folder")
+    refuse(tmp_path, r"holds no checkpoint: train it first")
+    refuse(tmp_path / "none", r"none holds no checkpoint: there is no such folder")
 
 
 def test_a_run_whose_files_do_not_fit_is_named(run):
-    config = run / "checkpoints" / "cloc_config.json"
-    description = json.loads(config.read_text())
-    config.write_text(json.dumps({**description, "region_head": {**PROMPTER, "mlp_ratio": 2.0}}))
-    refuse(run, r"model\.safetensors does not fit its cloc_config\.json: .*size mismatch")
-    config.write_text(json.dumps({**description, "box_head": None}))
-    refuse(run, r"does not fit its cloc_config\.json: .*box_head")
-    config.write_text(json.dumps({**description, "run": "rm -r"}))
-    refuse(run, r"not the description of a model \(it holds \['run'\], expected .*'tower'\]")
-    config.write_text(json.dumps({"box_head": None}))
-    refuse(run, r"not the description of a model \(it holds no tower")
-    config.write_text("[]")
-    refuse(run, r"not the description of a model \(it holds \['list'\]")
-    config.write_text("{")
-    refuse(run, r"cloc_config\.json is not the description of a model")
-    config.unlink()
+    config = run / "checkpoints/step-00000001/cloc_config.json"
+    whole = json.loads(config.read_text())
+    cases = {
+        r"model\.safetensors does not fit its cloc_config\.json: .*size mismatch": {
+            **whole,
+            "region_head": {**PROMPTER, "mlp_ratio": 2.0},
+        },
+        r"does not fit its cloc_config\.json: .*box_head": {**whole, "box_head": None},
+        r"not the description of a model \(it holds \['run'\], expected .*'tower'\]": {
+            **whole,
+            "run": "rm -r",
+        },
+        r"not the description of a model \(it holds no tower": {"box_head": None},
+        r"not the description of a model \(it holds \['list'\]": [],
+    }
+    for reason, description in cases.items():
+        replace_file(run, 1, "cloc_config.json", json.dumps(description).encode())
+        refuse(run, reason)
+    replace_file(run, 1, "cloc_config.json", b"{")
     refuse(run, r"cloc_config\.json is not the description of a model")
 
 
-def test_a_damaged_weight_file_is_named(run, export):
-    path = run / "checkpoints" / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:1000])
-    refuse(run, r"model\.safetensors is damaged \(.*\); export or train again")
+def test_a_damaged_checkpoint_is_named(run, export):
+    folder = run / "checkpoints/step-00000001"
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    refuse(
+        run, r"^no checkpoint is whole \(.*model\.safetensors has 1000 bytes, .* were saved\); re"
+    )
+    (folder / "cloc_config.json").unlink()
     (export / "open_clip_model.safetensors").write_bytes(b"")
     refuse(export, r"open_clip cannot load local-dir:")
+
+
+def test_instead_of_a_damaged_checkpoint_the_one_before_is_loaded_with_a_warning(run):
+    model = make_model(seed=1)
+    weights = save_run(run, model, step=2) / "model.safetensors"
+    assert_same(load_model(run).eval(), model)
+    raw = bytearray(weights.read_bytes())
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+    with pytest.warns(UserWarning, match="step-00000002 is damaged: .*; step 1 is loaded instead"):
+        found = load_model(run)
+    assert_same(found.eval(), make_model())
+
+
+def test_a_run_is_loaded_from_where_its_checkpoints_are(tmp_path):
+    model = make_model()
+    folders = CheckpointFolders(place_of(tmp_path, f"memory://{uuid.uuid4()}/run"))
+    folders.place.clean()
+    save(folders, model, 3)
+    assert_same(load_model(tmp_path).eval(), model)
 
 
 def test_an_export_that_is_not_whole_is_named(export):
@@ -116,8 +147,12 @@ def test_an_export_that_is_not_whole_is_named(export):
     state.pop("box_head.mlp.0.weight")
     save_file(state, weights)
     refuse(export, r"region_head\.safetensors does not fit .*box_head\.mlp\.0\.weight")
-    weights.unlink()
-    refuse(export, r"region_head\.safetensors is missing: the export is not whole; export")
+    for name in ("region_head.safetensors", "cloc_config.json"):
+        path = export / "region_head" / name
+        kept = path.read_bytes()
+        path.unlink()
+        refuse(export, rf"{name} is missing: the export is not whole; export")
+        path.write_bytes(kept)
     (export / "open_clip_model.safetensors").unlink()
     refuse(export, r"open_clip cannot load local-dir:")
 

@@ -201,8 +201,8 @@ def test_a_run_that_does_not_end_at_a_multiple_leaves_its_last_state(smoke, tmp_
     ("overrides", "says"),
     [
         ([], "give either run=runs/NAME or model=open_clip:NAME/TAG"),
-        (["run={0}/nowhere"], "nowhere holds no checkpoint .*: there is no such folder"),
-        (["run={0}"], "holds no checkpoint .*model.safetensors is missing.: train it first"),
+        (["run={0}/nowhere"], "nowhere holds no checkpoint: there is no such folder"),
+        (["run={0}"], "holds no checkpoint: train it first"),
         (["run={0}", "twin={0}/nowhere"], "twin=.*nowhere: no such run folder"),
         (["run={0}", "out={0}/x"], "out=.* goes with model="),
         (["model=open_clip:ViT-B-32"], "with model= give out=DIR too"),
