@@ -14,6 +14,7 @@ from typing import Any
 
 import lightning as L
 import PIL.Image
+from _flops import mfu_settings
 from _resume import check_data, checkpoint_to_resume, is_used, last_checkpoint, steps_done
 from _run import cli, compose_config, make, plain, tune_for_cpu
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -58,7 +59,7 @@ def main(overrides: list[str]) -> None:
     data = make_data(cfg, model.tower, steps=cfg.steps, skip_batches=done)
     if resume:
         check_data(run, data.digest())
-    trainer = make_trainer(cfg, run, model.tower, data)
+    trainer = make_trainer(cfg, run, model, data)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     if cfg.steps % cfg.checkpoint_every:  # the callback saves at multiples only
         trainer.save_checkpoint(last_checkpoint(run))
@@ -103,11 +104,11 @@ def make_data(cfg: DictConfig, tower: Tower, *, steps: int, skip_batches: int = 
     return data
 
 
-def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> L.Trainer:
+def make_trainer(cfg: DictConfig, run: Path, model: CLOC, data: RegionData) -> L.Trainer:
     """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
     check_precision(cfg.trainer.precision)
     callbacks: list[L.Callback] = [
-        Speed(every_n_steps=cfg.log_every),
+        Speed(every_n_steps=cfg.log_every, **mfu_settings(cfg, model, data)),
         GradNorms(every_n_steps=cfg.log_every),
         Provenance(
             run,
@@ -119,7 +120,7 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> 
             },
         ),
         Drops(run, every_n_steps=cfg.log_every),
-        FirstBatch(run, decode=tower.words),
+        FirstBatch(run, decode=model.tower.words),
         Weights(run / "checkpoints", every_n_steps=cfg.checkpoint_every),
         ModelCheckpoint(
             run / "checkpoints",

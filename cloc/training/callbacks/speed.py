@@ -17,7 +17,7 @@ GIB = 2**30
 
 class Speed(L.Callback):
     """Logs `speed/images_per_s` (all ranks), `speed/data_wait_frac` and `memory/peak_gib` (of this
-    rank so far) every `every_n_steps`, and `speed/mfu` where both `cost` and `peak_flops` are given.
+    rank so far) every `every_n_steps`, and `speed/mfu` where `cost` and `peak_flops` are given.
 
     Waiting is what the loader's `waited_s` counts; time in other callbacks, benchmarks above all,
     is neither work nor waiting. Stands first in the list of callbacks for that reason. MFU is the
