@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -50,7 +50,7 @@ def make_step(
     return run
 
 
-def in_turns(runs: dict[str, Callable[[], None]], repeat: int) -> dict[str, list[float]]:
+def in_turns(runs: Mapping[str, Callable[[], None]], repeat: int) -> dict[str, list[float]]:
     """Seconds of each call, one of each in every round; the first three rounds warm up."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for round_ in range(repeat + 3):
