@@ -32,9 +32,28 @@ def with_data(what: str, overrides: list[str]) -> list[str]:
     )
 
 
+def trains_on_gpu(what: str, accelerator: str) -> bool:
+    """The other questions are asked of the CPU, whatever the experiment trains on."""
+    return what == "gpu" or (what == "doctor" and accelerator != "cpu")
+
+
 def whole_number(options: Mapping[str, str], name: str, default: int) -> int:
     """`default` where the command does not say; raises `UserError` below 1."""
     given = options.get(name, str(default))
     if not given.isdigit() or int(given) < 1:
         raise UserError(f"{name}={given}; give a whole number of 1 or more")
     return int(given)
+
+
+def price(options: Mapping[str, str]) -> float | None:
+    """Of one device for an hour, in any currency; None where the command does not say."""
+    given = options.get("price_per_hour")
+    if given is None:
+        return None
+    try:
+        value = float(given)
+    except ValueError:
+        value = -1
+    if not 0 <= value < float("inf"):
+        raise UserError(f"price_per_hour={given}; give what one device costs an hour, as 2.5")
+    return value

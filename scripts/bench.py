@@ -16,7 +16,9 @@ from typing import Any
 
 import torch
 from _bench_data import dirt, plan, seek
-from _bench_options import OWN_OPTIONS, check_own, with_data
+from _bench_doctor import doctor
+from _bench_gpu import gpu
+from _bench_options import OWN_OPTIONS, check_own, trains_on_gpu, with_data
 from _bench_peer import ratio_of_totals, sides
 from _bench_race import race
 from _bench_step import circumstances, clip_twin, in_turns, make_step, spread
@@ -25,6 +27,7 @@ from _run import cli, compose_config, plain, tune_for_cpu
 from omegaconf import DictConfig
 from train import make_data
 
+from cloc import dist
 from cloc.data.scenes import composed, scene
 from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
@@ -40,6 +43,8 @@ def main(overrides: list[str]) -> None:
         "step": step,
         "loader": loader,
         "tax": partial(tax, own),
+        "doctor": partial(doctor, own),
+        "gpu": partial(gpu, own),
     }
     what, repeat = options.get("what"), int(options.get("repeat", 15))
     alone: dict[str, Callable[..., dict[str, Any]]] = {
@@ -61,8 +66,11 @@ def main(overrides: list[str]) -> None:
             f"shards=DIR, or one of {', '.join(alone)} alone"
         )
     cfg = compose_config("train", with_data(what, others))
-    tune_for_cpu()
-    print(json.dumps({"what": what, **of_a_run[what](cfg, repeat=repeat)}))
+    if not trains_on_gpu(what, cfg.trainer.accelerator):
+        tune_for_cpu()
+    found = of_a_run[what](cfg, repeat=repeat)
+    if dist.rank() == 0:
+        print(json.dumps({"what": what, **found}))
 
 
 def step(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
