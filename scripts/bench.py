@@ -10,7 +10,6 @@ Ratios are of runs in the same process, in turns, so that a noisy machine hits b
 """
 
 import json
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,25 +18,37 @@ from typing import Any
 import _bench_save
 import torch
 from _bench_data import dirt, plan, seek
+from _bench_doctor import doctor
+from _bench_gpu import gpu
+from _bench_options import OWN_OPTIONS, check_own, trains_on_gpu, with_data
 from _bench_peer import ratio_of_totals, sides
+from _bench_race import race
 from _bench_save import saves
+from _bench_step import circumstances, clip_twin, in_turns, make_step, spread
+from _bench_tax import tax
 from _run import cli, compose_config, plain, tune_for_cpu
 from omegaconf import DictConfig
-from train import make_data, make_module
+from train import make_data
 
+from cloc import dist
 from cloc.data.scenes import composed, scene
 from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
 from cloc.models.build import build_model
 
-TWIN = {"region_head": None, "region_scale": None, "box_head": None}
-
 
 def main(overrides: list[str]) -> None:
-    names = ("what=", "repeat=", "shards=")
+    names = ("what=", "repeat=", "shards=", *(f"{name}=" for name in OWN_OPTIONS))
     options = dict(o.split("=", 1) for o in overrides if o.startswith(names))
     others = [o for o in overrides if o.split("=")[0] not in options]
-    of_a_run: dict[str, Callable[..., dict[str, Any]]] = {"step": step, "loader": loader}
+    own = {name: options.pop(name) for name in OWN_OPTIONS if name in options}
+    of_a_run: dict[str, Callable[..., dict[str, Any]]] = {
+        "step": step,
+        "loader": loader,
+        "tax": partial(tax, own),
+        "doctor": partial(doctor, own),
+        "gpu": partial(gpu, own),
+    }
     what, repeat = options.get("what"), int(options.get("repeat", 15))
     alone: dict[str, Callable[..., dict[str, Any]]] = {
         "save": saving,
@@ -46,55 +57,35 @@ def main(overrides: list[str]) -> None:
         "dirt": dirty,
         "seek": seeking,
     }
+    alone["race"] = partial(race, own)
     if what == "loader" and "shards" in options:
         alone["loader"] = partial(against_open_clip, options.pop("shards"))
+    check_own(what, own)
     if what in alone and not others and "shards" not in options:
         print(json.dumps({"what": what, **alone[what](repeat=repeat)}))
         return
     if what not in of_a_run or "shards" in options:
         raise UserError(
-            f"what={what}; choose step or loader with experiment=NAME, loader with shards=DIR, or "
-            f"one of {', '.join(alone)} alone"
+            f"what={what}; choose {', '.join(of_a_run)} with experiment=NAME, loader with "
+            f"shards=DIR, or one of {', '.join(alone)} alone"
         )
-    cfg = compose_config("train", others)
-    tune_for_cpu()
-    print(json.dumps({"what": what, **of_a_run[what](cfg, repeat=repeat)}))
+    cfg = compose_config("train", with_data(what, others))
+    if not trains_on_gpu(what, cfg.trainer.accelerator):
+        tune_for_cpu()
+    found = of_a_run[what](cfg, repeat=repeat)
+    if dist.rank() == 0:
+        print(json.dumps({"what": what, **found}))
 
 
 def step(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
     """Images per second of a whole training step, CLOC and its CLIP twin, and their ratio."""
-    twin = cfg.copy()
-    twin.model.update(TWIN)
-    twin.losses = {"image_text": cfg.losses.image_text}
-    twin.weights = {"image_text": cfg.weights.image_text}
-    steps = {"cloc": make_step(cfg), "clip": make_step(twin)}
+    steps = {"cloc": make_step(cfg), "clip": make_step(clip_twin(cfg))}
     batch = next(batches(cfg, steps=1))
     times = in_turns({name: partial(run, batch) for name, run in steps.items()}, repeat)
     images = len(batch.images)
     speeds = {name: spread([images / t for t in taken]) for name, taken in times.items()}
     ratio = spread([a / b for a, b in zip(times["clip"], times["cloc"], strict=True)])
     return {"images_per_s": speeds, "cloc_over_clip": ratio, **circumstances(cfg, images)}
-
-
-def make_step(cfg: DictConfig) -> Callable[[RegionBatch], None]:
-    """Forward, losses, backward and update, in the precision of the config, without Lightning."""
-    torch.manual_seed(cfg.seed)
-    model = build_model(**plain(cfg.model)).train()
-    module = make_module(cfg, model)
-    module.log_dict = lambda *a, **k: None  # type: ignore[method-assign]  # no trainer here
-    optimizer = module.configure_optimizers()["optimizer"]
-    half = str(cfg.trainer.precision).startswith("bf16")
-
-    def run(batch: RegionBatch) -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            loss = module.training_step(batch, 0)
-        loss.backward()
-        if cfg.trainer.gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.trainer.gradient_clip_val)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return run
 
 
 def loader(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
@@ -168,33 +159,6 @@ def batches(cfg: DictConfig, *, steps: int) -> Iterator[RegionBatch]:
     tower = build_model(**plain(cfg.model)).tower
     data = make_data(cfg, tower, steps=steps)
     return iter(data.train_dataloader())
-
-
-def in_turns(runs: dict[str, Callable[[], None]], repeat: int) -> dict[str, list[float]]:
-    """Seconds of each call, one of each in every round; the first three rounds warm up."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for round_ in range(repeat + 3):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            if round_ >= 3:
-                times[name].append(time.perf_counter() - started)
-    return times
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles, three significant digits."""
-    low, middle, high = statistics.quantiles(values, n=4)
-    return {k: float(f"{v:.3g}") for k, v in (("median", middle), ("q1", low), ("q3", high))}
-
-
-def circumstances(cfg: DictConfig, batch_size: int) -> dict[str, Any]:
-    return {
-        "batch_size": batch_size,
-        "precision": cfg.trainer.precision,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from typing import Any
 
 import lightning as L
 import PIL.Image
+from _flops import mfu_settings
 from _job import Job, prepare
 from _launch import Peers, decided, environment, find_peers, kept_if_begun
 from _resume import check_data, is_used
 from _run import cli, make, plain, tune_for_cpu
-from lightning.pytorch.plugins.environments import ClusterEnvironment
 from lightning.pytorch.plugins.environments import ClusterEnvironment
 from omegaconf import DictConfig
 
@@ -71,9 +71,7 @@ def train(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> None:
     data = make_data(cfg, model.tower, steps=cfg.steps, skip_batches=job.done)
     if job.done:
         check_data(run, data.digest())
-    trainer = make_trainer(
-        cfg, run, model.tower, data, folders=folders, environment=environment(peers)
-    )
+    trainer = make_trainer(cfg, run, model, data, folders=folders, environment=environment(peers))
     resume = folders.path(job.done) if job.done else None
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     if trainer.is_global_zero:
@@ -122,7 +120,7 @@ def make_data(cfg: DictConfig, tower: Tower, *, steps: int, skip_batches: int = 
 def make_trainer(
     cfg: DictConfig,
     run: Path,
-    tower: Tower,
+    model: CLOC,
     data: RegionData,
     *,
     folders: CheckpointFolders,
@@ -130,7 +128,7 @@ def make_trainer(
 ) -> L.Trainer:
     """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
     callbacks: list[L.Callback] = [
-        Speed(every_n_steps=cfg.log_every),
+        Speed(every_n_steps=cfg.log_every, **mfu_settings(cfg, model, data)),
         GradNorms(every_n_steps=cfg.log_every),
         Provenance(
             run,
@@ -141,7 +139,7 @@ def make_trainer(
             },
         ),
         Drops(run, every_n_steps=cfg.log_every),
-        FirstBatch(run, decode=tower.words),
+        FirstBatch(run, decode=model.tower.words),
         Checkpoints(
             folders,
             every_n_steps=cfg.checkpoint_every,

@@ -73,7 +73,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], bool, bool], ...] = (
     ("Logit scales", ("scale/",), True, False),
     ("Gradient norms", ("grad/",), True, True),
     ("Optimizer", ("optim/",), False, False),
-    ("Speed", ("speed/",), False, False),
+    ("Speed and memory", ("speed/", "memory/"), False, False),
     ("Other", ("",), False, False),
 )
 

@@ -54,14 +54,14 @@ def make_module(model=None, *, losses=None, weights=None, lr=1e-2, steps=4):
 
 
 def fit(module, batches, folder, *, callbacks=(), loggers=(), **settings):
-    """`len(batches)` steps on the CPU; every step is logged."""
+    """`len(batches)` steps on the CPU; every step is logged, unless told otherwise."""
+    settings.setdefault("log_every_n_steps", 1)
     trainer = L.Trainer(
         default_root_dir=folder,
         accelerator="cpu",
         max_steps=len(batches),
         logger=list(loggers),
         callbacks=list(callbacks),
-        log_every_n_steps=1,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -45,6 +45,7 @@ def test_every_key_is_in_exactly_one_chart_and_its_chance_is_a_line_in_it():
         "scale/image_text",
         "scale/region",
         "speed/images_per_s",
+        "speed/mfu",
         "optim/lr",
         "epoch",
         "memory/peak_gib",
@@ -59,7 +60,9 @@ def test_every_key_is_in_exactly_one_chart_and_its_chance_is_a_line_in_it():
     assert titles.count("grad/*") == 2  # six lines at most
     assert titles.count("scale/*") == 1
     assert [p.chance for p in found["Benchmark"]] == [0.25, None]
-    assert [p.title for p in found["Other"]] == ["epoch", "memory/peak_gib"]
+    assert [p.title for p in found["Other"]] == ["epoch"]
+    speed = ["memory/peak_gib", "speed/images_per_s", "speed/mfu"]
+    assert [p.title for p in found["Speed and memory"]] == speed
 
 
 def test_the_twins_curve_is_drawn_beside_the_runs():

@@ -9,9 +9,10 @@ import export
 import prepare
 import pytest
 import train
-from _resume import checkpoint_to_resume
+from _resume import step_to_resume
 from _run import cli, compose_config
 
+from cloc.checkpoint_places import place_of
 from cloc.data.index import write_index
 from cloc.errors import UserError
 from cloc.models.build import build_model
@@ -185,7 +186,8 @@ def test_a_command_that_fails_can_be_corrected_and_given_again(smoke, tmp_path):
 def test_a_run_stopped_before_its_first_checkpoint_begins_again(smoke, tmp_path):
     (tmp_path / "runs/smoke").mkdir(parents=True)
     cfg = compose_config("train", [*smoke, "resume=auto"])
-    assert checkpoint_to_resume(cfg, tmp_path / "runs/smoke") is None
+    run = tmp_path / "runs/smoke"
+    assert step_to_resume(cfg, run, place_of(run)) == 0
 
 
 def test_a_run_that_does_not_end_at_a_multiple_leaves_its_last_state(smoke, tmp_path, capsys):

@@ -8,7 +8,6 @@ from contextlib import chdir
 from pathlib import Path
 from types import SimpleNamespace
 
-import _resume
 import evaluate
 import numpy as np
 import open_clip

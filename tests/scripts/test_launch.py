@@ -15,6 +15,7 @@ from _run import compose_config
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
 from omegaconf import OmegaConf
 
+from cloc.checkpoint_places import place_of
 from cloc.errors import UserError
 from tests.helpers.commands import ROOT
 from tests.helpers.launches import batch, free_port, torchrun
@@ -357,7 +358,7 @@ def one_run(place, runs, ranks):
     said = [path.read_text() for path in (place / f"said-{runs}").iterdir()]
     assert said == [cfg.logger.say.word] * ranks
     assert cfg.trainer.devices * cfg.trainer.num_nodes == ranks
-    assert (run / "checkpoints/last.ckpt").is_file()
+    assert place_of(run).steps()
     return cfg
 
 

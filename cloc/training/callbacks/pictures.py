@@ -49,7 +49,6 @@ class Pictures(L.Callback):
     ) -> None:
         self.draw, self.every_n_steps = draw, every_n_steps
 
-    @rank_zero_only
     def on_train_batch_end(
         self,
         trainer: L.Trainer,
@@ -58,7 +57,7 @@ class Pictures(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """The model is in evaluation mode while it draws."""
+        """In evaluation mode, and on every rank: a sharded model needs all of them to answer."""
         if trainer.global_step % self.every_n_steps == 0:
             model: nn.Module = pl_module.model  # type: ignore[assignment]
             training = model.training
@@ -81,6 +80,7 @@ def _drawn(batch: RegionBatch, decode: Callable[[Sequence[int]], str], i: int) -
     return draw_boxes(image, boxes, labels, [colour(k) for k in range(len(labels))])
 
 
+@rank_zero_only
 def log_pictures(
     trainer: L.Trainer, pictures: Mapping[str, Sequence[PIL.Image.Image]], step: int
 ) -> None:

@@ -4,6 +4,7 @@ import lightning as L
 import numpy as np
 import PIL.Image
 import pytest
+from lightning.pytorch.utilities import rank_zero_only
 
 from cloc.training.callbacks.pictures import FirstBatch, Pictures, drawn, log_pictures
 from tests.helpers.fit import Kept, fit, make_module
@@ -66,6 +67,22 @@ def test_pictures_every_so_many_steps_in_evaluation_mode(tmp_path):
     assert album.pictures == [("pictures/boxes", 2, 2), ("pictures/boxes", 2, 4)]
     assert modes == [False, False]
     assert model.training
+
+
+def test_a_sharded_model_draws_on_every_rank_and_the_first_one_logs(tmp_path, monkeypatch):
+    model, album, drawn_on = make_model(), Album(), []
+
+    def draw(_):
+        drawn_on.append(rank_zero_only.rank)
+        return {"pictures/boxes": [PIL.Image.new("RGB", (4, 4))]}
+
+    trainer = fit(make_module(model), [model_batch(model)], tmp_path, loggers=[album])
+    callback = Pictures(draw, every_n_steps=1)
+    for rank in (0, 1):
+        monkeypatch.setattr(rank_zero_only, "rank", rank)
+        callback.on_train_batch_end(trainer, make_module(model), None, None, 0)
+    assert drawn_on == [0, 1]
+    assert album.pictures == [("pictures/boxes", 1, 1)]
 
 
 def test_tensorboard_gets_them_by_its_own_method_and_others_nothing(tmp_path):

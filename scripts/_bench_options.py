@@ -1,0 +1,59 @@
+"""What belongs to one question of `bench.py` and is no key of a config."""
+
+from collections.abc import Mapping
+
+from cloc.errors import UserError
+
+OF = {
+    "tax": ("images",),
+    "gpu": ("images", "device"),
+    "doctor": ("images", "price_per_hour"),
+    "race": ("images", "tower", "device", "workers"),
+}
+OWN_OPTIONS = sorted({name for names in OF.values() for name in names})
+NO_DATA = "none"  # stands in data.train where nothing is read
+
+
+def check_own(what: str | None, given: Mapping[str, str]) -> None:
+    """An option that `what` does not read is the user's error: silence would hide it."""
+    foreign = [name for name in given if name not in OF.get(what or "", ())]
+    if foreign:
+        own = ", ".join(OF.get(what or "", ())) or "none of its own"
+        raise UserError(
+            f"{foreign[0]}={given[foreign[0]]} says nothing to what={what}; it reads {own}"
+        )
+
+
+def with_data(what: str, overrides: list[str]) -> list[str]:
+    """Some questions need no data; then an experiment need not name any."""
+    named = any(override.startswith("data.train=") for override in overrides)
+    return (
+        overrides if named or what not in ("tax", "gpu") else [*overrides, f"data.train={NO_DATA}"]
+    )
+
+
+def trains_on_gpu(what: str, accelerator: str) -> bool:
+    """The other questions are asked of the CPU, whatever the experiment trains on."""
+    return what == "gpu" or (what == "doctor" and accelerator != "cpu")
+
+
+def whole_number(options: Mapping[str, str], name: str, default: int) -> int:
+    """`default` where the command does not say; raises `UserError` below 1."""
+    given = options.get(name, str(default))
+    if not given.isdigit() or int(given) < 1:
+        raise UserError(f"{name}={given}; give a whole number of 1 or more")
+    return int(given)
+
+
+def price(options: Mapping[str, str]) -> float | None:
+    """Of one device for an hour, in any currency; None where the command does not say."""
+    given = options.get("price_per_hour")
+    if given is None:
+        return None
+    try:
+        value = float(given)
+    except ValueError:
+        value = -1
+    if not 0 <= value < float("inf"):
+        raise UserError(f"price_per_hour={given}; give what one device costs an hour, as 2.5")
+    return value
