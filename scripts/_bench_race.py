@@ -203,7 +203,7 @@ def run_ours(clock: Clock, arguments: list[str]) -> None:
         trainer.callbacks.append(Ticks())  # type: ignore[attr-defined]
         return trainer
 
-    train.make_trainer = with_clock  # type: ignore[assignment]
+    train.make_trainer = with_clock
     train.main(arguments)
 
 
