@@ -18,10 +18,8 @@ def check_own(what: str | None, given: Mapping[str, str]) -> None:
     """An option that `what` does not read is the user's error: silence would hide it."""
     foreign = [name for name in given if name not in OF.get(what or "", ())]
     if foreign:
-        own = ", ".join(OF.get(what or "", ())) or "none of its own"
-        raise UserError(
-            f"{foreign[0]}={given[foreign[0]]} says nothing to what={what}; it reads {own}"
-        )
+        own = ", ".join(OF.get(what or "", ())) or "none"
+        raise UserError(f"what={what} does not read {foreign[0]}=; its own options: {own}")
 
 
 def with_data(what: str, overrides: list[str]) -> list[str]:

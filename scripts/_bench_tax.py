@@ -26,6 +26,7 @@ from cloc.training.flops import model_flops, shapes
 
 SHORT = 16  # tokens of a phrase
 REGIONS = 4
+COUNTED = 256  # images of a batch whose losses are counted
 SAMPLED = 256  # images of a batch whose phrases are counted: one rank's
 
 
@@ -114,7 +115,10 @@ def phrases_per_image(cfg: DictConfig, *, steps: int = 10) -> float:
 
 
 def loss_flops(form: Form, batch_size: int) -> float:
-    """Per image, of a batch of this many on one process: each rank's share of a larger one."""
+    """Per image, of a batch of this many images over all ranks.
+
+    All products are of rows with columns, so an image's grow with the batch: counted on a part.
+    """
     losses = make_module(form.cfg, form.model).losses
     dim, asked = form.model.tower.dim, form.model.region_head is not None
 
@@ -125,13 +129,14 @@ def loss_flops(form: Form, batch_size: int) -> float:
             out = _embeddings(batch, dim, regions=asked)
             return [loss(out, batch).value for loss in losses.values()]
 
-    shapes = shapes_of(form, batch_size)
+    part = min(batch_size, COUNTED)
+    shapes = shapes_of(form, part)
     with FakeTensorMode():  # the losses turn autocast off, which the meta device does not know
         fields = shapes._asdict().items()
         like: dict[str, Any] = {
             k: torch.empty(v.shape, dtype=v.dtype) for k, v in fields if torch.is_tensor(v)
         }
-        return model_flops(Losses(), shapes._replace(**like)) / batch_size
+        return model_flops(Losses(), shapes._replace(**like)) / part * batch_size / part
 
 
 def timed(found: Mapping[str, Form], *, repeat: int, images: int) -> dict[str, Any]:

@@ -6,6 +6,10 @@ against open_clip's own on photographs of captioned shards, `what=scenes` the ge
 against clean ones, `what=seek` how long the first batch takes in the middle of a shard,
 `what=save` how long a checkpoint of 400 MiB stops training, against the whole of its saving.
 
+`what=tax experiment=NAME` is what regions cost beside plain CLIP, in FLOPs and in time, `what=race`
+plain CLIP against open_clip's own trainer, `what=doctor experiment=NAME` names what limits a run
+and predicts its length, `what=gpu experiment=NAME` gives images/s, MFU and memory of a GPU.
+
 Ratios are of runs in the same process, in turns, so that a noisy machine hits both alike.
 """
 

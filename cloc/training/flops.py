@@ -53,8 +53,8 @@ def step_cost(
         )
         return model_flops(model, batch)
 
-    per_phrase = count(2) - count(1)
-    return StepCost(count(1) - per_phrase, per_phrase)
+    one, two = count(1), count(2)
+    return StepCost(one - (two - one), two - one)
 
 
 def model_flops(model: nn.Module, batch: RegionBatch) -> int:
