@@ -4,6 +4,7 @@
 against open_clip's own on photographs of captioned shards, `what=scenes` the generator of scenes,
 `what=plan` the planning of a million shards, `what=dirt` the loader on shards with 1 % bad images
 against clean ones, `what=seek` how long the first batch takes in the middle of a shard.
+`what=memory experiment=NAME trainer.devices=8 trainer.num_nodes=4` estimates what a GPU must hold.
 
 Ratios are of runs in the same process, in turns, so that a noisy machine hits both alike.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 import torch
 from _bench_data import dirt, plan, seek
+from _bench_memory import memory
 from _bench_peer import ratio_of_totals, sides
 from _run import cli, compose_config, plain, tune_for_cpu
 from omegaconf import DictConfig
@@ -34,7 +36,11 @@ def main(overrides: list[str]) -> None:
     names = ("what=", "repeat=", "shards=")
     options = dict(o.split("=", 1) for o in overrides if o.startswith(names))
     others = [o for o in overrides if o.split("=")[0] not in options]
-    of_a_run: dict[str, Callable[..., dict[str, Any]]] = {"step": step, "loader": loader}
+    of_a_run: dict[str, Callable[..., dict[str, Any]]] = {
+        "step": step,
+        "loader": loader,
+        "memory": memory,
+    }
     what, repeat = options.get("what"), int(options.get("repeat", 15))
     alone: dict[str, Callable[..., dict[str, Any]]] = {
         "scenes": drawing,
@@ -49,8 +55,8 @@ def main(overrides: list[str]) -> None:
         return
     if what not in of_a_run or "shards" in options:
         raise UserError(
-            f"what={what}; choose step or loader with experiment=NAME, loader with shards=DIR, or "
-            f"one of {', '.join(alone)} alone"
+            f"what={what}; choose {', '.join(of_a_run)} with experiment=NAME, loader with "
+            f"shards=DIR, or one of {', '.join(alone)} alone"
         )
     cfg = compose_config("train", others)
     tune_for_cpu()
