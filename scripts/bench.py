@@ -9,6 +9,7 @@ against clean ones, `what=seek` how long the first batch takes in the middle of 
 `what=tax experiment=NAME` is what regions cost beside plain CLIP, in FLOPs and in time, `what=race`
 plain CLIP against open_clip's own trainer, `what=doctor experiment=NAME` names what limits a run
 and predicts its length, `what=gpu experiment=NAME` gives images/s, MFU and memory of a GPU.
+`what=memory experiment=NAME trainer.devices=8 trainer.num_nodes=4` estimates what a GPU must hold.
 
 Ratios are of runs in the same process, in turns, so that a noisy machine hits both alike.
 """
@@ -25,6 +26,7 @@ from _bench_data import dirt, plan, seek
 from _bench_doctor import doctor
 from _bench_gpu import gpu
 from _bench_options import OWN_OPTIONS, check_own, trains_on_gpu, with_data
+from _bench_memory import memory
 from _bench_peer import ratio_of_totals, sides
 from _bench_race import race
 from _bench_save import saves
@@ -52,6 +54,7 @@ def main(overrides: list[str]) -> None:
         "tax": partial(tax, own),
         "doctor": partial(doctor, own),
         "gpu": partial(gpu, own),
+        "memory": memory,
     }
     what, repeat = options.get("what"), int(options.get("repeat", 15))
     alone: dict[str, Callable[..., dict[str, Any]]] = {

@@ -1,6 +1,6 @@
 """Every way to launch a run: one run folder, one config, and a refusal that ends all ranks.
 
-python -m tests.faults.launches     # one line of JSON
+python -m tests.faults.launches [RANKS]     # at most 4; one line of JSON
 
 Goal 27 of run-dir hygiene: 1 to 4 ranks by torchrun, by hand, by Slurm's batch files with stand-ins
 for srun and scontrol, and by Lightning; ranks that start two seconds apart; sweeps. The name of a
@@ -31,8 +31,8 @@ SAY = (
 STAGGER_S = 2
 
 
-def ways(place):
-    """Name to (ranks, what launches them with the keys it is given)."""
+def ways(place, most):
+    """Name to (ranks, what launches them with the keys it is given), of at most `most` ranks."""
     found = {"alone": (1, partial(start, "train", cwd=place))}
     for ranks in (1, 2, 3, 4):
         found[f"torchrun {ranks}"] = (ranks, partial(torchrun, ranks, cwd=place))
@@ -46,7 +46,7 @@ def ways(place):
         found[f"lightning {ranks}"] = (ranks, partial(lightning, ranks, place))
     nodes = {"tasks": 2, "nodes": 2, "SLURM_GPUS_ON_NODE": "2"}
     found["torchrun.sbatch 4 on 2"] = (4, partial(batch, "torchrun.sbatch", cwd=place, **nodes))
-    return found
+    return {name: way for name, way in found.items() if way[0] <= most}
 
 
 def lightning(ranks, place, *keys):
@@ -81,9 +81,9 @@ def keys_of(name):
     return (*RUN, f"runs='runs/{name}'", *SAY, f"logger.say.folder='said {name}'")
 
 
-def launch_all(place):
+def launch_all(place, most):
     """How many launches, and what went wrong."""
-    found, wrong = ways(place), []
+    found, wrong = ways(place, most), []
     for name, (ranks, launch) in found.items():
         codes, said = finish(launch(*keys_of(name), "name=x${now:%f}"))
         now = problems(place, name, ranks, codes)
@@ -91,18 +91,19 @@ def launch_all(place):
     return len(found), wrong
 
 
-def refuse_all(place):
+def refuse_all(place, most):
     """Every way but the batch files, whose resume=auto goes on, into a run that is there."""
     seconds, wrong = [], []
-    (there,) = (place / "runs/alone").iterdir()
+    succeed("train", *RUN, "runs=runs/there", "name=first", cwd=place)
+    there = place / "runs/there/first"
     before = {path: path.stat().st_mtime_ns for path in there.rglob("*")}
-    for name, (_, launch) in ways(place).items():
+    for name, (_, launch) in ways(place, most).items():
         if "sbatch" in name:
             continue
         began = time.perf_counter()
-        codes, said = finish(launch(*RUN, "runs=runs/alone", f"name={there.name}"))
+        codes, said = finish(launch(*RUN, "runs=runs/there", "name=first"))
         seconds.append(round(time.perf_counter() - began, 1))
-        if 0 in codes or said.count(f"{there.name} exists; continue it with resume=auto") != 1:
+        if 0 in codes or said.count("there/first exists; continue it with resume=auto") != 1:
             wrong.append(f"{name}: not refused once by all: {codes} {said[-500:]}")
     if before != {path: path.stat().st_mtime_ns for path in there.rglob("*")}:
         wrong.append("a refused launch has changed the run")
@@ -126,15 +127,15 @@ def sweep(place):
     return len(lines), wrong
 
 
-def run():
-    """The figures."""
+def run(most=4):
+    """The figures, with at most `most` ranks."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         sizes = ("train=32", "val=2", "novel=2", "samples_per_shard=16")
         succeed("prepare", "import=scenes", "out=data/smoke", *sizes, cwd=place)
-        launches, wrong = launch_all(place)
-        refused, more = refuse_all(place)
+        launches, wrong = launch_all(place, most)
+        refused, more = refuse_all(place, most)
         swept, still = sweep(place)
     return {
         "what": "launches",
@@ -148,6 +149,6 @@ def run():
 
 
 if __name__ == "__main__":
-    found = run()
+    found = run(*map(int, sys.argv[1:]))
     print(json.dumps(found))
     sys.exit(bool(found["wrong"]))
