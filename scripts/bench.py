@@ -3,7 +3,8 @@
 `what=loader experiment=NAME` is the training loader alone, `what=loader shards=DIR` the loader
 against open_clip's own on photographs of captioned shards, `what=scenes` the generator of scenes,
 `what=plan` the planning of a million shards, `what=dirt` the loader on shards with 1 % bad images
-against clean ones, `what=seek` how long the first batch takes in the middle of a shard.
+against clean ones, `what=seek` how long the first batch takes in the middle of a shard,
+`what=loss` time and memory of the losses up to 131,072 columns.
 
 Ratios are of runs in the same process, in turns, so that a noisy machine hits both alike.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 import torch
 from _bench_data import dirt, plan, seek
+from _bench_loss import loss
 from _bench_peer import ratio_of_totals, sides
 from _run import cli, compose_config, plain, tune_for_cpu
 from omegaconf import DictConfig
@@ -41,6 +43,7 @@ def main(overrides: list[str]) -> None:
         "plan": lambda repeat: plan(),
         "dirt": dirty,
         "seek": seeking,
+        "loss": lambda repeat: loss(),
     }
     if what == "loader" and "shards" in options:
         alone["loader"] = partial(against_open_clip, options.pop("shards"))
