@@ -4,6 +4,7 @@
 against open_clip's own on photographs of captioned shards, `what=scenes` the generator of scenes,
 `what=plan` the planning of a million shards, `what=dirt` the loader on shards with 1 % bad images
 against clean ones, `what=seek` how long the first batch takes in the middle of a shard,
+`what=loss` time and memory of the losses up to 131,072 columns,
 `what=save` how long a checkpoint of 400 MiB stops training, against the whole of its saving.
 
 `what=tax experiment=NAME` is what regions cost beside plain CLIP, in FLOPs and in time, `what=race`
@@ -27,6 +28,7 @@ from _bench_doctor import doctor
 from _bench_gpu import gpu
 from _bench_options import OWN_OPTIONS, check_own, trains_on_gpu, with_data
 from _bench_memory import memory
+from _bench_loss import loss
 from _bench_peer import ratio_of_totals, sides
 from _bench_race import race
 from _bench_save import saves
@@ -63,6 +65,7 @@ def main(overrides: list[str]) -> None:
         "plan": lambda repeat: plan(),
         "dirt": dirty,
         "seek": seeking,
+        "loss": lambda repeat: loss(),
     }
     alone["race"] = partial(race, own)
     if what == "loader" and "shards" in options:

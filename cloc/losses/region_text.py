@@ -51,21 +51,17 @@ def region_text_loss(
     Rows stand in [images, regions], or in one axis where every one is of an image of its own. A
     region and its phrase are a positive pair of unit vectors. Two rows whose texts conflict (cosine
     above `threshold`, 0.9 where None as in the paper, or equal `phrase_ids`) leave each other's
-    denominators in both directions.
-    The `negatives` of a region join its own row, region to text, and the filter spares them.
+    denominators in both directions; a region's `negatives` join its own row, past the filter.
 
-    Every rank returns the same global value. Only `chunk` rows of similarities exist at a time,
-    and again in backward. Logs: `masked_fraction`, the share of pairs of two valid rows that the
-    filter took out, `accuracy`, the share of regions whose own phrase beats all of its row, and
-    `coverage`, the share of images with a valid region.
+    Every rank returns the same global value. Only `chunk` rows of similarities exist at a time, and
+    again in backward. Logs, all shares: `masked_fraction` of the pairs of two valid rows, taken out
+    by the filter; `accuracy`, of regions whose own phrase beats all of its row; `coverage`, of
+    images with a valid region.
     """
     _check(conflict, threshold, chunk)
-    per_image = valid.shape[-1] if valid.ndim > 1 else 1
-    ids = _texts(valid.flatten(), phrase_ids, conflict)
     at_most = _cosine_at_most(conflict, threshold)
     with full_precision(regions):
-        regions, phrases = (wipe(x, valid).flatten(0, -2) for x in (regions, phrases))
-        mine = _Pairs(regions, phrases, valid.flatten(), ids)
+        mine = _pairs(regions, phrases, valid, _texts(valid.flatten(), phrase_ids, conflict))
         every = _Pairs(*dist.gather(*mine))
         hard, hard_valid = _negatives(mine, negatives, negative_valid)
         own, scale = own_columns(mine.valid), upcast(scale)
@@ -75,7 +71,18 @@ def region_text_loss(
             return _sums(some, every, own[rows], scale, at_most, hard[rows], hard_valid[rows])
 
         sums = dist.total(sum_over_chunks(partial, len(mine.valid), chunk=chunk))
-    return _term(sums, every.valid, per_image)
+    return _term(sums, every.valid, valid.shape[-1] if valid.ndim > 1 else 1)
+
+
+def _pairs(
+    regions: Float[Tensor, "*n d"],
+    phrases: Float[Tensor, "*n d"],
+    valid: Bool[Tensor, "*n"],
+    ids: Int[Tensor, " m"],
+) -> _Pairs:
+    """One row after the other, padding wiped."""
+    regions, phrases = (wipe(x, valid).flatten(0, -2) for x in (regions, phrases))
+    return _Pairs(regions, phrases, valid.flatten(), ids)
 
 
 def _check(conflict: str, threshold: float | None, chunk: int) -> None:

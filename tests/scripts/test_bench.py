@@ -3,6 +3,7 @@
 import json
 
 import _bench_data
+import _bench_loss
 import _bench_peer
 import bench
 import prepare
@@ -129,6 +130,23 @@ def test_a_seek_is_timed_against_a_start(tmp_path, capsys, monkeypatch):
     times = last_line(capsys)["first_batch_s"]
     assert times["start"]["median"] > 0
     assert times["middle"]["median"] > 0
+
+
+@pytest.mark.slow
+def test_losses_are_measured_on_one_rank_of_many_and_dense(capsys, monkeypatch):
+    monkeypatch.setattr(_bench_loss, "COLUMNS", (4096,))
+    monkeypatch.setattr(_bench_loss, "FORMS", ("region_text", "dense"))
+    bench.main(["what=loss"])
+    found = last_line(capsys)["4096"]
+    assert found["region_text"]["s"] > 0
+    # a rank's rows against all rows, of which the similarities alone are 64 MiB
+    assert 0 < found["region_text"]["peak_mib"] < found["dense"]["peak_mib"]
+    assert found["dense"]["peak_mib"] > 64
+    assert found["dense_needs_gib"] == 0.3
+    monkeypatch.setattr(_bench_loss, "_free_gib", lambda: 0.1)
+    monkeypatch.setattr(_bench_loss, "FORMS", ("dense",))
+    bench.main(["what=loss"])
+    assert last_line(capsys)["4096"]["dense"] is None
 
 
 def test_scenes_are_timed_before_and_after_encoding(capsys, monkeypatch):
