@@ -4,6 +4,7 @@ import json
 
 import _bench_data
 import _bench_peer
+import _bench_save
 import bench
 import prepare
 import pytest
@@ -129,6 +130,19 @@ def test_a_seek_is_timed_against_a_start(tmp_path, capsys, monkeypatch):
     times = last_line(capsys)["first_batch_s"]
     assert times["start"]["median"] > 0
     assert times["middle"]["median"] > 0
+
+
+def test_a_save_is_timed_until_training_goes_on_and_until_it_is_on_the_disk(
+    capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(_bench_save, "MIB", 1)
+    monkeypatch.chdir(tmp_path)
+    bench.main(["what=save", "repeat=2"])
+    found = last_line(capsys)
+    assert found["seconds"].keys() == {"waited", "blocked"}
+    assert 0 < found["blocked_over_waited"]
+    assert found["mib"] == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_scenes_are_timed_before_and_after_encoding(capsys, monkeypatch):
