@@ -214,7 +214,7 @@ def check(place: Place, step: int, names: Collection[str] | None = None) -> None
 
 
 def _listed(place: Place, step: int) -> dict[str, dict[str, Any]]:
-    """Only the bytes that `Draft.seal` writes are taken: a flipped space is damage too."""
+    """Only the very bytes that `Draft.seal` writes are taken: a name twice would hide a file."""
     with _readable(place, step, DIGEST) as file:
         raw = file.read()
     try:

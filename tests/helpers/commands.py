@@ -23,7 +23,7 @@ def start(script: str, *overrides: str, cwd: Path) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         check=False,
-        timeout=900,
+        timeout=120,
     )
 
 
