@@ -4,7 +4,6 @@ Only a folder with that file is a checkpoint, and it is the last thing that beco
 folder's checkpoints lie in its `checkpoints/`, or where `checkpoints/elsewhere.txt` says.
 """
 
-import errno
 import hashlib
 import io
 import json
@@ -215,7 +214,7 @@ def check(place: Place, step: int, names: Collection[str] | None = None) -> None
 
 
 def _listed(place: Place, step: int) -> dict[str, dict[str, Any]]:
-    """Only the bytes that `Draft.seal` writes are taken: a flipped space is damage too."""
+    """Only the very bytes that `Draft.seal` writes are taken: a name twice would hide a file."""
     with _readable(place, step, DIGEST) as file:
         raw = file.read()
     try:
@@ -243,10 +242,3 @@ def _readable(place: Place, step: int, name: str) -> Iterator[Any]:
 
 def _canonical(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def explained(error: OSError) -> str:
-    """A person's word for what the system says."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full"
-    return error.strerror or str(error)

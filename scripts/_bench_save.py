@@ -12,12 +12,12 @@ from cloc.training.checkpoint_io import CheckpointFolders
 MIB, PARTS = 400, 8  # in all, and tensors of the model
 
 
-def saves(*, repeat: int, mib: int = MIB) -> dict[str, list[float]]:
+def saves(*, repeat: int) -> dict[str, list[float]]:
     """Seconds of each: `waited` until it is on the disk, `blocked` until training goes on.
 
     In turns, in a folder of the working directory's disk, after one save that takes the memory.
     """
-    part = torch.rand((mib << 20) // (3 * PARTS * 4))
+    part = torch.rand((MIB << 20) // (3 * PARTS * 4))
     found: dict[str, list[float]] = {"waited": [], "blocked": []}
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-save-") as folder:
         folders = CheckpointFolders(place_of(Path(folder)), keep=1)

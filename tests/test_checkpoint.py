@@ -46,6 +46,11 @@ def place(tmp_path):
     return place
 
 
+def twice(digest):
+    """As a flipped byte can do where names are alike: one file is listed twice, the other never."""
+    digest.write_text(digest.read_text().replace('"a":', '"b.json":'))
+
+
 def test_a_name_says_its_step():
     assert [step_of(folder_name(step)) for step in (1, 10**8, 10**9)] == [1, 10**8, 10**9]
     assert step_of("s3://bucket/x/step-00000012/") == 12
@@ -79,6 +84,7 @@ def test_none_at_all_is_step_0_and_none_whole_is_an_error(place, tmp_path):
         (lambda folder: (folder / "a").write_bytes(b"x"), "a has 1 bytes, 3000 were saved"),
         (lambda folder: (folder / DIGEST).unlink(), "digest.json is missing"),
         (lambda folder: (folder / DIGEST).write_text("[]"), "digest.json is not the one"),
+        (lambda folder: twice(folder / DIGEST), "digest.json is not the one"),
         (lambda folder: (folder / DIGEST).write_text("{}"), "digest.json is not the one"),
         (lambda folder: (folder / DIGEST).write_bytes(b"\xff"), "digest.json is not the one"),
         (lambda folder: folder.rename(folder.with_name("step-00000011")), "digest.json is not"),

@@ -1,5 +1,6 @@
 """Lightning's dict of a run's state, to a checkpoint folder and back; written by a thread."""
 
+import errno
 import json
 import pickle
 from collections.abc import Mapping
@@ -19,7 +20,6 @@ from cloc.checkpoint import (
     WEIGHTS,
     Draft,
     Place,
-    explained,
     folder_name,
     step_of,
     write_tensors,
@@ -154,3 +154,10 @@ def copied(value: Any, into: Any = None) -> Any:
         parts = [copied(inner, buffer) for inner, buffer in zip(value, old, strict=True)]
         return parts if isinstance(value, list) else tuple(parts)
     return value
+
+
+def explained(error: OSError) -> str:
+    """A person's word for what the system says."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full"
+    return error.strerror or str(error)

@@ -5,6 +5,7 @@ import json
 import _bench_data
 import _bench_loss
 import _bench_peer
+import _bench_save
 import bench
 import prepare
 import pytest
@@ -147,6 +148,19 @@ def test_losses_are_measured_on_one_rank_of_many_and_dense(capsys, monkeypatch):
     monkeypatch.setattr(_bench_loss, "FORMS", ("dense",))
     bench.main(["what=loss"])
     assert last_line(capsys)["4096"]["dense"] is None
+
+
+def test_a_save_is_timed_until_training_goes_on_and_until_it_is_on_the_disk(
+    capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(_bench_save, "MIB", 1)
+    monkeypatch.chdir(tmp_path)
+    bench.main(["what=save", "repeat=2"])
+    found = last_line(capsys)
+    assert found["seconds"].keys() == {"waited", "blocked"}
+    assert 0 < found["blocked_over_waited"]
+    assert found["mib"] == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_scenes_are_timed_before_and_after_encoding(capsys, monkeypatch):
