@@ -55,7 +55,6 @@ def fit(module, batches, folder, *, callbacks=(), loggers=(), **settings):
     trainer = L.Trainer(
         default_root_dir=folder,
         accelerator="cpu",
-        devices=1,
         max_steps=len(batches),
         logger=list(loggers),
         callbacks=list(callbacks),
@@ -63,7 +62,7 @@ def fit(module, batches, folder, *, callbacks=(), loggers=(), **settings):
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        **settings,
+        **{"devices": 1, **settings},
     )
     trainer.fit(module, batches if isinstance(batches, Batches) else Batches(batches))
     return trainer
