@@ -14,6 +14,7 @@ from typing import Any
 
 import lightning as L
 import PIL.Image
+from _guards import guards, own_processes
 from _resume import check_data, checkpoint_to_resume, is_used, last_checkpoint, steps_done
 from _run import cli, compose_config, make, plain, tune_for_cpu
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -128,6 +129,7 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> 
             save_on_train_epoch_end=False,
             enable_version_counter=False,
         ),
+        *guards(plain(cfg.failures), run, lambda t: t.save_checkpoint(last_checkpoint(run))),
         *in_loop_benchmarks(cfg),
     ]
     trainer: L.Trainer = make(cfg.trainer)(
@@ -139,7 +141,7 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> 
         enable_progress_bar=sys.stdout.isatty(),
         enable_model_summary=False,
     )
-    return trainer
+    return own_processes(trainer, timeout_s=cfg.failures.timeout_s)
 
 
 def check_precision(precision: str | int) -> None:

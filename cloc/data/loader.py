@@ -1,5 +1,6 @@
 """The loader of one rank: worker processes, their batches in turn, what they had to leave out."""
 
+import signal
 import time
 from collections.abc import Iterator
 from multiprocessing import get_context
@@ -40,6 +41,7 @@ class TrainLoader:
             pin_memory=torch.cuda.is_available(),
             timeout=TIMEOUT_S if num_workers else 0,
             multiprocessing_context=_forkserver() if num_workers else None,
+            worker_init_fn=_leave_signals_to_the_run,
         )
 
     def __len__(self) -> int:
@@ -60,6 +62,12 @@ class TrainLoader:
         except UserError as error:  # torch puts the worker's whole traceback into the message
             last_line = str(error).strip().splitlines()[-1]
             raise UserError(last_line.removeprefix(f"{UserError.__module__}.UserError: ")) from None
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    """Slurm and a terminal signal every process of a job; a checkpoint needs one more step."""
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _forkserver() -> BaseContext:

@@ -128,11 +128,12 @@ class Finite(L.Callback):
             return
         bad = [] if seen.rows is None else seen.rows.nonzero().flatten().tolist()
         mine = {"keys": list(seen.keys), "not_finite": [seen.keys[i] for i in bad]}
-        ranks = [{"rank": i, **facts} for i, facts in enumerate(dist.gather_objects(mine))]
+        ranks = dist.gather_objects(mine)
         path = self.folder / f"step-{seen.step}.json"
         if dist.rank() == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"step": seen.step, "ranks": ranks}, indent=1) + "\n")
+            rows = [{"rank": rank, **facts} for rank, facts in enumerate(ranks)]
+            path.write_text(json.dumps({"step": seen.step, "ranks": rows}, indent=1) + "\n")
         if row >= self.give_up_after:
             keys = [key for facts in ranks for key in facts["not_finite"]]
             keys = keys or [key for facts in ranks for key in facts["keys"]]
@@ -172,8 +173,10 @@ class Skip:
     def next_if(self, bad: Tensor) -> None:
         """Called when gradients are there, before the step."""
         groups = self.optimizer.param_groups
-        weights = [p for group in groups for p in group["params"] if p.grad is not None]
-        if isinstance(self.optimizer, torch.optim.Adam) and all(g["fused"] for g in groups):
+        weights: list[nn.Parameter] = [
+            p for group in groups for p in group["params"] if p.grad is not None
+        ]
+        if isinstance(self.optimizer, torch.optim.Adam) and all(group["fused"] for group in groups):
             self.optimizer.found_inf = bad.float()  # type: ignore[attr-defined]
         elif bad.device.type == "cpu" or not kept_on_device(self.optimizer, weights):
             if bad:
