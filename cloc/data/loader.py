@@ -1,9 +1,10 @@
 """The loader of one rank: worker processes, their batches in turn, what they had to leave out."""
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.context import BaseContext
 
 import torch
@@ -15,6 +16,7 @@ from cloc.data.tally import BUDGET, Tally
 from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
 
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # the run answers them, with a checkpoint
 TIMEOUT_S = 600  # a worker that hangs ends the run instead of stalling every rank
 
 
@@ -65,8 +67,8 @@ class TrainLoader:
 
 
 def _leave_signals_to_the_run(worker: int) -> None:
-    """Slurm and a terminal signal every process of a job; a checkpoint needs one more step."""
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    """Slurm signals every process of a job, and a checkpoint needs one more step of the workers."""
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -74,4 +76,9 @@ def _forkserver() -> BaseContext:
     """A fork after the process group has started can hang (measured: 3 of 12 runs)."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["__main__", __name__])  # torch is imported once, not by each
+    if threading.current_thread() is threading.main_thread():
+        before = [signal.signal(number, signal.SIG_IGN) for number in SIGNALS]
+        forkserver.ensure_running()  # it and its helper keep ignoring what is ignored now
+        for number, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(number, handler)
     return context

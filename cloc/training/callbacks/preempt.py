@@ -68,6 +68,15 @@ class Preempt(L.Callback):
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """After training a signal means again what it meant before."""
+        self._hand_back()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Nothing more is saved: a further signal may end the process at once."""
+        self._hand_back()
+
+    def _hand_back(self) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}

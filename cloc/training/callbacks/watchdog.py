@@ -25,7 +25,7 @@ class Watchdog(L.Callback):
     """
 
     def __init__(
-        self, *, compare_every: int = 100, hang_s: float = 45, told: Callable[[], bool] = bool
+        self, *, compare_every: int = 100, hang_s: float = 45.0, told: Callable[[], bool] = bool
     ) -> None:
         if compare_every < 1 or hang_s <= 0:
             raise UserError(
