@@ -1,6 +1,5 @@
 """The real training command as processes that can be looked for, signalled and timed."""
 
-import json
 import os
 import signal
 import subprocess
@@ -72,13 +71,18 @@ class Run:
         else:
             os.kill(self.process.pid if target == "launcher" else self.rank(target), number)
 
-    def end(self, *, limit_s=60):
-        """Exit code and seconds; the process group is gone afterwards."""
+    def end(self, *, limit_s=60, until_all=False):
+        """Exit code and seconds, `until_all` the ranks have gone; nothing is left of it afterwards.
+
+        None is the code of a run that did not end in time.
+        """
         began = time.monotonic()
         try:
             code = self.process.wait(limit_s)
         except subprocess.TimeoutExpired:
             code = None
+        while until_all and self.ranks_left() and time.monotonic() - began < limit_s:
+            time.sleep(0.05)
         seconds = time.monotonic() - began
         self.kill()
         return code, seconds
@@ -90,7 +94,8 @@ class Run:
             words = process.info["cmdline"] or []
             if any(word.endswith("train.py") for word in words[:2]):
                 try:
-                    if os.getsid(process.info["pid"]) == self.process.pid:
+                    zombie = process.info["status"] == psutil.STATUS_ZOMBIE
+                    if not zombie and os.getsid(process.info["pid"]) == self.process.pid:
                         left.append(process.info["pid"])
                 except ProcessLookupError:
                     continue
@@ -109,7 +114,3 @@ class Run:
 
 def _named(overrides):
     return next(word for word in overrides if word.startswith("name=")).removeprefix("name=")
-
-
-def rows(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
