@@ -73,7 +73,7 @@ def _told(said, first):
         return ["not told"]
     before = said[: match.start()]
     found = ["told too late"] if re.search("error|Traceback|closed by peer", before) else []
-    count = said.count("trouble on purpose")
+    count = said.count("ValueError: trouble on purpose")
     return found + ([f"told {count} times"] if count > 1 else [])
 
 

@@ -43,7 +43,7 @@ class Run:
                 command, env = child.cmdline(), child.environ()
             except (psutil.Error, OSError):
                 continue
-            if any(word.endswith("train.py") for word in command[:2]):
+            if any(word.endswith("train.py") for word in command[:3]):
                 if env.get("LOCAL_RANK") == str(rank):
                     return child.pid
         return None
@@ -92,7 +92,7 @@ class Run:
         left = []
         for process in psutil.process_iter(["pid", "cmdline", "status"]):
             words = process.info["cmdline"] or []
-            if any(word.endswith("train.py") for word in words[:2]):
+            if any(word.endswith("train.py") for word in words[:3]):
                 try:
                     zombie = process.info["status"] == psutil.STATUS_ZOMBIE
                     if not zombie and os.getsid(process.info["pid"]) == self.process.pid:
