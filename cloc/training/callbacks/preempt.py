@@ -103,15 +103,15 @@ class Preempt(L.Callback):
 
     def _end(self, trainer: L.Trainer, noted: int) -> None:
         self.save(trainer)
-        group = dist.side_group()
-        if group is not None:  # nobody leaves while another still writes
-            dist.wait(td.barrier(group=group, async_op=True))
         name = SIGNALS[noted - 1].name
         if trainer.is_global_zero:
             said = f"{name} after step {trainer.global_step}: saved; resume=auto goes on from here"
             print(said, file=sys.stderr, flush=True)
             if self.requeue and SIGNALS[noted - 1] == signal.SIGUSR1:
                 requeue_slurm_job()
+        group = dist.side_group()
+        if group is not None:  # a launcher may end all as soon as it sees the first one gone
+            dist.wait(td.barrier(group=group, async_op=True))
         raise Preempted
 
 
