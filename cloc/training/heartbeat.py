@@ -173,7 +173,7 @@ class Heartbeat(threading.Thread):
             return None
         last = min(beats[rank].step for rank in silent)
         which = ", ".join(map(str, silent[:8]))
-        return f"rank {which} gives no sign of life any more, its last step was {last}"
+        return f"rank {which} gives no sign of life any more, its last known step was {last}"
 
 
 def claim(store: td.Store) -> bool:

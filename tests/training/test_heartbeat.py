@@ -158,7 +158,7 @@ def test_a_rank_that_beats_no_more_is_named(store, left, monkeypatch, told, sile
     monkeypatch.setattr(heartbeat.time, "monotonic", lambda: now + silent_s)
     with pytest.raises(Left):
         first.look(moving._replace(number=3))
-    assert left == ["error: rank 1 gives no sign of life any more, its last step was 7"]
+    assert left == ["error: rank 1 gives no sign of life any more, its last known step was 7"]
 
 
 def test_nothing_is_judged_before_a_first_step_is_done(store, left):
