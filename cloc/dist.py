@@ -110,3 +110,26 @@ def total(value: Tensor) -> Tensor:
         return value
     summed: Tensor = _Total.apply(value)
     return summed
+
+
+_side: list[Any] = []
+
+
+def side_group() -> Any:
+    """A gloo group of all ranks for small words between hosts, apart from the training's own
+    collectives; None in a single process. All ranks must ask for it first at the same moment."""
+    if world_size() == 1:
+        return None
+    if not _side:
+        _side.append(td.new_group(backend="gloo", timeout=store().timeout))
+    return _side[0]
+
+
+def store() -> Any:
+    """Where the processes of this run find each other; with a connection of the caller's own."""
+    return td.distributed_c10d._get_default_store().clone()
+
+
+def wait(work: td.Work) -> None:
+    """Waits for a collective of the side group; where a process hangs, this name is looked for."""
+    work.wait()

@@ -18,7 +18,7 @@ from cloc.errors import UserError
 FREE = (
     *("resume", "runs", "name", "logger", "eval", "benchmarks", "log_every"),
     *("checkpoints", "checkpoint_every", "checkpoint_minutes", "checkpoint_keep"),
-    "peak_tflops",
+    *("peak_tflops", "failures"),
     *("data._target_", "data.num_workers", "data.drop_budget", "data.cache"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _failures import ends_well
 from _trust import check_targets
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
@@ -27,18 +28,9 @@ _SWEEP = (
 
 
 def cli(main: Callable[[list[str]], None]) -> None:
-    """Runs `main` on the command line's overrides; a `UserError` is one line and exit code 1.
-
-    Where another rank has ended, this one only sees its connection closed, deep inside a step.
-    """
-    try:
+    """Runs `main` on the command line's overrides; a `UserError` is one line and exit code 1."""
+    with ends_well():
         main(sys.argv[1:])
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except RuntimeError as error:
-        if not re.search("Connection (closed|reset) by peer", str(error)):
-            raise
-        sys.exit(f"error: {ENDED}")
 
 
 def compose_config(name: str, overrides: list[str]) -> DictConfig:

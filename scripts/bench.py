@@ -26,9 +26,9 @@ import torch
 from _bench_data import dirt, plan, seek
 from _bench_doctor import doctor
 from _bench_gpu import gpu
-from _bench_options import OWN_OPTIONS, check_own, trains_on_gpu, with_data
-from _bench_memory import memory
 from _bench_loss import loss
+from _bench_memory import memory
+from _bench_options import OWN_OPTIONS, check_own, trains_on_gpu, with_data
 from _bench_peer import ratio_of_totals, sides
 from _bench_race import race
 from _bench_save import saves

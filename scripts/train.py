@@ -16,6 +16,7 @@ from typing import Any
 import lightning as L
 import PIL.Image
 from _flops import mfu_settings
+from _guards import guards, own_processes
 from _job import Job, prepare
 from _launch import Peers, decided, environment, find_peers, kept_if_begun
 from _resume import check_data, is_used
@@ -127,6 +128,12 @@ def make_trainer(
     environment: ClusterEnvironment,
 ) -> L.Trainer:
     """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
+    checkpoints = Checkpoints(
+        folders,
+        every_n_steps=cfg.checkpoint_every,
+        every_n_minutes=cfg.checkpoint_minutes,
+        ask_every_n_steps=cfg.log_every,
+    )
     callbacks: list[L.Callback] = [
         Speed(every_n_steps=cfg.log_every, **mfu_settings(cfg, model, data)),
         GradNorms(every_n_steps=cfg.log_every),
@@ -140,12 +147,8 @@ def make_trainer(
         ),
         Drops(run, every_n_steps=cfg.log_every),
         FirstBatch(run, decode=model.tower.words),
-        Checkpoints(
-            folders,
-            every_n_steps=cfg.checkpoint_every,
-            every_n_minutes=cfg.checkpoint_minutes,
-            ask_every_n_steps=cfg.log_every,
-        ),
+        checkpoints,
+        *guards(plain(cfg.failures), run, checkpoints.save),
         *in_loop_benchmarks(cfg),
     ]
     trainer: L.Trainer = make(cfg.trainer)(
@@ -159,7 +162,7 @@ def make_trainer(
         enable_progress_bar=sys.stdout.isatty(),
         enable_model_summary=False,
     )
-    return trainer
+    return own_processes(trainer, timeout_s=cfg.failures.timeout_s)
 
 
 def in_loop_benchmarks(cfg: DictConfig) -> list[L.Callback]:

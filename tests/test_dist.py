@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.distributed as td
 
 from cloc import dist
 from tests.helpers.collectives import Collectives
@@ -13,6 +14,7 @@ def test_every_one_is_the_identity_in_a_single_process():
     assert dist.gather(rows) == (rows,)
     assert dist.total(rows) is rows
     assert (dist.rank(), dist.world_size()) == (0, 1)
+    assert dist.side_group() is None
 
 
 def _check_collectives(rank, world, whole, weights):
@@ -21,6 +23,7 @@ def _check_collectives(rank, world, whole, weights):
     _check_columns(rank, world)
     _check_total(rank, world, whole)
     _check_other_types(rank, world)
+    _check_side_group(rank, world)
 
 
 def _check_gather(rank, world, whole, weights):
@@ -72,6 +75,16 @@ def _check_other_types(rank, world):
     assert valid.tolist() == [True, True, *[False, True] * (world - 1)]
     assert dist.gather(torch.tensor([rank]))[0].tolist() == list(range(world))
     assert dist.total(torch.tensor(rank + 1)).item() == world * (world + 1) // 2
+
+
+def _check_side_group(rank, world):
+    group = dist.side_group()
+    assert dist.side_group() is group
+    mine = torch.tensor(rank)
+    dist.wait(td.all_reduce(mine, td.ReduceOp.MAX, group=group, async_op=True))
+    assert mine == world - 1
+    dist.store().set(f"word-{rank}", "here")  # a connection of its own to the same store
+    assert dist.store().get(f"word-{(rank + 1) % world}") == b"here"
 
 
 @pytest.mark.dist

@@ -1,8 +1,10 @@
 """The loader of one rank: worker processes, their batches in turn, what they had to leave out."""
 
+import signal
+import threading
 import time
 from collections.abc import Iterator
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.context import BaseContext
 
 import torch
@@ -14,6 +16,7 @@ from cloc.data.tally import BUDGET, Tally
 from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
 
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # the run answers them, with a checkpoint
 TIMEOUT_S = 600  # a worker that hangs ends the run instead of stalling every rank
 
 
@@ -40,6 +43,7 @@ class TrainLoader:
             pin_memory=torch.cuda.is_available(),
             timeout=TIMEOUT_S if num_workers else 0,
             multiprocessing_context=_forkserver() if num_workers else None,
+            worker_init_fn=_leave_signals_to_the_run,
         )
 
     def __len__(self) -> int:
@@ -62,8 +66,19 @@ class TrainLoader:
             raise UserError(last_line.removeprefix(f"{UserError.__module__}.UserError: ")) from None
 
 
+def _leave_signals_to_the_run(worker: int) -> None:
+    """Slurm signals every process of a job, and a checkpoint needs one more step of the workers."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _forkserver() -> BaseContext:
     """A fork after the process group has started can hang (measured: 3 of 12 runs)."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["__main__", __name__])  # torch is imported once, not by each
+    if threading.current_thread() is threading.main_thread():
+        before = [signal.signal(number, signal.SIG_IGN) for number in SIGNALS]
+        forkserver.ensure_running()  # it and its helper keep ignoring what is ignored now
+        for number, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(number, handler)
     return context

@@ -1,8 +1,10 @@
 """The real scripts, as a person starts them, and what can be plugged into a run by its config."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -43,6 +45,30 @@ class CountImages:
     def __call__(self, out: Embeddings, batch: RegionBatch) -> Term:
         count = dist.total(torch.tensor(float(len(batch.images))))
         return Term(0 * out.image.sum(), {"images": count})
+
+
+class Trouble:
+    """A loss of value 0 that does `what` on rank `rank` in its call number `step`: `raise`, `sleep`
+    (for ever), `nan`, or the name of a signal that it sends to its own process."""
+
+    needs: tuple[str, ...] = ("image",)
+
+    def __init__(self, what: str, rank: int, step: int) -> None:
+        self.what, self.rank, self.step, self.calls = what, rank, step, 0
+
+    def __call__(self, out: Embeddings, batch: RegionBatch) -> Term:
+        self.calls += 1
+        zero = 0 * out.image.sum()
+        if self.calls == self.step and dist.rank() == self.rank:
+            if self.what == "nan":
+                return Term(zero + torch.nan, {})
+            if self.what == "raise":
+                raise ValueError("trouble on purpose")
+            if self.what == "sleep":
+                time.sleep(1000)
+            else:
+                os.kill(os.getpid(), signal.Signals[self.what])
+        return Term(zero, {})
 
 
 class Stopped(Exception):
