@@ -17,7 +17,7 @@ Ratios are of runs in the same process, in turns, so that a noisy machine hits b
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -44,30 +44,16 @@ from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
 from cloc.models.build import build_model
 
+Measure = Callable[..., dict[str, Any]]
+
 
 def main(overrides: list[str]) -> None:
     names = ("what=", "repeat=", "shards=", *(f"{name}=" for name in OWN_OPTIONS))
     options = dict(o.split("=", 1) for o in overrides if o.startswith(names))
     others = [o for o in overrides if o.split("=")[0] not in options]
     own = {name: options.pop(name) for name in OWN_OPTIONS if name in options}
-    of_a_run: dict[str, Callable[..., dict[str, Any]]] = {
-        "step": step,
-        "loader": loader,
-        "tax": partial(tax, own),
-        "doctor": partial(doctor, own),
-        "gpu": partial(gpu, own),
-        "memory": memory,
-    }
     what, repeat = options.get("what"), int(options.get("repeat", 15))
-    alone: dict[str, Callable[..., dict[str, Any]]] = {
-        "save": saving,
-        "scenes": drawing,
-        "plan": lambda repeat: plan(),
-        "dirt": dirty,
-        "seek": seeking,
-        "loss": lambda repeat: loss(),
-    }
-    alone["race"] = partial(race, own)
+    alone, of_a_run = measures_alone(own), measures_of_a_run(own)
     if what == "loader" and "shards" in options:
         alone["loader"] = partial(against_open_clip, options.pop("shards"))
     check_own(what, own)
@@ -85,6 +71,31 @@ def main(overrides: list[str]) -> None:
     found = of_a_run[what](cfg, repeat=repeat)
     if dist.rank() == 0:
         print(json.dumps({"what": what, **found}))
+
+
+def measures_of_a_run(own: Mapping[str, str]) -> dict[str, Measure]:
+    """Of the experiment that is named."""
+    return {
+        "step": step,
+        "loader": loader,
+        "tax": partial(tax, own),
+        "doctor": partial(doctor, own),
+        "gpu": partial(gpu, own),
+        "memory": memory,
+    }
+
+
+def measures_alone(own: Mapping[str, str]) -> dict[str, Measure]:
+    """Of no experiment."""
+    return {
+        "save": saving,
+        "scenes": drawing,
+        "plan": lambda repeat: plan(),
+        "dirt": dirty,
+        "seek": seeking,
+        "loss": lambda repeat: loss(),
+        "race": partial(race, own),
+    }
 
 
 def step(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:

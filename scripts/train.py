@@ -127,34 +127,11 @@ def make_trainer(
     folders: CheckpointFolders,
     environment: ClusterEnvironment,
 ) -> L.Trainer:
-    """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
-    checkpoints = Checkpoints(
-        folders,
-        every_n_steps=cfg.checkpoint_every,
-        every_n_minutes=cfg.checkpoint_minutes,
-        ask_every_n_steps=cfg.log_every,
-    )
-    callbacks: list[L.Callback] = [
-        Speed(every_n_steps=cfg.log_every, **mfu_settings(cfg, model, data)),
-        GradNorms(every_n_steps=cfg.log_every),
-        Provenance(
-            run,
-            seed=cfg.seed,
-            data={
-                "samples": {name: shards.total for name, shards in data.shards.items()},
-                "digest": data.digest(),
-            },
-        ),
-        Drops(run, every_n_steps=cfg.log_every),
-        FirstBatch(run, decode=model.tower.words),
-        checkpoints,
-        *guards(plain(cfg.failures), run, checkpoints.save),
-        *in_loop_benchmarks(cfg),
-    ]
+    """Trainer, loggers and the habits of a run."""
     trainer: L.Trainer = make(cfg.trainer)(
         max_steps=cfg.steps,
         logger=list(make(cfg.logger).values()),
-        callbacks=callbacks,
+        callbacks=make_callbacks(cfg, run, model, data, folders),
         plugins=[environment, folders],
         default_root_dir=run,  # a hpc_ckpt_*.ckpt that lies where one stands would be loaded
         log_every_n_steps=cfg.log_every,
@@ -163,6 +140,29 @@ def make_trainer(
         enable_model_summary=False,
     )
     return own_processes(trainer, timeout_s=cfg.failures.timeout_s)
+
+
+def make_callbacks(
+    cfg: DictConfig, run: Path, model: CLOC, data: RegionData, folders: CheckpointFolders
+) -> list[L.Callback]:
+    """`Speed` stands first: see its docstring."""
+    checkpoints = Checkpoints(
+        folders,
+        every_n_steps=cfg.checkpoint_every,
+        every_n_minutes=cfg.checkpoint_minutes,
+        ask_every_n_steps=cfg.log_every,
+    )
+    samples = {name: shards.total for name, shards in data.shards.items()}
+    return [
+        Speed(every_n_steps=cfg.log_every, **mfu_settings(cfg, model, data)),
+        GradNorms(every_n_steps=cfg.log_every),
+        Provenance(run, seed=cfg.seed, data={"samples": samples, "digest": data.digest()}),
+        Drops(run, every_n_steps=cfg.log_every),
+        FirstBatch(run, decode=model.tower.words),
+        checkpoints,
+        *guards(plain(cfg.failures), run, checkpoints.save),
+        *in_loop_benchmarks(cfg),
+    ]
 
 
 def in_loop_benchmarks(cfg: DictConfig) -> list[L.Callback]:

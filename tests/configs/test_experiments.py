@@ -23,7 +23,7 @@ KEYS = {
     *("name", "runs", "seed", "resume", "steps", "batch_size", "region_context"),
     *("model", "data", "losses", "weights", "optimizer", "schedule", "trainer", "logger"),
     *("benchmarks", "eval", "checkpoint_every", "log_every", "accumulate", "peak_tflops"),
-    "failures",
+    *("failures", "checkpoints", "checkpoint_minutes", "checkpoint_keep"),
 }
 
 
@@ -49,7 +49,7 @@ def test_an_experiment_builds(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_has_the_keys_of_a_run_and_no_others(name):
     cfg = compose_config("train", [f"experiment={name}", *PLACES[name]])
-    assert set(cfg) - {"accumulate"} == KEYS
+    assert set(cfg) == KEYS
     assert cfg.name == name
 
 
