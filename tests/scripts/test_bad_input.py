@@ -11,6 +11,7 @@ import pytest
 import train
 from _run import cli
 
+from cloc.checkpoint_places import place_of
 from cloc.data.index import write_index
 from cloc.errors import UserError
 from cloc.models.build import build_model
@@ -164,19 +165,21 @@ def test_a_loss_without_its_head_is_named(smoke):
 def test_an_existing_folder_is_refused_by_the_first_process(smoke, tmp_path, monkeypatch, variable):
     (tmp_path / "runs/smoke").mkdir(parents=True)
     cfg = train.compose_config("train", smoke)
+    run = tmp_path / "runs/smoke"
     for rank in ("", "0"):
         if rank:
             monkeypatch.setenv(variable, rank)  # torchrun and Slurm name the first process too
         with pytest.raises(UserError, match="smoke exists; continue it with resume=auto"):
-            train.checkpoint_to_resume(cfg, tmp_path / "runs/smoke")
+            train.step_to_resume(cfg, run, place_of(run))
     monkeypatch.setenv(variable, "1")  # it comes after the first one made the folder
-    assert train.checkpoint_to_resume(cfg, tmp_path / "runs/smoke") is None
+    assert train.step_to_resume(cfg, run, place_of(run)) == 0
 
 
 def test_a_run_stopped_before_its_first_checkpoint_begins_again(smoke, tmp_path):
     (tmp_path / "runs/smoke").mkdir(parents=True)
     cfg = train.compose_config("train", [*smoke, "resume=auto"])
-    assert train.checkpoint_to_resume(cfg, tmp_path / "runs/smoke") is None
+    run = tmp_path / "runs/smoke"
+    assert train.step_to_resume(cfg, run, place_of(run)) == 0
 
 
 def test_a_run_that_does_not_end_at_a_multiple_leaves_its_last_state(smoke, tmp_path, capsys):
