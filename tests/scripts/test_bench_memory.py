@@ -45,7 +45,7 @@ def test_a_piece_of_the_batch_is_what_is_kept():
 
 
 def test_it_needs_numbers():
-    with pytest.raises(UserError, match="give trainer.devices= and trainer.num_nodes="):
+    with pytest.raises(UserError, match=r"give trainer\.devices= and trainer\.num_nodes="):
         memory(of("smoke"), repeat=1)
 
 
