@@ -38,6 +38,7 @@ from cloc.training.callbacks.provenance import Provenance
 from cloc.training.callbacks.speed import Speed
 from cloc.training.callbacks.weights import Weights
 from cloc.training.module import CLOCModule
+from cloc.training.optim import rated_groups
 
 
 def main(overrides: list[str]) -> None:
@@ -87,6 +88,7 @@ def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
         weights=plain(cfg.weights),
         optimizer=make(cfg.optimizer),
         schedule=partial(make(cfg.schedule), steps=cfg.steps),
+        groups=partial(rated_groups, lr=cfg.optimizer.lr, **plain(cfg.rates)),
     )
 
 

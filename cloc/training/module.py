@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, Loss, RegionBatch
-from cloc.training.optim import parameter_groups
+from cloc.training.optim import clippable, parameter_groups
 
 
 class CLOCModule(L.LightningModule):
-    """`losses` and `weights` share their names; `optimizer` takes parameter groups, `schedule` the
-    optimizer."""
+    """`losses` and `weights` share their names; `groups` makes parameter groups of the model,
+    `optimizer` takes them, `schedule` takes the optimizer."""
 
     def __init__(
         self,
@@ -25,6 +25,7 @@ class CLOCModule(L.LightningModule):
         weights: Mapping[str, float],
         optimizer: Callable[[Sequence[Mapping[str, Any]]], torch.optim.Optimizer],
         schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler],
+        groups: Callable[[nn.Module], list[dict[str, Any]]] = parameter_groups,
     ) -> None:
         super().__init__()
         if set(losses) != set(weights):
@@ -37,6 +38,7 @@ class CLOCModule(L.LightningModule):
         self.weights = dict(weights)
         self.make_optimizer = optimizer
         self.make_schedule = schedule
+        self.make_groups = groups
 
     def training_step(self, batch: RegionBatch, batch_idx: int) -> Tensor:
         """The weighted sum of the losses; every term and log goes to the loggers as `train/...`."""
@@ -56,7 +58,7 @@ class CLOCModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer over the trainable parameters, its schedule stepped every step."""
-        optimizer = self.make_optimizer(parameter_groups(self.model))
+        optimizer = clippable(self.make_optimizer(self.make_groups(self.model)))
         schedule = self.make_schedule(optimizer)
         return {
             "optimizer": optimizer,

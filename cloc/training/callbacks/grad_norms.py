@@ -13,7 +13,7 @@ PARTS = {
 
 class GradNorms(L.Callback):
     """Logs `grad/image_tower`, `grad/text_tower`, `grad/region_head` and `grad/box_head`, L2 norms
-    before clipping, and `optim/lr`."""
+    before clipping, and `optim/lr`, the highest rate of the groups."""
 
     def __init__(self, *, every_n_steps: int = 20) -> None:
         self.every_n_steps = every_n_steps
