@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as td
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 T = TypeVar("T")
 
@@ -78,3 +79,16 @@ def total(value: Tensor) -> Tensor:
         return value
     summed: Tensor = _Total.apply(value)
     return summed
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor that FSDP has spread over ranks, each of which must ask; others unchanged."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def spread(tensor: Tensor, *, like: Tensor) -> Tensor:
+    """A whole tensor, the same on all ranks, where `like` is and spread as `like` is."""
+    moved = tensor.to(like.device, copy=True)
+    if not isinstance(like, DTensor):
+        return moved
+    return distribute_tensor(moved, like.device_mesh, like.placements, src_data_rank=None)

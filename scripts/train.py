@@ -7,13 +7,15 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import PIL.Image
+import torch
 from _resume import check_data, checkpoint_to_resume, is_used, last_checkpoint, steps_done
 from _run import cli, compose_config, make, plain, tune_for_cpu
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -32,6 +34,7 @@ from cloc.models.towers import Tower
 from cloc.report.look import look, pictures
 from cloc.training.callbacks.benchmarks import Benchmarks
 from cloc.training.callbacks.drops import Drops
+from cloc.training.callbacks.ema import EMA
 from cloc.training.callbacks.grad_norms import GradNorms
 from cloc.training.callbacks.pictures import FirstBatch, Pictures
 from cloc.training.callbacks.provenance import Provenance
@@ -108,6 +111,7 @@ def make_data(cfg: DictConfig, tower: Tower, *, steps: int, skip_batches: int = 
 def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> L.Trainer:
     """Trainer, loggers and the habits of a run. `Speed` stands first: see its docstring."""
     check_precision(cfg.trainer.precision)
+    ema = [] if cfg.ema.decay is None else [EMA(run, **cfg.ema, every_n_steps=cfg.checkpoint_every)]
     callbacks: list[L.Callback] = [
         Speed(every_n_steps=cfg.log_every),
         GradNorms(every_n_steps=cfg.log_every),
@@ -120,6 +124,7 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> 
                 "digest": data.digest(),
             },
         ),
+        *ema,
         Drops(run, every_n_steps=cfg.log_every),
         FirstBatch(run, decode=tower.words),
         Weights(run / "checkpoints", every_n_steps=cfg.checkpoint_every),
@@ -130,7 +135,7 @@ def make_trainer(cfg: DictConfig, run: Path, tower: Tower, data: RegionData) -> 
             save_on_train_epoch_end=False,
             enable_version_counter=False,
         ),
-        *in_loop_benchmarks(cfg),
+        *in_loop_benchmarks(cfg, ema),
     ]
     trainer: L.Trainer = make(cfg.trainer)(
         max_steps=cfg.steps,
@@ -153,8 +158,9 @@ def check_precision(precision: str | int) -> None:
         )
 
 
-def in_loop_benchmarks(cfg: DictConfig) -> list[L.Callback]:
-    """Some benchmarks on a part of the val split, every `eval.every` steps."""
+def in_loop_benchmarks(cfg: DictConfig, ema: Sequence[EMA]) -> list[L.Callback]:
+    """Some benchmarks on a part of the val split, every `eval.every` steps; of the moving average
+    where there is one."""
     if not cfg.eval.every or "val" not in cfg.eval.splits:
         return []
     parse = make(cfg.data.parse)
@@ -164,22 +170,37 @@ def in_loop_benchmarks(cfg: DictConfig) -> list[L.Callback]:
     if unknown:
         raise UserError(f"eval.in_loop={unknown}: unknown; choose from {sorted(cfg.benchmarks)}")
     benchmarks = {name: make(cfg.benchmarks[name]) for name in cfg.eval.in_loop}
-    measure = partial(_measure, split=split, benchmarks=benchmarks)
+    measure = partial(_measure, split=split, benchmarks=benchmarks, ema=ema)
     callbacks: list[L.Callback] = [Benchmarks(measure, every_n_steps=cfg.eval.every)]
     if set(cfg.logger) - {"jsonl"}:  # it takes no pictures
-        draw = partial(_draw, examples=split.examples[:8])
+        draw = partial(_draw, examples=split.examples[:8], ema=ema)
         callbacks.append(Pictures(draw, every_n_steps=cfg.eval.every))
     return callbacks
 
 
 def _measure(
-    model: CLOC, *, split: Split, benchmarks: Mapping[str, Any]
+    model: CLOC, *, split: Split, benchmarks: Mapping[str, Any], ema: Sequence[EMA]
 ) -> dict[str, dict[str, float]]:
-    return evaluate({"": _embedder(model)}, splits=[split], benchmarks=benchmarks, progress=False)
+    with _evaluated(model, ema) as embedder:
+        return evaluate({"": embedder}, splits=[split], benchmarks=benchmarks, progress=False)
 
 
-def _draw(model: CLOC, *, examples: Sequence[Example]) -> dict[str, list[PIL.Image.Image]]:
-    return pictures([look(_embedder(model), example) for example in examples])
+def _draw(
+    model: CLOC, *, examples: Sequence[Example], ema: Sequence[EMA]
+) -> dict[str, list[PIL.Image.Image]]:
+    with _evaluated(model, ema) as embedder:
+        return pictures([look(embedder, example) for example in examples])
+
+
+@contextmanager
+def _evaluated(model: CLOC, ema: Sequence[EMA]) -> Iterator[Embedder]:
+    """The model as the loop measures it: averaged where there is an average, never compiled, since
+    batches of other sizes would compile again."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        for average in ema:
+            stack.enter_context(average.averaged(model))
+        yield _embedder(model)
 
 
 def _embedder(model: CLOC) -> Embedder:

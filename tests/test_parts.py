@@ -1,6 +1,7 @@
 """Names of parameters against where they stand in real towers, and those of Hugging Face towers."""
 
 import pytest
+import torch
 
 from cloc.parts import block_of, depth_of, is_block, part_of
 from tests.helpers.models import CONFIGS, make_model
@@ -20,9 +21,15 @@ HUGGING_FACE = {  # BERT and RoBERTa, T5, DistilBERT
 }
 
 
+def on_meta(config):
+    """Names alone."""
+    with torch.device("meta"):
+        return make_model(config)
+
+
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_a_part_is_a_tower_the_scales_or_a_head(kind):
-    model = make_model(CONFIGS[kind])
+    model = on_meta(CONFIGS[kind])
     towers = {id(p): "image_tower" for p in model.tower.clip.visual.parameters()}
     text = getattr(model.tower.clip, "text", None)
     for name, parameter in model.named_parameters():
@@ -43,7 +50,7 @@ def test_a_part_is_a_tower_the_scales_or_a_head(kind):
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_blocks_are_counted_from_0_and_are_whole_modules(kind):
-    model = make_model(CONFIGS[kind])
+    model = on_meta(CONFIGS[kind])
     clip = model.tower.clip
     image = getattr(clip.visual, "trunk", None)
     image = clip.visual.transformer.resblocks if image is None else image.blocks
@@ -62,7 +69,7 @@ def test_blocks_are_counted_from_0_and_are_whole_modules(kind):
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_every_parameter_of_a_tower_has_a_depth(kind):
-    model = make_model(CONFIGS[kind])
+    model = on_meta(CONFIGS[kind])
     depths = {
         name: depth_of(name, num_blocks=12)
         for name, _ in model.named_parameters()

@@ -15,13 +15,18 @@ from cloc.models.embedder import ModelEmbedder
 KEYS = {"tower", "region_head", "region_scale", "box_head"}  # `build_model`'s arguments
 
 
-def load(path: str | Path, *, device: str = "cpu") -> ModelEmbedder:
-    """`path` is `runs/NAME` or a folder that `scripts/export.py format=open_clip` wrote."""
-    return ModelEmbedder(load_model(Path(path)).to(device))
+def load(path: str | Path, *, device: str = "cpu", ema: bool = False) -> ModelEmbedder:
+    """`path` is `runs/NAME` or a folder that `scripts/export.py format=open_clip` wrote.
+
+    `ema` takes the moving average of a run's weights.
+    """
+    return ModelEmbedder(load_model(Path(path), ema=ema).to(device))
 
 
-def load_model(path: Path) -> CLOC:
+def load_model(path: Path, *, ema: bool = False) -> CLOC:
     """Weights are safetensors and the architecture is plain JSON: nothing in the folder runs."""
+    if ema and not (path / "ema.safetensors").is_file():
+        raise UserError(f"{path} has no moving average; train with ema.decay, or leave ema out")
     if (path / "open_clip_config.json").is_file():
         return _from_export(path)
     weights = path / "checkpoints" / "model.safetensors"
@@ -31,6 +36,7 @@ def load_model(path: Path) -> CLOC:
             hint = "there is no such folder"
         raise UserError(f"{path} holds no checkpoint ({weights} is missing): {hint}")
     model = build_model(**_description(weights.with_name("cloc_config.json")))
+    weights = path / "ema.safetensors" if ema else weights
     _fill(model, _read(weights), weights)
     return model
 

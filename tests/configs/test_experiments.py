@@ -22,7 +22,7 @@ COMMON = ["name=x", "steps=10", "batch_size=8", "data.train=somewhere"]
 KEYS = {
     *("name", "runs", "seed", "resume", "steps", "batch_size", "region_context"),
     *("model", "data", "losses", "weights", "optimizer", "schedule", "trainer", "logger"),
-    *("benchmarks", "eval", "checkpoint_every", "log_every", "rates"),
+    *("benchmarks", "eval", "checkpoint_every", "log_every", "rates", "ema"),
 }
 
 
