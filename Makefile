@@ -49,6 +49,7 @@ faults: env ## the long fault suite, one line of figures each: about 40 minutes 
 	$(PY) -m tests.faults.resume
 	$(PY) -m tests.faults.starts
 	$(PY) -m tests.faults.kills
+	$(PY) -m tests.faults.recompiles inductor
 
 clean: ## remove the environment and what the demo wrote
 	rm -rf $(VENV) runs/demo runs/demo_clip data/scenes

@@ -18,6 +18,7 @@ from cloc.errors import UserError
 # What may differ in a resumed run: where things lie, what is watched, and which machine runs it.
 FREE = (
     *("resume", "runs", "name", "logger", "eval", "benchmarks", "log_every", "checkpoint_every"),
+    "recompute",  # the same numbers
     *("data._target_", "data.num_workers", "data.drop_budget", "data.cache"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
 )

@@ -29,6 +29,7 @@ from cloc.eval.runner import evaluate
 from cloc.interfaces import Embedder, Example, Split
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
+from cloc.models.compiling import compile_parts
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from cloc.models.towers import Tower
 from cloc.report.look import look, pictures
@@ -85,6 +86,12 @@ def quiet() -> None:
 
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
     """Losses and optimizer joined to the model; past this line there is no OmegaConf."""
+    if cfg.patch_dropout:
+        model.tower.drop_patches(cfg.patch_dropout)
+    if cfg.recompute:
+        model.tower.recompute_blocks()
+    if cfg.compile:
+        compile_parts(model)
     return CLOCModule(
         model,
         losses=make(cfg.losses),

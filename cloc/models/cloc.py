@@ -36,14 +36,16 @@ class CLOC(nn.Module):
 
     def forward(self, batch: RegionBatch) -> Embeddings:
         """Everything the losses may need, from one pass of each tower over each input."""
-        tokens, image = self.tower.images(batch.images)
+        tokens, image, kept = self.tower.images(batch.images)
         caption = self.tower.texts(batch.captions)
         scale, bias = self.tower.scale(), self.tower.bias()
         if self.region_head is None or self.region_scale is None:
             return Embeddings(image, caption, scale, bias, None, None, None, None, {})
         phrase = self.tower.texts(batch.phrases)
         asked = phrase[batch.phrase_index] if self.box_head is not None else None
-        region, grounded = self.region_head(tokens, batch.boxes, asked, grid=self.tower.grid)
+        region, grounded = self.region_head(
+            tokens, batch.boxes, asked, grid=self.tower.grid, kept=kept
+        )
         return Embeddings(
             image=image,
             caption=caption,

@@ -23,6 +23,7 @@ KEYS = {
     *("name", "runs", "seed", "resume", "steps", "batch_size", "region_context"),
     *("model", "data", "losses", "weights", "optimizer", "schedule", "trainer", "logger"),
     *("benchmarks", "eval", "checkpoint_every", "log_every", "rates", "ema"),
+    *("compile", "recompute", "patch_dropout"),
 }
 
 
