@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as td
 from torch import Tensor
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor, Partial, distribute_tensor
 
 T = TypeVar("T")
 
@@ -92,3 +92,13 @@ def spread(tensor: Tensor, *, like: Tensor) -> Tensor:
     if not isinstance(like, DTensor):
         return moved
     return distribute_tensor(moved, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This rank's part of a tensor that FSDP has spread or repeated; others unchanged.
+
+    Its gradient is one summand of the whole. Without gradient it is the very memory.
+    """
+    if not isinstance(tensor, DTensor):
+        return tensor
+    return tensor.to_local(grad_placements=[Partial()] * tensor.device_mesh.ndim)

@@ -170,6 +170,11 @@ def in_loop_benchmarks(cfg: DictConfig, ema: Sequence[EMA]) -> list[L.Callback]:
     where there is one."""
     if not cfg.eval.every or "val" not in cfg.eval.splits:
         return []
+    if "ModelParallelStrategy" in str(cfg.trainer.strategy):
+        raise UserError(
+            f"eval.every={cfg.eval.every}: with trainer=fsdp no rank has the whole model in the "
+            "loop; set eval.every=0 and measure with scripts/evaluate.py"
+        )
     parse = make(cfg.data.parse)
     spec = cfg.eval.splits.val
     split = read_split(spec, name="val", parse=parse, limit=cfg.eval.limit, key="eval.splits.val")

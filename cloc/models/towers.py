@@ -16,6 +16,7 @@ from open_clip.transformer import text_global_pool
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from cloc import dist
 from cloc.errors import UserError
 from cloc.loss_parts import upcast
 from cloc.models.patch_dropout import PatchDropout
@@ -126,13 +127,13 @@ class Tower(nn.Module):
         """Of image-text logits, at most 100."""
         raw: Tensor = self.clip.logit_scale
         with torch.no_grad():  # capping the parameter, not its use, keeps the gradient alive
-            raw.clamp_(max=MAX_LOG_SCALE)
-        return raw.exp().squeeze()
+            dist.local(raw).clamp_(max=MAX_LOG_SCALE)
+        return dist.local(raw).exp().squeeze()
 
     def bias(self) -> Float[Tensor, ""] | None:
         """Of image-text logits; None for softmax towers."""
         bias: Tensor | None = self.clip.logit_bias
-        return None if bias is None else bias.squeeze()
+        return None if bias is None else dist.local(bias).squeeze()
 
     def freeze(self, *, image: bool, text: bool) -> None:
         """Stops gradients into the whole image tower, the whole text tower, or both."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, Loss, RegionBatch
 from cloc.training.optim import clippable, parameter_groups
+from cloc.training.shard import shard
 
 
 class CLOCModule(L.LightningModule):
@@ -39,6 +40,11 @@ class CLOCModule(L.LightningModule):
         self.make_optimizer = optimizer
         self.make_schedule = schedule
         self.make_groups = groups
+
+    def configure_model(self) -> None:
+        """FSDP2 where the strategy brings a mesh of devices (`trainer=fsdp`)."""
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh)
 
     def training_step(self, batch: RegionBatch, batch_idx: int) -> Tensor:
         """The weighted sum of the losses; every term and log goes to the loggers as `train/...`."""

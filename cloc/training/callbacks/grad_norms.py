@@ -4,6 +4,8 @@ import lightning as L
 import torch
 from torch import nn
 
+from cloc import dist
+
 PARTS = {
     "image_tower": "model.tower.clip.visual.",
     "region_head": "model.region_head.",
@@ -40,4 +42,4 @@ def gradient_norms(module: nn.Module) -> dict[str, torch.Tensor]:
                 part = "text_tower"
             if part is not None:
                 grads.setdefault(part, []).append(parameter.grad.norm())
-    return {part: torch.stack(values).norm() for part, values in grads.items()}
+    return {part: dist.whole(torch.stack(values).norm()) for part, values in grads.items()}
