@@ -146,7 +146,7 @@ class Tower(nn.Module):
     def drop_patches(self, frac: float) -> None:
         """From here on the image tower leaves out this share of the patches in training."""
         visual = self.clip.visual
-        trunk = getattr(visual, "trunk", None)
+        trunk: Any = getattr(visual, "trunk", None)
         if trunk is not None and type(trunk) is not VisionTransformer:
             raise UserError(
                 f"patch_dropout={frac}: it is not known which patches {type(trunk).__name__} "
@@ -157,7 +157,7 @@ class Tower(nn.Module):
         if trunk is None:
             visual.patch_dropout = self.dropout
         else:
-            trunk.patch_drop = self.dropout
+            trunk.patch_drop = self.dropout  # type: ignore[assignment]
 
     def recompute_blocks(self) -> None:
         """Activation checkpointing: a block keeps its input alone, and runs again in backward."""

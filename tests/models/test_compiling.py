@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_no_recompiles_over_ragged_batches_and_the_gradients_of_eager_code():
-    """An image block, a block of captions, one of phrases (in SigLIP the same) and the Prompter."""
+    """Graphs are of an image block, of text blocks and of the Prompter."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.recompiles"],
         cwd=ROOT,
@@ -27,9 +27,11 @@ def test_no_recompiles_over_ragged_batches_and_the_gradients_of_eager_code():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])["rows"]
-    assert [(row["tower"], row["graphs"]) for row in rows] == [
-        ("native", 4),
-        ("native", 4),
-        ("siglip", 3),
+    assert [(row["tower"], row["recompute"]) for row in rows] == [
+        ("native", False),
+        ("native", True),
+        ("siglip", False),
     ]
     assert [row["recompiles"] for row in rows] == [0, 0, 0]
+    assert all(2 < row["graphs"] <= 5 for row in rows)  # whatever the number of blocks
+    assert max(row["difference"] for row in rows) < 1e-4
