@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, Loss, RegionBatch
 from cloc.training.optim import clippable, parameter_groups
-from cloc.training.shard import shard
+from cloc.training.shard import shard, spread_loaded
 
 
 class CLOCModule(L.LightningModule):
@@ -64,7 +64,8 @@ class CLOCModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer over the trainable parameters, its schedule stepped every step."""
-        optimizer = clippable(self.make_optimizer(self.make_groups(self.model)))
+        optimizer = self.make_optimizer(self.make_groups(self.model))
+        optimizer = spread_loaded(clippable(optimizer))
         schedule = self.make_schedule(optimizer)
         return {
             "optimizer": optimizer,

@@ -6,6 +6,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Replicate, distribute_tensor
 
+from cloc import dist
 from cloc.parts import is_block, part_of
 
 
@@ -49,3 +50,18 @@ def _average(parameter: torch.Tensor) -> None:
     assert isinstance(grad, DTensor)
     mesh = grad.device_mesh
     parameter.grad = grad.redistribute(placements=[Replicate()] * mesh.ndim) / mesh.size()
+
+
+def spread_loaded(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The same optimizer; the state it is given of a parameter without axes is made like the
+    parameter, which torch's loading of whole states leaves out."""
+    optimizer.register_load_state_dict_post_hook(_spread_state)
+    return optimizer
+
+
+def _spread_state(optimizer: torch.optim.Optimizer) -> None:
+    for parameter, state in optimizer.state.items():
+        if isinstance(parameter, DTensor) and parameter.ndim == 0:
+            for name, value in state.items():
+                if name != "step" and not isinstance(value, DTensor):  # steps are counted whole
+                    state[name] = dist.spread(value, like=parameter)
