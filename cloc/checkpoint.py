@@ -24,6 +24,7 @@ DIGEST = "digest.json"
 WEIGHTS = "model.safetensors"
 CONFIG = "cloc_config.json"  # the mapping `cloc.models.build.build_model` takes
 STATE = "trainer.ckpt"  # everything else, for `torch.load(weights_only=True)`
+AVERAGE = "ema.safetensors"  # of the weights, where a run keeps one
 MODEL = (WEIGHTS, CONFIG)  # what a model is loaded from
 PARTIAL = ".partial"
 FOLDER = "checkpoints"  # of a run folder
@@ -194,6 +195,15 @@ def newest(place: Place, names: Collection[str] | None = None) -> Found:
     if damaged:
         raise UserError(f"no checkpoint is whole ({'; '.join(damaged)}); restore one of them")
     return Found(0, [])
+
+
+def is_whole(place: Place, step: int, name: str) -> bool:
+    """Whether a checkpoint has the file, byte for byte as it was saved."""
+    try:
+        check(place, step, [name])
+    except Damaged:
+        return False
+    return True
 
 
 def check(place: Place, step: int, names: Collection[str] | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as td
 from torch import Tensor
+from torch.distributed.tensor import DTensor, Partial, distribute_tensor
 
 T = TypeVar("T")
 # torch 2.14 renamed both and warns of the old names; the oldest torch we take has only these
@@ -133,3 +134,26 @@ def store() -> Any:
 def wait(work: td.Work) -> None:
     """Waits for a collective of the side group; where a process hangs, this name is looked for."""
     work.wait()
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor that FSDP has spread over ranks, each of which must ask; others unchanged."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def spread(tensor: Tensor, *, like: Tensor) -> Tensor:
+    """A whole tensor, the same on all ranks, where `like` is and spread as `like` is."""
+    moved = tensor.to(like.device, copy=True)
+    if not isinstance(like, DTensor):
+        return moved
+    return distribute_tensor(moved, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This rank's part of a tensor that FSDP has spread or repeated; others unchanged.
+
+    Its gradient is one summand of the whole. Without gradient it is the very memory.
+    """
+    if not isinstance(tensor, DTensor):
+        return tensor
+    return tensor.to_local(grad_placements=[Partial()] * tensor.device_mesh.ndim)

@@ -19,6 +19,7 @@ FREE = (
     *("resume", "runs", "name", "logger", "eval", "benchmarks", "log_every"),
     *("checkpoints", "checkpoint_every", "checkpoint_minutes", "checkpoint_keep"),
     *("peak_tflops", "failures"),
+    "recompute",  # the same numbers
     *("data._target_", "data.num_workers", "data.drop_budget", "data.cache"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
 )

@@ -58,6 +58,8 @@ def check_command(cfg: DictConfig) -> None:
         raise UserError("give either run=runs/NAME or model=open_clip:NAME/TAG")
     if cfg.run is not None and cfg.out is not None:
         raise UserError(f"out={cfg.out} goes with model=; a run's numbers go to its own folder")
+    if cfg.ema and cfg.run is None:
+        raise UserError("ema=true is for a run; give run=runs/NAME")
     if cfg.twin is not None and cfg.run is None:
         raise UserError(f"twin={cfg.twin} is for the report of a run; give run=runs/NAME")
     if cfg.twin is not None and not Path(cfg.twin).is_dir():
@@ -67,7 +69,7 @@ def check_command(cfg: DictConfig) -> None:
 def chosen_model(cfg: DictConfig) -> tuple[CLOC, Path]:
     """The model and the folder its numbers go to."""
     if cfg.run is not None:
-        return load_model(Path(cfg.run)), Path(cfg.run)
+        return load_model(Path(cfg.run), ema=cfg.ema), Path(cfg.run)
     if cfg.out is None:
         raise UserError("with model= give out=DIR too: metrics.json is written there")
     kind, _, name = str(cfg.encoder).partition(":")

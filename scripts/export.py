@@ -15,7 +15,7 @@ def main(overrides: list[str]) -> None:
     run, out = Path(cfg.run), Path(cfg.out)
     if out.exists():
         raise UserError(f"{out} exists; remove it or choose another out=")
-    model = load_model(run)
+    model = load_model(run, ema=cfg.ema)
     staging = out.with_name(out.name + ".partial")
     shutil.rmtree(staging, ignore_errors=True)  # what an interrupted export left
     staging.mkdir(parents=True)

@@ -7,16 +7,13 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import lightning as L
-import PIL.Image
-from _flops import mfu_settings
-from _guards import guards, own_processes
+from _guards import own_processes
+from _habits import make_callbacks
 from _job import Job, prepare
 from _launch import Peers, decided, environment, find_peers, kept_if_begun
 from _resume import check_data, is_used
@@ -27,24 +24,14 @@ from omegaconf import DictConfig
 from cloc.checkpoint_places import place_of
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
-from cloc.data.examples import read_split
 from cloc.errors import UserError
-from cloc.eval.runner import evaluate
-from cloc.interfaces import Embedder, Example, Split
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
-from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.models.compiling import compile_parts
 from cloc.models.towers import Tower
-from cloc.report.look import look, pictures
-from cloc.training.callbacks.benchmarks import Benchmarks
-from cloc.training.callbacks.checkpoints import Checkpoints
-from cloc.training.callbacks.drops import Drops
-from cloc.training.callbacks.grad_norms import GradNorms
-from cloc.training.callbacks.pictures import FirstBatch, Pictures
-from cloc.training.callbacks.provenance import Provenance
-from cloc.training.callbacks.speed import Speed
 from cloc.training.checkpoint_io import CheckpointFolders
 from cloc.training.module import CLOCModule
+from cloc.training.optim import rated_groups
 
 
 def main(overrides: list[str]) -> None:
@@ -95,6 +82,12 @@ def quiet() -> None:
 
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
     """Losses and optimizer joined to the model; past this line there is no OmegaConf."""
+    if cfg.patch_dropout:
+        model.tower.drop_patches(cfg.patch_dropout)
+    if cfg.recompute:
+        model.tower.recompute_blocks()
+    if cfg.compile:
+        compile_parts(model)
     return CLOCModule(
         model,
         losses=make(cfg.losses),
@@ -102,6 +95,7 @@ def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
         optimizer=make(cfg.optimizer),
         schedule=partial(make(cfg.schedule), steps=cfg.steps),
         accumulate=cfg.accumulate,
+        groups=partial(rated_groups, lr=cfg.optimizer.lr, **plain(cfg.rates)),
     )
 
 
@@ -140,63 +134,6 @@ def make_trainer(
         enable_model_summary=False,
     )
     return own_processes(trainer, timeout_s=cfg.failures.timeout_s)
-
-
-def make_callbacks(
-    cfg: DictConfig, run: Path, model: CLOC, data: RegionData, folders: CheckpointFolders
-) -> list[L.Callback]:
-    """`Speed` stands first: see its docstring."""
-    checkpoints = Checkpoints(
-        folders,
-        every_n_steps=cfg.checkpoint_every,
-        every_n_minutes=cfg.checkpoint_minutes,
-        ask_every_n_steps=cfg.log_every,
-    )
-    samples = {name: shards.total for name, shards in data.shards.items()}
-    return [
-        Speed(every_n_steps=cfg.log_every, **mfu_settings(cfg, model, data)),
-        GradNorms(every_n_steps=cfg.log_every),
-        Provenance(run, seed=cfg.seed, data={"samples": samples, "digest": data.digest()}),
-        Drops(run, every_n_steps=cfg.log_every),
-        FirstBatch(run, decode=model.tower.words),
-        checkpoints,
-        *guards(plain(cfg.failures), run, checkpoints.save),
-        *in_loop_benchmarks(cfg),
-    ]
-
-
-def in_loop_benchmarks(cfg: DictConfig) -> list[L.Callback]:
-    """Some benchmarks on a part of the val split, every `eval.every` steps."""
-    if not cfg.eval.every or "val" not in cfg.eval.splits:
-        return []
-    parse = make(cfg.data.parse)
-    spec = cfg.eval.splits.val
-    split = read_split(spec, name="val", parse=parse, limit=cfg.eval.limit, key="eval.splits.val")
-    unknown = sorted(set(cfg.eval.in_loop) - set(cfg.benchmarks))
-    if unknown:
-        raise UserError(f"eval.in_loop={unknown}: unknown; choose from {sorted(cfg.benchmarks)}")
-    benchmarks = {name: make(cfg.benchmarks[name]) for name in cfg.eval.in_loop}
-    measure = partial(_measure, split=split, benchmarks=benchmarks)
-    callbacks: list[L.Callback] = [Benchmarks(measure, every_n_steps=cfg.eval.every)]
-    if set(cfg.logger) - {"jsonl"}:  # it takes no pictures
-        draw = partial(_draw, examples=split.examples[:8])
-        callbacks.append(Pictures(draw, every_n_steps=cfg.eval.every))
-    return callbacks
-
-
-def _measure(
-    model: CLOC, *, split: Split, benchmarks: Mapping[str, Any]
-) -> dict[str, dict[str, float]]:
-    return evaluate({"": _embedder(model)}, splits=[split], benchmarks=benchmarks, progress=False)
-
-
-def _draw(model: CLOC, *, examples: Sequence[Example]) -> dict[str, list[PIL.Image.Image]]:
-    return pictures([look(_embedder(model), example) for example in examples])
-
-
-def _embedder(model: CLOC) -> Embedder:
-    """With the model's own region head, or RoIAlign where it has none."""
-    return ModelEmbedder(model) if model.region_head is not None else RoIEmbedder(model)
 
 
 def wanted_input(tower: Tower, region_context: int | str) -> ModelInput:

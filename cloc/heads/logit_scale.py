@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cloc import dist
 from cloc.errors import UserError
 
 
@@ -23,5 +24,5 @@ class LogitScale(nn.Module):
 
     def forward(self) -> Float[Tensor, ""]:
         with torch.no_grad():  # capping the parameter, not its use, keeps the gradient alive
-            self.log_scale.clamp_(max=self.log_maximum)
-        return self.log_scale.exp()
+            dist.local(self.log_scale).clamp_(max=self.log_maximum)
+        return dist.local(self.log_scale).exp()

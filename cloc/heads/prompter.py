@@ -10,7 +10,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from cloc.errors import UserError
@@ -74,13 +74,16 @@ class Prompter(nn.Module):
         phrases: Float[Tensor, "b g d"] | None,
         *,
         grid: tuple[int, int],
+        kept: Int[Tensor, "b p"] | None = None,
     ) -> tuple[Float[Tensor, "b r d"] | None, Float[Tensor, "b g d"] | None]:
         """An embedding per box and one per phrase, not unit length; None for what was not asked.
 
         `phrases` are unit text embeddings. A prompt's answer does not depend on other prompts.
+        `kept` says which patches of the grid `tokens` are, where some were left out.
         """
         if self.patch_positions:
-            tokens = tokens + self.encode(_patch_centres(grid, tokens.device)).to(tokens.dtype)
+            places = self.encode(_patch_centres(grid, tokens.device))
+            tokens = tokens + (places if kept is None else places[kept]).to(tokens.dtype)
         answer = self._at_prompts if self.pool == "prompt" else self._over_all_tokens
         prompts = [
             None if boxes is None else self._corner_tokens(boxes),

@@ -1,7 +1,7 @@
 """RoIAlign over the un-pooled tokens: the ablation baseline beside the Prompter."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
@@ -29,8 +29,14 @@ class RoIAlign(nn.Module):
         phrases: Float[Tensor, "b g d"] | None,
         *,
         grid: tuple[int, int],
+        kept: Int[Tensor, "b p"] | None = None,
     ) -> tuple[Float[Tensor, "b r d"] | None, None]:
         """An embedding per box, not unit length."""
+        if kept is not None:
+            raise UserError(
+                "RoIAlign looks at places whose patches are left out; set patch_dropout=0, or use "
+                "the prompter"
+            )
         if phrases is not None:
             raise UserError(
                 "RoIAlign cannot look for a phrase; set model.box_head=null and leave the "

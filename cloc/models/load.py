@@ -8,7 +8,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 
-from cloc.checkpoint import CONFIG, MODEL, WEIGHTS, folder_name, newest
+from cloc.checkpoint import AVERAGE, CONFIG, MODEL, WEIGHTS, Place, folder_name, is_whole, newest
 from cloc.checkpoint_places import place_of
 from cloc.errors import UserError
 from cloc.models.build import build_model
@@ -18,12 +18,15 @@ from cloc.models.embedder import ModelEmbedder
 KEYS = {"tower", "region_head", "region_scale", "box_head"}  # `build_model`'s arguments
 
 
-def load(path: str | Path, *, device: str = "cpu") -> ModelEmbedder:
-    """`path` is `runs/NAME` or a folder that `scripts/export.py format=open_clip` wrote."""
-    return ModelEmbedder(load_model(Path(path)).to(device))
+def load(path: str | Path, *, device: str = "cpu", ema: bool = False) -> ModelEmbedder:
+    """`path` is `runs/NAME` or a folder that `scripts/export.py format=open_clip` wrote.
+
+    `ema` takes the moving average of a run's weights.
+    """
+    return ModelEmbedder(load_model(Path(path), ema=ema).to(device))
 
 
-def load_model(path: Path) -> CLOC:
+def load_model(path: Path, *, ema: bool = False) -> CLOC:
     """Weights are safetensors and the architecture is plain JSON: nothing in the folder runs."""
     if (path / "open_clip_config.json").is_file():
         return _from_export(path)
@@ -39,9 +42,20 @@ def load_model(path: Path) -> CLOC:
     name = f"{place}/{folder_name(step)}"
     with place.open(step, CONFIG) as file:
         model = build_model(**_description(file.read(), f"{name}/{CONFIG}"))
-    with place.open(step, WEIGHTS) as file:
-        _fill(model, _read(file.read(), f"{name}/{WEIGHTS}"), f"{name}/{WEIGHTS}")
+    weights = _average(place, step, path) if ema else WEIGHTS
+    with place.open(step, weights) as file:
+        _fill(model, _read(file.read(), f"{name}/{weights}"), f"{name}/{weights}")
     return model
+
+
+def _average(place: Place, step: int, run: Path) -> str:
+    """The name of the moving average's file, every byte of it checked."""
+    if not is_whole(place, step, AVERAGE):
+        raise UserError(
+            f"{run} has no whole moving average in {folder_name(step)}; train with ema.decay, or "
+            "leave ema out"
+        )
+    return AVERAGE
 
 
 def _from_export(path: Path) -> CLOC:

@@ -106,7 +106,8 @@ def _refuse(model_config: Mapping[str, Any]) -> None:
         raise UserError(NO_POOLED_TOKENS)
     if model_config["vision_cfg"].get("patch_dropout"):
         raise UserError(
-            "patch dropout takes away tokens that a box may ask for; leave "
+            "open_clip's patch dropout does not say which tokens it kept, and a box may ask for "
+            "them; set patch_dropout (of the run) instead, and leave "
             "model.tower.config.vision_cfg.patch_dropout at 0"
         )
 

@@ -13,10 +13,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from open_clip.transformer import text_global_pool
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from cloc import dist
 from cloc.errors import UserError
 from cloc.loss_parts import upcast
+from cloc.models.patch_dropout import PatchDropout
 from cloc.models.tokenizers import decode, make_tokenizer
 
 MAX_LOG_SCALE = math.log(100)  # CLIP's cap on the temperature
@@ -31,6 +34,7 @@ class ImageFeatures(NamedTuple):
 
     tokens: Float[Tensor, "b p w"]  # after the last norm; no class token
     pooled: Float[Tensor, "b d"]
+    kept: Int[Tensor, "b p"] | None  # which patches these tokens are; None: all, row by row
 
 
 class Tower(nn.Module):
@@ -69,6 +73,7 @@ class Tower(nn.Module):
         self.image_size: int = _square(clip.visual.image_size)
         # CLIP keeps the text tower's parts on itself, CustomTextCLIP in `.text`
         self._text: Any = [getattr(clip, "text", clip)]  # a list, so it is not registered twice
+        self.dropout: PatchDropout | None = None
 
     @property
     def short_text_exact(self) -> bool:
@@ -88,7 +93,8 @@ class Tower(nn.Module):
             x, indices=1, normalize_intermediates=True, output_fmt="NLC"
         )
         pooled = F.normalize(upcast(out["image_features"]), dim=-1)
-        return ImageFeatures(out["image_intermediates"][-1], pooled)
+        kept = None if self.dropout is None else self.dropout.kept
+        return ImageFeatures(out["image_intermediates"][-1], pooled, kept)
 
     def texts(self, tokens: Int[Tensor, "n t"]) -> Float[Tensor, "n d"]:
         """Unit vectors. `t` is the full context, or shorter where `short_text_exact`."""
@@ -121,13 +127,13 @@ class Tower(nn.Module):
         """Of image-text logits, at most 100."""
         raw: Tensor = self.clip.logit_scale
         with torch.no_grad():  # capping the parameter, not its use, keeps the gradient alive
-            raw.clamp_(max=MAX_LOG_SCALE)
-        return raw.exp().squeeze()
+            dist.local(raw).clamp_(max=MAX_LOG_SCALE)
+        return dist.local(raw).exp().squeeze()
 
     def bias(self) -> Float[Tensor, ""] | None:
         """Of image-text logits; None for softmax towers."""
         bias: Tensor | None = self.clip.logit_bias
-        return None if bias is None else bias.squeeze()
+        return None if bias is None else dist.local(bias).squeeze()
 
     def freeze(self, *, image: bool, text: bool) -> None:
         """Stops gradients into the whole image tower, the whole text tower, or both."""
@@ -136,6 +142,31 @@ class Tower(nn.Module):
             in_text = not in_image and name not in ("logit_scale", "logit_bias")
             if (image and in_image) or (text and in_text):
                 parameter.requires_grad_(False)
+
+    def drop_patches(self, frac: float) -> None:
+        """From here on the image tower leaves out this share of the patches in training."""
+        visual = self.clip.visual
+        trunk: Any = getattr(visual, "trunk", None)
+        if trunk is not None and type(trunk) is not VisionTransformer:
+            raise UserError(
+                f"patch_dropout={frac}: it is not known which patches {type(trunk).__name__} "
+                "drops; set patch_dropout=0"
+            )
+        num_prefix = 1 if trunk is None else trunk.num_prefix_tokens
+        self.dropout = PatchDropout(frac, num_prefix=num_prefix).train(visual.training)
+        if trunk is None:
+            visual.patch_dropout = self.dropout
+        else:
+            trunk.patch_drop = self.dropout  # type: ignore[assignment]
+
+    def recompute_blocks(self) -> None:
+        """Activation checkpointing: a block keeps its input alone, and runs again in backward."""
+        self.clip.set_grad_checkpointing(True)
+        trunk = getattr(self.clip.visual, "trunk", None)
+        if trunk is not None and not getattr(trunk, "grad_checkpointing", False):
+            raise UserError(
+                f"{type(trunk).__name__} cannot recompute its blocks; set recompute=false"
+            )
 
     def words(self, tokens: Sequence[int]) -> str:
         """Token ids back to text, without start, end and padding."""

@@ -15,6 +15,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from cloc.checkpoint import (
+    AVERAGE,
     CONFIG,
     STATE,
     WEIGHTS,
@@ -71,6 +72,9 @@ class CheckpointFolders(CheckpointIO):
                 state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
             with self.place.open(step, WEIGHTS) as file:
                 weights = load(file.read())
+            if "has_average" in state:
+                with self.place.open(step, AVERAGE) as file:
+                    state["average"] = load(file.read())
             module = {f"{PREFIX}{name}": tensor for name, tensor in weights.items()}
             return state | {"state_dict": module | state["state_dict"]}
         except UNREADABLE as error:
@@ -128,9 +132,13 @@ def fill(draft: Draft, checkpoint: Mapping[str, Any]) -> None:
     module, config = checkpoint["state_dict"], checkpoint["cloc_config"]
     weights = {k.removeprefix(PREFIX): v for k, v in module.items() if k.startswith(PREFIX)}
     others = {k: v for k, v in module.items() if not k.startswith(PREFIX)}
-    rest = {key: value for key, value in checkpoint.items() if key != "cloc_config"}
+    rest = {k: v for k, v in checkpoint.items() if k not in ("cloc_config", "average")}
     with draft.file(WEIGHTS) as file:
         write_tensors(file, weights)
+    if "average" in checkpoint:
+        rest["has_average"] = True
+        with draft.file(AVERAGE) as file:
+            write_tensors(file, checkpoint["average"])
     with draft.file(CONFIG) as file:
         file.write((json.dumps(config, indent=2) + "\n").encode())
     with draft.file(STATE) as file:

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, Loss, RegionBatch
-from cloc.training.optim import parameter_groups
+from cloc.training.optim import clippable, parameter_groups
+from cloc.training.shard import shard, spread_loaded
 
 
 class CLOCModule(L.LightningModule):
-    """`losses` and `weights` share their names; `optimizer` takes parameter groups, `schedule` the
-    optimizer. `accumulate` is the number of pieces in which the model runs over a batch, with the
-    gradients of the whole; Lightning's own accumulation is refused."""
+    """`losses` and `weights` share their names; `groups` makes parameter groups of the model,
+    `optimizer` takes them, `schedule` takes the optimizer. `accumulate` is the number of pieces in
+    which the model runs over a batch, with the gradients of the whole; Lightning's own accumulation
+    is refused."""
 
     def __init__(
         self,
@@ -27,6 +29,7 @@ class CLOCModule(L.LightningModule):
         optimizer: Callable[[Sequence[Mapping[str, Any]]], torch.optim.Optimizer],
         schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler],
         accumulate: int = 1,
+        groups: Callable[[nn.Module], list[dict[str, Any]]] = parameter_groups,
     ) -> None:
         super().__init__()
         if set(losses) != set(weights):
@@ -40,6 +43,12 @@ class CLOCModule(L.LightningModule):
         self.make_optimizer = optimizer
         self.make_schedule = schedule
         self.accumulate = accumulate
+        self.make_groups = groups
+
+    def configure_model(self) -> None:
+        """FSDP2 where the strategy brings a mesh of devices (`trainer=fsdp`)."""
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh)
 
     def training_step(self, batch: RegionBatch, batch_idx: int) -> Tensor:
         """The weighted sum of the losses; every term and log goes to the loggers as `train/...`."""
@@ -61,7 +70,8 @@ class CLOCModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer over the trainable parameters, its schedule stepped every step."""
-        optimizer = self.make_optimizer(parameter_groups(self.model))
+        optimizer = self.make_optimizer(self.make_groups(self.model))
+        optimizer = spread_loaded(clippable(optimizer))
         schedule = self.make_schedule(optimizer)
         return {
             "optimizer": optimizer,

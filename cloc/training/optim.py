@@ -1,11 +1,15 @@
-"""Parameter groups and the learning-rate schedule."""
+"""Parameter groups with their learning rates, what clipping needs, and the schedule."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
+
+from cloc.errors import UserError
+from cloc.parts import block_of, depth_of, part_of
 
 # The ends of their names in open_clip, timm, Hugging Face and our Prompter.
 POSITIONS = ("positional_embedding", "pos_embed", "position_embeddings.weight", "corners")
@@ -25,6 +29,85 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
             exempt = parameter.ndim < 2 or name.endswith(POSITIONS + CLASSES)
             (kept if exempt else decayed).append(parameter)
     return [{"params": decayed}, {"params": kept, "weight_decay": 0.0}]
+
+
+def rated_groups(
+    model: nn.Module,
+    *,
+    lr: float,
+    factors: Mapping[str, float],
+    layer_decay: Mapping[str, float],
+) -> list[dict[str, Any]]:
+    """`parameter_groups`, each split by learning rate, the highest first.
+
+    A parameter's rate is `lr` times the factor of its part, times the layer decay of its tower to
+    the power of the number of layers above it: 1 in the last block, 0 behind it.
+    """
+    rates = relative_rates(model, factors=factors, layer_decay=layer_decay)
+    of = {id(parameter): rates[name] for name, parameter in model.named_parameters()}
+    groups = []
+    for group in parameter_groups(model):
+        for rate in sorted({of[id(p)] for p in group["params"]}, reverse=True):
+            chosen = [p for p in group["params"] if of[id(p)] == rate]
+            groups.append({**group, "params": chosen, "lr": lr * rate})
+    return groups
+
+
+def relative_rates(
+    model: nn.Module, *, factors: Mapping[str, float], layer_decay: Mapping[str, float]
+) -> dict[str, float]:
+    """The rate of every parameter as a factor of the common one; see `rated_groups`."""
+    names = [name for name, _ in model.named_parameters()]
+    counts = dict.fromkeys(map(part_of, names), 0)  # of blocks
+    for name in names:
+        block = block_of(name)
+        if block is not None:
+            counts[part_of(name)] = max(counts[part_of(name)], block + 1)
+    towers = {part for part in counts if part.endswith("_tower")}
+    _check("factors", factors, parts=set(counts), at_most=math.inf)
+    _check("layer_decay", layer_decay, parts=towers, at_most=1.0)
+    rates = {}
+    for name in names:
+        part = part_of(name)
+        above, decay = 0, layer_decay.get(part, 1.0)
+        if decay != 1:
+            above = counts[part] + 1 - _depth(name, num_blocks=counts[part])
+        rates[name] = factors.get(part, 1.0) * decay**above
+    return rates
+
+
+def _check(key: str, given: Mapping[str, float], *, parts: set[str], at_most: float) -> None:
+    """1 changes nothing, so it may stand at a part that this model has not."""
+    for part, value in given.items():
+        if value != 1 and part not in parts:
+            raise UserError(
+                f"rates.{key}.{part}={value}: this model has no such part; choose from "
+                f"{', '.join(sorted(parts))}"
+            )
+        if not 0 < value <= at_most:
+            limit = "" if at_most == math.inf else f" and at most {at_most:g}"
+            raise UserError(f"rates.{key}.{part}={value}; choose above 0{limit}")
+
+
+def _depth(name: str, *, num_blocks: int) -> int:
+    try:
+        return depth_of(name, num_blocks=num_blocks)
+    except KeyError:
+        raise UserError(
+            f"rates.layer_decay.{part_of(name)}: it is not known how deep {name} stands in this "
+            f"tower; set rates.layer_decay.{part_of(name)}=1"
+        ) from None
+
+
+def clippable(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The same optimizer, whose gradients Lightning clips although the step may be fused.
+
+    A fused optimizer offers to undo the scaling of float16 gradients itself, and Lightning refuses
+    to clip before that. Without the offer torch's scaler undoes it before clipping; in bfloat16
+    nothing is scaled.
+    """
+    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    return optimizer
 
 
 def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: int, steps: int) -> LambdaLR:

@@ -24,6 +24,7 @@ KEYS = {
     *("model", "data", "losses", "weights", "optimizer", "schedule", "trainer", "logger"),
     *("benchmarks", "eval", "checkpoint_every", "log_every", "accumulate", "peak_tflops"),
     *("failures", "checkpoints", "checkpoint_minutes", "checkpoint_keep"),
+    *("rates", "ema", "compile", "recompute", "patch_dropout"),
 }
 
 

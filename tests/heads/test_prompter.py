@@ -124,6 +124,20 @@ def test_an_answer_does_not_depend_on_other_prompts(form):
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_kept_patches_keep_their_places_and_dropped_ones_are_not_seen(form):
+    """The same as a head without positions over the kept rows of tokens that have theirs."""
+    head, bare = make(**form), make(**{**form, "patch_positions": False})
+    tokens, boxes, phrases = make_input()
+    kept = torch.tensor([[0, 2, 5], [1, 3, 4]])
+    chosen = torch.stack([x[rows] for x, rows in zip(tokens, kept, strict=True)])
+    placed = with_places(head, tokens) if head.patch_positions else tokens
+    expected = torch.stack([x[rows] for x, rows in zip(placed, kept, strict=True)])
+    found = head(chosen, boxes, phrases, grid=GRID, kept=kept)
+    for a, b in zip(found, bare(expected, boxes, phrases, grid=GRID), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_which_corner_a_token_is_matters(form):
     head = make(**form)
     tokens, boxes, _ = make_input()

@@ -169,3 +169,12 @@ def test_importing_cloc_alone_loads_no_torch():
     subprocess.run([sys.executable, "-c", check], check=True)
     with pytest.raises(AttributeError, match="'cloc' has no attribute 'save'"):
         _ = cloc.save
+
+
+def test_the_moving_average_of_a_run_is_loaded_where_it_is_asked_for(run):
+    with pytest.raises(UserError, match=r"has no moving average; train with ema\.decay"):
+        load_model(run, ema=True)
+    average = make_model(seed=3)
+    save_file(average.state_dict(), run / "ema.safetensors")
+    assert_same(average, cloc.load(run, ema=True).model)
+    assert_same(make_model(), cloc.load(run).model)

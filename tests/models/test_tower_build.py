@@ -47,7 +47,7 @@ def test_works(name, grid, width, dim, short, projects):
         texts = torch.zeros(3, tower.context_length, dtype=torch.long)
     assert (tower.grid, tower.width, tower.dim) == (grid, width, dim)
     assert tower.short_text_exact is short
-    tokens, pooled = tower.images(pixels)
+    tokens, pooled, _ = tower.images(pixels)
     assert tokens.shape == (2, grid[0] * grid[1], width)
     assert pooled.shape == (2, dim)
     assert tower.texts(texts).shape == (3, dim)
@@ -73,8 +73,11 @@ def changed(config, **vision):
     ("config", "reason"),
     [
         (changed(NATIVE, image_size=(32, 64)), r"takes 32x64 pixels; only square"),
-        (changed(NATIVE, patch_dropout=0.5), r"patch dropout takes away .*patch_dropout at 0"),
-        (changed(EVA, patch_dropout=0.5), r"patch dropout takes away"),
+        (
+            changed(NATIVE, patch_dropout=0.5),
+            r"dropout does not say .* set patch_dropout .of the",
+        ),
+        (changed(EVA, patch_dropout=0.5), r"patch dropout does not say"),
         (changed(NATIVE, attentional_pool=True), r"CoCa towers end in an attentional pooler"),
         (changed(NATIVE, pach_size=8), r"cannot build model\.tower\.config: .*pach_size"),
         (

@@ -147,7 +147,7 @@ def test_runs_in_bfloat16_and_answers_in_float32():
 def test_dense_is_the_projection_of_every_patch(tower):
     """The mean of the patches is the pooled embedding where the tower pools by the mean."""
     pixels = random_pixels(2, 2)
-    tokens, pooled = tower.images(pixels)
+    tokens, pooled, _ = tower.images(pixels)
     if getattr(getattr(tower.clip.visual, "trunk", None), "attn_pool", None) is not None:
         with pytest.raises(UserError, match=r"pools by attention.* crop extractor instead of roi"):
             tower.dense(tokens)
@@ -200,6 +200,39 @@ def test_freeze_stops_whole_towers_and_nothing_else(image, text):
         else:
             frozen = image if name.startswith("visual.") else text
             assert parameter.requires_grad is not frozen, name
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_recomputed_blocks_give_the_same_gradients_and_keep_less(kind):
+    kept, grads = {}, {}
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        tower = make_tower(CONFIGS[kind]).double().train()
+        if recompute:
+            tower.recompute_blocks()
+        pixels, tokens = random_pixels(0, 2), tower.tokenizer()(PHRASES, CONTEXT)
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda x, sizes=sizes: sizes.append(x.numel()) or x, lambda x: x
+        ):
+            tokens_out, pooled, _ = tower.images(pixels)
+            loss = tokens_out.sin().sum() + pooled.sum() + tower.texts(tokens).sin().sum()
+            if tower.short_text_exact:
+                loss = loss + tower.texts(tower.tokenizer()(PHRASES, 9)).cos().sum()
+        loss.backward()
+        kept[recompute] = sum(sizes)
+        grads[recompute] = {n: p.grad for n, p in tower.named_parameters() if p.grad is not None}
+    assert kept[True] < kept[False] / 2
+    assert grads[True].keys() == grads[False].keys()
+    for name, grad in grads[False].items():
+        torch.testing.assert_close(grads[True][name], grad, rtol=0, atol=1e-12)
+
+
+def test_a_trunk_that_cannot_recompute_says_so(monkeypatch):
+    tower = make_tower(EVA)
+    monkeypatch.setattr(tower.clip.visual.trunk, "set_grad_checkpointing", lambda enable: None)
+    with pytest.raises(UserError, match=r"VisionTransformer cannot recompute .* recompute=false"):
+        tower.recompute_blocks()
 
 
 def test_words_gives_back_what_was_tokenized(tower):

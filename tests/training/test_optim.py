@@ -6,9 +6,12 @@ import math
 import pytest
 import torch
 from _run import compose_config, make
+from timm.optim import param_groups_layer_decay
 
-from cloc.training.optim import parameter_groups, warmup_cosine
-from tests.helpers.models import CONFIGS, make_model
+from cloc.errors import UserError
+from cloc.training.optim import parameter_groups, rated_groups, relative_rates, warmup_cosine
+from tests.helpers.fit import Kept, fit, make_module
+from tests.helpers.models import CONFIGS, NATIVE, make_model, model_batch
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -112,3 +115,166 @@ def test_muon_goes_on_from_a_state_that_was_read_with_weights_only(muon):
     again.load_state_dict(torch.load(file, weights_only=True))
     again.step()
     assert all(torch.equal(expected[n], value) for n, value in model.state_dict().items())
+
+
+RATES = {"factors": {"text_tower": 0.5, "scales": 4.0}, "layer_decay": {"image_tower": 0.1}}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_rated_groups_are_the_two_groups_split_by_rate_the_highest_first(kind):
+    model = make_model(CONFIGS[kind])
+    plain = parameter_groups(model)
+    assert [[*g["params"]] for g in rated_groups(model, lr=3.0, factors={}, layer_decay={})] == [
+        g["params"] for g in plain
+    ]
+    groups = rated_groups(model, lr=3.0, **RATES)
+    rates = relative_rates(model, **RATES)
+    names = {id(p): name for name, p in model.named_parameters()}
+    for decay, group in zip((None, 0.0), plain, strict=True):
+        mine = [g for g in groups if g.get("weight_decay") == decay]
+        assert {id(p) for g in mine for p in g["params"]} == {id(p) for p in group["params"]}
+        assert sum(len(g["params"]) for g in mine) == len(group["params"])
+        given = [g["lr"] for g in mine]
+        assert given == sorted(set(given), reverse=True)
+    for group in groups:
+        assert {3.0 * rates[names[id(p)]] for p in group["params"]} == {group["lr"]}
+
+
+def test_a_rate_is_the_factor_of_the_part_times_the_decay_of_the_layers_above():
+    rates = relative_rates(make_model(), **RATES)
+    visual = "tower.clip.visual."
+    for name, rate in {
+        f"{visual}conv1.weight": 0.001,  # before two blocks
+        f"{visual}positional_embedding": 0.001,
+        f"{visual}transformer.resblocks.0.mlp.c_fc.weight": 0.01,
+        f"{visual}transformer.resblocks.1.mlp.c_fc.weight": 0.1,
+        f"{visual}ln_post.weight": 1,
+        f"{visual}proj": 1,
+        "tower.clip.token_embedding.weight": 0.5,
+        "tower.clip.text_projection": 0.5,
+        "tower.clip.logit_scale": 4,
+        "region_scale.log_scale": 4,
+        "region_head.corners": 1,
+        "box_head.mlp.0.weight": 1,
+    }.items():
+        assert rates[name] == pytest.approx(rate), name
+
+
+def test_layer_decay_is_timms_on_a_timm_trunk():
+    """But for the last norm, which timm counts to the last block."""
+    model = make_model(CONFIGS["siglip"])
+    trunk = model.tower.clip.visual.trunk
+    theirs = param_groups_layer_decay(trunk, layer_decay=0.7)
+    expected = {id(p): group["lr_scale"] for group in theirs for p in group["params"]}
+    rates = relative_rates(model, factors={}, layer_decay={"image_tower": 0.7})
+    named = dict(model.named_parameters())
+    mine = {id(named[name]): rate for name, rate in rates.items() if ".trunk." in name}
+    for parameter in trunk.norm.parameters():
+        assert mine.pop(id(parameter)) == 1
+        assert expected.pop(id(parameter)) == 0.7
+    assert mine == pytest.approx(expected)
+    assert min(mine.values()) == pytest.approx(0.7**13)
+
+
+@pytest.mark.parametrize(
+    ("rates", "says"),
+    [
+        (
+            {"factors": {"image": 0.1}},
+            r"rates\.factors\.image=0\.1: .* from box_head, image",
+        ),
+        (
+            {"layer_decay": {"region_head": 0.9}},
+            r"region_head=0\.9: .* image_tower, text_tower$",
+        ),
+        ({"factors": {"text_tower": 0.0}}, r"factors\.text_tower=0\.0; choose above 0$"),
+        ({"layer_decay": {"text_tower": 1.5}}, r"text_tower=1\.5; choose above 0 and at most 1$"),
+    ],
+)
+def test_a_wrong_name_or_factor_is_an_error(rates, says):
+    with pytest.raises(UserError, match=says):
+        relative_rates(make_model(), **{"factors": {}, "layer_decay": {}, **rates})
+
+
+def test_a_factor_of_1_may_stand_at_a_part_that_the_model_has_not():
+    clip = make_model(region_head=None)
+    one = {"region_head": 1.0, "image_tower": 1.0}
+    assert set(relative_rates(clip, factors=one, layer_decay={}).values()) == {1.0}
+    with pytest.raises(UserError, match=r"region_head=2\.0: this model has no such part"):
+        relative_rates(clip, factors={"region_head": 2.0}, layer_decay={})
+
+
+def test_an_unknown_layer_is_an_error_where_layers_have_rates():
+    model = make_model()
+    model.tower.clip.visual.mystery = torch.nn.Linear(2, 2)
+    relative_rates(model, factors={}, layer_decay={"text_tower": 0.5})
+    with pytest.raises(UserError, match=r"visual\.mystery.* set rates\.layer_decay\.image_tower=1"):
+        relative_rates(model, factors={}, layer_decay={"image_tower": 0.5})
+
+
+def test_the_schedule_multiplies_every_rate(tmp_path):
+    module = make_module(make_model(), lr=9.0, steps=4)
+    module.make_groups = lambda model: rated_groups(model, lr=0.01, **RATES)
+    trainer = fit(module, [model_batch(module.model)] * 2, tmp_path)
+    (optimizer,) = trainer.optimizers
+    first = [group["initial_lr"] for group in optimizer.param_groups]
+    now = [group["lr"] for group in optimizer.param_groups]
+    assert now == pytest.approx([0.75 * rate for rate in first])  # one of three after warm-up
+    assert max(first) == pytest.approx(0.04)
+    assert len(set(first)) == 6
+
+
+def stable_adamw(parameters, grads, *, lr, betas, eps, decay, at_most):
+    """AdamW whose update is divided by max(1, RMS / at_most) of the tensor, written out."""
+    moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
+    for t, step in enumerate(grads, 1):
+        for p, g, (m, v) in zip(parameters, step, moments, strict=True):
+            m.copy_(betas[0] * m + (1 - betas[0]) * g)
+            v.copy_(betas[1] * v + (1 - betas[1]) * g * g)
+            root = (v / (1 - betas[1] ** t)).sqrt() + eps
+            clip = max(1.0, ((g / root).square().mean().sqrt() / at_most).item())
+            p.copy_(p - lr * decay * p - lr * m / (1 - betas[0] ** t) / root / clip)
+
+
+def test_stable_adamw_is_adamw_with_clipped_updates():
+    """The gradient of the last steps is a hundred times what the second moment knows."""
+    generator = torch.Generator().manual_seed(0)
+    shapes, lr = [(5, 4), (7,), ()], 0.1
+    start = [torch.randn(s, dtype=torch.float64, generator=generator) for s in shapes]
+    sizes = [1, 1, 1, 100, 1, 100]
+    grads = [
+        [size * torch.randn(s, dtype=torch.float64, generator=generator) for s in shapes]
+        for size in sizes
+    ]
+    expected = [p.clone() for p in start]
+    settings = {"lr": lr, "betas": (0.9, 0.98), "eps": 1e-8}
+    stable_adamw(expected, grads, **settings, decay=0.2, at_most=1.0)
+    cfg = compose_config("train", ["optimizer=stable_adamw", "name=x", "steps=1", "batch_size=1"])
+    mine = [torch.nn.Parameter(p.clone()) for p in start]
+    plain = [torch.nn.Parameter(p.clone()) for p in start]
+    for parameters, optimizer in (
+        (mine, make(cfg.optimizer)(mine, lr=lr)),
+        (plain, torch.optim.AdamW(plain, **settings, weight_decay=0.2)),
+    ):
+        for step in grads:
+            for p, g in zip(parameters, step, strict=True):
+                p.grad = g.clone()
+            optimizer.step()
+    for ours, theirs, unclipped in zip(mine, expected, plain, strict=True):
+        torch.testing.assert_close(ours.data, theirs, rtol=0, atol=1e-12)
+        assert (ours - unclipped).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("fused", [None, True])
+def test_gradients_are_clipped_before_a_fused_step_too(tmp_path, fused):
+    """Rates so small that the update is the clipped gradient's: AdamW would hide its length."""
+    model, kept = make_model(NATIVE), Kept()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    module = make_module(model)
+    module.make_optimizer = lambda groups: torch.optim.AdamW(
+        groups, lr=1.0, betas=(0.0, 0.0), eps=1e3, weight_decay=0.0, fused=fused
+    )
+    settings = {"precision": "bf16-mixed", "gradient_clip_val": 0.25}
+    fit(module, [model_batch(model)], tmp_path, loggers=[kept], **settings)
+    moved = torch.stack([(p - before[n]).norm() for n, p in model.named_parameters()]).norm()
+    assert moved.item() * 1e3 == pytest.approx(0.25, rel=1e-2)

@@ -4,6 +4,8 @@ import lightning as L
 import torch
 from torch import nn
 
+from cloc import dist
+
 PARTS = {
     "image_tower": "model.tower.clip.visual.",
     "region_head": "model.region_head.",
@@ -13,7 +15,7 @@ PARTS = {
 
 class GradNorms(L.Callback):
     """Logs `grad/image_tower`, `grad/text_tower`, `grad/region_head` and `grad/box_head`, L2 norms
-    before clipping, and `optim/lr`."""
+    before clipping, and `optim/lr`, the highest rate of the groups."""
 
     def __init__(self, *, every_n_steps: int = 20) -> None:
         self.every_n_steps = every_n_steps
@@ -40,4 +42,4 @@ def gradient_norms(module: nn.Module) -> dict[str, torch.Tensor]:
                 part = "text_tower"
             if part is not None:
                 grads.setdefault(part, []).append(parameter.grad.norm())
-    return {part: torch.stack(values).norm() for part, values in grads.items()}
+    return {part: dist.whole(torch.stack(values).norm()) for part, values in grads.items()}

@@ -1,0 +1,113 @@
+"""What a run does beside its steps: callbacks, benchmarks in the loop among them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import PIL.Image
+import torch
+from _flops import mfu_settings
+from _guards import guards
+from _run import make, plain
+from omegaconf import DictConfig
+
+from cloc.data.datamodule import RegionData
+from cloc.data.examples import read_split
+from cloc.errors import UserError
+from cloc.eval.runner import evaluate
+from cloc.interfaces import Embedder, Example, Split
+from cloc.models.cloc import CLOC
+from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.report.look import look, pictures
+from cloc.training.callbacks.benchmarks import Benchmarks
+from cloc.training.callbacks.checkpoints import Checkpoints
+from cloc.training.callbacks.drops import Drops
+from cloc.training.callbacks.ema import EMA
+from cloc.training.callbacks.grad_norms import GradNorms
+from cloc.training.callbacks.pictures import FirstBatch, Pictures
+from cloc.training.callbacks.provenance import Provenance
+from cloc.training.callbacks.speed import Speed
+from cloc.training.checkpoint_io import CheckpointFolders
+
+
+def make_callbacks(
+    cfg: DictConfig, run: Path, model: CLOC, data: RegionData, folders: CheckpointFolders
+) -> list[L.Callback]:
+    """`Speed` stands first: see its docstring."""
+    checkpoints = Checkpoints(
+        folders,
+        every_n_steps=cfg.checkpoint_every,
+        every_n_minutes=cfg.checkpoint_minutes,
+        ask_every_n_steps=cfg.log_every,
+    )
+    ema = [] if cfg.ema.decay is None else [EMA(**cfg.ema)]
+    samples = {name: shards.total for name, shards in data.shards.items()}
+    return [
+        Speed(every_n_steps=cfg.log_every, **mfu_settings(cfg, model, data)),
+        GradNorms(every_n_steps=cfg.log_every),
+        Provenance(run, seed=cfg.seed, data={"samples": samples, "digest": data.digest()}),
+        Drops(run, every_n_steps=cfg.log_every),
+        FirstBatch(run, decode=model.tower.words),
+        checkpoints,
+        *ema,
+        *guards(plain(cfg.failures), run, checkpoints.save),
+        *in_loop_benchmarks(cfg, ema),
+    ]
+
+
+def in_loop_benchmarks(cfg: DictConfig, ema: Sequence[EMA]) -> list[L.Callback]:
+    """Some benchmarks on a part of the val split, every `eval.every` steps; of the moving average
+    where there is one."""
+    if not cfg.eval.every or "val" not in cfg.eval.splits:
+        return []
+    if "Sharded" in str(cfg.trainer.strategy):
+        raise UserError(
+            f"eval.every={cfg.eval.every}: with trainer=fsdp no rank has the whole model in the "
+            "loop; set eval.every=0 and measure with scripts/evaluate.py"
+        )
+    parse = make(cfg.data.parse)
+    spec = cfg.eval.splits.val
+    split = read_split(spec, name="val", parse=parse, limit=cfg.eval.limit, key="eval.splits.val")
+    unknown = sorted(set(cfg.eval.in_loop) - set(cfg.benchmarks))
+    if unknown:
+        raise UserError(f"eval.in_loop={unknown}: unknown; choose from {sorted(cfg.benchmarks)}")
+    benchmarks = {name: make(cfg.benchmarks[name]) for name in cfg.eval.in_loop}
+    measure = partial(_measure, split=split, benchmarks=benchmarks, ema=ema)
+    callbacks: list[L.Callback] = [Benchmarks(measure, every_n_steps=cfg.eval.every)]
+    if set(cfg.logger) - {"jsonl"}:  # it takes no pictures
+        draw = partial(_draw, examples=split.examples[:8], ema=ema)
+        callbacks.append(Pictures(draw, every_n_steps=cfg.eval.every))
+    return callbacks
+
+
+def _measure(
+    model: CLOC, *, split: Split, benchmarks: Mapping[str, Any], ema: Sequence[EMA]
+) -> dict[str, dict[str, float]]:
+    with _evaluated(model, ema) as embedder:
+        return evaluate({"": embedder}, splits=[split], benchmarks=benchmarks, progress=False)
+
+
+def _draw(
+    model: CLOC, *, examples: Sequence[Example], ema: Sequence[EMA]
+) -> dict[str, list[PIL.Image.Image]]:
+    with _evaluated(model, ema) as embedder:
+        return pictures([look(embedder, example) for example in examples])
+
+
+@contextmanager
+def _evaluated(model: CLOC, ema: Sequence[EMA]) -> Iterator[Embedder]:
+    """The model as the loop measures it: averaged where there is an average, never compiled, since
+    batches of other sizes would compile again."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        for average in ema:
+            stack.enter_context(average.averaged(model))
+        yield _embedder(model)
+
+
+def _embedder(model: CLOC) -> Embedder:
+    """With the model's own region head, or RoIAlign where it has none."""
+    return ModelEmbedder(model) if model.region_head is not None else RoIEmbedder(model)
