@@ -313,9 +313,10 @@ def test_a_batch_file_hands_its_arguments_to_the_command(tmp_path, script):
     ranks = {"tasks": 4, "nodes": 2} if script == "train.sbatch" else {"tasks": 2, "nodes": 2}
     given = ("experiment=x", "name=a b")
     found = arguments(batch(script, *given, cwd=tmp_path, PYTHON="show", **ranks))
-    keys = ["resume=auto", "trainer.devices=auto", "trainer.num_nodes=auto", *given]
+    own = ("resume=auto", "failures.requeue=true", "trainer.devices=auto", "trainer.num_nodes=auto")
+    keys = [*own, *given]
     assert found.count("scripts/train.py") == ranks["tasks"]
-    assert found[-5:] == keys
+    assert found[-len(keys) :] == keys
     if script == "torchrun.sbatch":
         assert {"--nnodes=2", "--nproc-per-node=1"} <= set(found)
         assert any(word.startswith("--rdzv-endpoint=127.0.0.1:") for word in found)
