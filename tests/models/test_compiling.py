@@ -28,10 +28,9 @@ def test_no_recompiles_over_ragged_batches_and_the_gradients_of_eager_code():
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])["rows"]
     assert [(row["tower"], row["recompute"]) for row in rows] == [
-        ("native", False),
         ("native", True),
         ("siglip", False),
     ]
-    assert [row["recompiles"] for row in rows] == [0, 0, 0]
+    assert [row["recompiles"] for row in rows] == [0, 0]
     assert all(2 < row["graphs"] <= 5 for row in rows)  # whatever the number of blocks
     assert max(row["difference"] for row in rows) < 1e-4
