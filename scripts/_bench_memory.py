@@ -29,7 +29,7 @@ def memory(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
     losses gather, with their gradients. Not counted: what a kernel needs while it runs, the
     allocator's gaps, NCCL and the CUDA context.
     """
-    ranks, pieces = _ranks(cfg), cfg.get("accumulate", 1)
+    ranks, pieces = _ranks(cfg), cfg.accumulate
     images = per_rank(cfg.batch_size, ranks)
     with FakeTensorMode():
         model = build_model(**plain(cfg.model))

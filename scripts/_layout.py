@@ -124,7 +124,7 @@ def _are_gpus(values: list[Any]) -> bool:
 
 def _check_accumulate(cfg: DictConfig, images: int, ranks: int) -> None:
     """`images` of one rank's batch."""
-    parts = cfg.get("accumulate", 1)
+    parts = cfg.accumulate
     if not _is_count(parts) or images % parts:
         raise UserError(
             f"accumulate={parts} does not divide a rank's batch of {images} (batch_size="

@@ -37,7 +37,7 @@ def test_counted_without_tensors_is_what_a_real_forward_keeps():
 
 def test_a_piece_of_the_batch_is_what_is_kept():
     sizes = ("trainer.devices=2", "batch_size=8192")
-    whole, pieces = (memory(of("smoke", *sizes, *k), repeat=1) for k in ((), ("+accumulate=4",)))
+    whole, pieces = (memory(of("smoke", *sizes, *k), repeat=1) for k in ((), ("accumulate=4",)))
     assert (whole["images_of_a_rank"], pieces["accumulate"]) == (4096, 4)
     kept = [found["gib"]["kept_for_backward"] for found in (whole, pieces)]
     assert kept[0] / kept[1] == pytest.approx(4, rel=0.1)
