@@ -197,15 +197,6 @@ def newest(place: Place, names: Collection[str] | None = None) -> Found:
     return Found(0, [])
 
 
-def is_whole(place: Place, step: int, name: str) -> bool:
-    """Whether a checkpoint has the file, byte for byte as it was saved."""
-    try:
-        check(place, step, [name])
-    except Damaged:
-        return False
-    return True
-
-
 def check(place: Place, step: int, names: Collection[str] | None = None) -> None:
     """Raises `Damaged` unless the files, or those of `names`, are byte for byte what was saved."""
     listed = _listed(place, step)

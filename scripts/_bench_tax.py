@@ -90,6 +90,8 @@ def forms(cfg: DictConfig) -> dict[str, Form]:
             f"experiment {cfg.name} has no Prompter, so nothing to tax; choose one with "
             "model.region_head.kind=prompter, such as cloc_paper_vit_b16"
         )
+    cfg = cfg.copy()
+    cfg.accumulate = 1  # pieces cost one forward more, whatever the form
     ours, literal = cfg.copy(), cfg.copy()
     ours.model.region_head.pool, literal.model.region_head.pool = "prompt", "tokens"
     made = {}

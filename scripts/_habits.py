@@ -37,6 +37,7 @@ def make_callbacks(
     cfg: DictConfig, run: Path, model: CLOC, data: RegionData, folders: CheckpointFolders
 ) -> list[L.Callback]:
     """`Speed` stands first: see its docstring."""
+    speed = Speed(every_n_steps=cfg.log_every, **mfu_settings(cfg, model, data))
     checkpoints = Checkpoints(
         folders,
         every_n_steps=cfg.checkpoint_every,
@@ -46,7 +47,7 @@ def make_callbacks(
     ema = [] if cfg.ema.decay is None else [EMA(**cfg.ema)]
     samples = {name: shards.total for name, shards in data.shards.items()}
     return [
-        Speed(every_n_steps=cfg.log_every, **mfu_settings(cfg, model, data)),
+        speed,
         GradNorms(every_n_steps=cfg.log_every),
         Provenance(run, seed=cfg.seed, data={"samples": samples, "digest": data.digest()}),
         Drops(run, every_n_steps=cfg.log_every),

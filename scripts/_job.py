@@ -37,12 +37,17 @@ class Job(NamedTuple):
         return cls(*json.loads(words))
 
 
+def run_folder(cfg: DictConfig) -> Path:
+    """A name may look like a number."""
+    return Path(cfg.runs) / str(cfg.name)
+
+
 def prepare(overrides: list[str], peers: Peers) -> Job:
     """Composes and checks the config and freezes it in the run folder; says if nothing is to do."""
     cfg = compose_config("train", overrides)
     settle_layout(cfg, peers)
     config = OmegaConf.to_yaml(cfg, resolve=True)
-    run = Path(cfg.runs) / cfg.name
+    run = run_folder(cfg)
     done = step_to_resume(cfg, run, place_of(run, cfg.checkpoints))
     if done >= cfg.steps:
         print(f"{run} is finished: {done} of {cfg.steps} steps")

@@ -14,7 +14,7 @@ from pathlib import Path
 import lightning as L
 from _guards import own_processes
 from _habits import make_callbacks
-from _job import Job, prepare
+from _job import Job, prepare, run_folder
 from _launch import Peers, decided, environment, find_peers, kept_if_begun
 from _resume import check_data, is_used
 from _run import cli, make, plain, tune_for_cpu
@@ -40,7 +40,7 @@ def main(overrides: list[str]) -> None:
     with decided(peers, lambda: prepare(overrides, peers).dump()) as words:
         job = Job.load(words)
         cfg = job.cfg()
-        run = Path(cfg.runs) / cfg.name
+        run = run_folder(cfg)
         if job.done >= cfg.steps:
             return
         with nullcontext() if peers.rank else kept_if_begun(run):

@@ -8,7 +8,17 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 
-from cloc.checkpoint import AVERAGE, CONFIG, MODEL, WEIGHTS, Place, folder_name, is_whole, newest
+from cloc.checkpoint import (
+    AVERAGE,
+    CONFIG,
+    MODEL,
+    WEIGHTS,
+    Damaged,
+    Place,
+    check,
+    folder_name,
+    newest,
+)
 from cloc.checkpoint_places import place_of
 from cloc.errors import UserError
 from cloc.models.build import build_model
@@ -50,11 +60,12 @@ def load_model(path: Path, *, ema: bool = False) -> CLOC:
 
 def _average(place: Place, step: int, run: Path) -> str:
     """The name of the moving average's file, every byte of it checked."""
-    if not is_whole(place, step, AVERAGE):
+    try:
+        check(place, step, [AVERAGE])
+    except Damaged as error:
         raise UserError(
-            f"{run} has no whole moving average in {folder_name(step)}; train with ema.decay, or "
-            "leave ema out"
-        )
+            f"{run} has no whole moving average ({error}); train with ema.decay, or leave ema out"
+        ) from None
     return AVERAGE
 
 

@@ -57,7 +57,8 @@ def fail(place, case, *, name, limit_s=None):
     found = ["exit code 0"] if code == 0 else []
     found += [f"{took:.1f} s"] if code is None or took > (limit_s or seconds) else []
     if first is not None:
-        found += _told(said, re.compile(first.format(rank=rank), re.DOTALL))
+        by_launcher = torchrun and what == "SIGKILL"  # it ends the others before they can say
+        found += _told(said, re.compile(first.format(rank=rank), re.DOTALL), by_launcher)
     if found:
         return (
             f"{what} on rank {rank}, torchrun {torchrun}: {', '.join(found)}: {said[-1500:]}",
@@ -66,11 +67,13 @@ def fail(place, case, *, name, limit_s=None):
     return None, took
 
 
-def _told(said, first):
-    """Once, and in front of everything else that is called an error."""
+def _told(said, first, by_launcher):
+    """Once, and in front of everything else that is called an error, but in a launcher's table."""
     match = first.search(said)
     if not match:
         return ["not told"]
+    if by_launcher:
+        return []
     before = said[: match.start()]
     found = ["told too late"] if re.search("error|Traceback|closed by peer", before) else []
     count = said.count("ValueError: trouble on purpose")

@@ -18,8 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
-
+from cloc.checkpoint import WEIGHTS, newest
+from cloc.checkpoint_places import place_of
 from tests.helpers.commands import succeed
 from tests.helpers.processes import Run
 
@@ -43,7 +43,10 @@ def prepare(place):
 
 
 def weights(run):
-    return hashlib.sha256((run / "checkpoints/model.safetensors").read_bytes()).hexdigest()
+    """Digest of the run's last weights."""
+    place = place_of(run)
+    with place.open(newest(place).step, WEIGHTS) as file:
+        return hashlib.sha256(file.read()).hexdigest()
 
 
 def preempt(place, case, *, name, rng, after_s, limit_s=LIMIT_S):
@@ -83,10 +86,9 @@ def preempt(place, case, *, name, rng, after_s, limit_s=LIMIT_S):
 def _of_the_checkpoint(run, said):
     """It is that of the step all ranks ended after."""
     named = re.findall(r"after step (\d+): saved", said)
-    last = run.folder / "checkpoints/last.ckpt"
-    if len(named) != 1 or not last.is_file():
+    step = newest(place_of(run.folder)).step
+    if len(named) != 1 or not step:
         return [f"saved {named}"]
-    step = torch.load(last, weights_only=True)["global_step"]
     found = [] if step == int(named[0]) else [f"step {step} saved, {named[0]} named"]
     found += [f"{run.steps()} steps logged"] if abs(run.steps() - step) > 1 else []
     return found + (["a traceback"] if "Traceback" in said and not run.torchrun else [])

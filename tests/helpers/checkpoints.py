@@ -17,10 +17,10 @@ def save(folders, model, step, **state):
     folders.finish()
 
 
-def save_run(run, model, step=1):
+def save_run(run, model, step=1, **more):
     """A run folder with one checkpoint; returns the checkpoint's folder."""
     folders = CheckpointFolders(place_of(run))
-    save(folders, model, step)
+    save(folders, model, step, **more)
     return folders.place.staging / f"step-{step:08d}"
 
 

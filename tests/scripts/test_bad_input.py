@@ -140,9 +140,9 @@ def test_a_missing_shard_is_named(shards, smoke, tmp_path):
         (["data.train=nowhere"], "data.train=nowhere: no shard at nowhere; set data.train to"),
         (["eval.every=1", "eval.splits.val=nowhere"], "eval.splits.val=nowhere: no shard"),
         (["trainer.precision=bf16-true"], "would round boxes .*; set trainer.precision=bf16-mixed"),
-        (["accumulate=3"], "accumulate=3 does not divide the 16 images of a rank's batch; set"),
+        (["accumulate=3"], "accumulate=3 does not divide a rank's batch of 16"),
         (["accumulate=0"], "accumulate=0 does not divide"),
-        (["accumulate=16", "trainer.devices=2"], "divide the 8 images of a rank's batch"),
+        (["accumulate=16", "trainer.devices=2"], "divide a rank's batch of 8"),
         (
             ["+trainer.accumulate_grad_batches=4"],
             "accumulate_grad_batches=4 would contrast every .*; set accumulate=4 instead, with",

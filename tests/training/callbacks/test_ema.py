@@ -114,7 +114,7 @@ def test_inside_averaged_the_model_is_the_average_and_afterwards_itself(tmp_path
 
 def test_another_models_average_is_refused(tmp_path):
     ema = EMA(decay=0.5, warmup=10.0)
-    ema.on_load_checkpoint(None, None, {"average": {"x": torch.zeros(2)}})
+    ema.average = {"x": torch.zeros(2)}
     with pytest.raises(UserError, match="other parameters than this run trains"):
         run(tmp_path, 1, kind=lambda *args, **kwargs: ema)
 
