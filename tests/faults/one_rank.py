@@ -82,7 +82,12 @@ def _told(said, first, by_launcher):
 
 def not_finite(place, *, name):
     """A NaN on rank 1 alone: skipped by both, its keys written, and the run ends well."""
-    trouble = ("+losses.trouble.what=nan", "+losses.trouble.rank=1", f"name={name}", "steps=6")
+    trouble = (
+        "+losses.trouble.what=not_finite",
+        "+losses.trouble.rank=1",
+        f"name={name}",
+        "steps=6",
+    )
     run = Run(place, *SETTINGS, *trouble, ranks=2)
     code, _ = run.end(limit_s=300)
     if code != 0:
@@ -107,7 +112,7 @@ def run(cases=CASES, *, limit_s=None):
             fault, seconds = fail(place, case, name=f"run{index}", limit_s=limit_s)
             wrong += [fault] * bool(fault)
             took[case[0]] = max(round(seconds, 1), took.get(case[0], 0))
-        fault = not_finite(place, name="nan")
+        fault = not_finite(place, name="skips")
         wrong += [fault] * bool(fault)
     return {
         "what": "one_rank",

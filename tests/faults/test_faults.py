@@ -1,14 +1,17 @@
-"""Small versions of the long fault suite (`make faults` runs the large ones)."""
+"""Small versions of the long fault suite (`make faults` runs the large ones).
+
+Those of preempt, one_rank and launches are beside what they are about: test_preempt.py,
+test_failures.py, test_finite.py, test_launch.py.
+"""
 
 import json
 
 import pytest
 
 from tests.faults import __main__ as suite
-from tests.faults import layouts, one_rank, poison, preempt, resume, saves, starts, tars
+from tests.faults import layouts, poison, resume, saves, starts, tars
 
 pytestmark = [pytest.mark.slow, pytest.mark.dist]
-FAILURES = [("raise", 1, False), ("SIGKILL", 1, True), ("sleep", 1, False)]
 
 
 def test_a_run_that_is_cut_goes_on_with_the_same_samples_and_weights():
@@ -44,18 +47,6 @@ def test_what_a_killed_or_full_save_leaves_is_never_taken_for_whole():
 
 def test_workers_start_beside_a_process_group():
     assert starts.run(1)["wrong"] == []
-
-
-def test_a_signal_to_either_rank_saves_the_same_step_and_loses_nothing():
-    cases = ((1, False, "all"), (2, False, 1))
-    found = preempt.run(2, cases=cases, limit_s=30)  # the machine may be busy
-    assert (found["well"], found["wrong"]) == (2, [])
-
-
-def test_the_failure_of_one_rank_ends_all_and_is_told_first():
-    cases = [case for case in one_rank.CASES if case[:3] in FAILURES]
-    found = one_rank.run(cases, limit_s=60)
-    assert (found["well"], found["wrong"]) == (len(FAILURES) + 1, [])
 
 
 SUITE = """

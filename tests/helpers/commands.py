@@ -49,7 +49,7 @@ class CountImages:
 
 class Trouble:
     """A loss of value 0 that does `what` on rank `rank` in its call number `step`: `raise`, `sleep`
-    (for ever), `nan`, or the name of a signal that it sends to its own process."""
+    (for ever), `not_finite`, or the name of a signal that it sends to its own process."""
 
     needs: tuple[str, ...] = ("image",)
 
@@ -60,7 +60,7 @@ class Trouble:
         self.calls += 1
         zero = 0 * out.image.sum()
         if self.calls == self.step and dist.rank() == self.rank:
-            if self.what == "nan":
+            if self.what == "not_finite":
                 return Term(zero + torch.nan, {})
             if self.what == "raise":
                 raise ValueError("trouble on purpose")

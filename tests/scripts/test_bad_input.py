@@ -183,6 +183,11 @@ def test_a_command_that_fails_can_be_corrected_and_given_again(smoke, tmp_path):
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+def test_a_name_that_looks_like_a_number_is_a_name(smoke, tmp_path):
+    train.main([*smoke, "name=7"])
+    assert (tmp_path / "runs/7/config.yaml").is_file()
+
+
 def test_a_run_stopped_before_its_first_checkpoint_begins_again(smoke, tmp_path):
     (tmp_path / "runs/smoke").mkdir(parents=True)
     cfg = compose_config("train", [*smoke, "resume=auto"])
