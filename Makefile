@@ -37,7 +37,7 @@ lint: env ## ruff, mypy and the import contracts
 	$(BIN)/lint-imports
 
 test: lint ## everything CI runs
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: env ## the long fault suites, then one table of what they found: over an hour on 2 cores
 	$(PY) -m tests.faults $(SUITES)
