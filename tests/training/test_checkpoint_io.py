@@ -117,6 +117,14 @@ def test_the_newest_stay(folders):
         CheckpointFolders(folders.place, keep=0)
 
 
+def test_a_step_is_removed_and_what_is_none_stays(folders):
+    for step in (1, 2):
+        save(folders, tiny(step), step)
+    for path in (folders.path(1), folders.path(7), "elsewhere"):
+        folders.remove_checkpoint(path)
+    assert folders.place.steps() == [2]
+
+
 @pytest.mark.parametrize("after", [0, 100, 400, 1500])
 def test_a_full_disk_is_one_line_and_leaves_the_last_one_whole(folders, monkeypatch, after):
     save(folders, tiny(), 4)

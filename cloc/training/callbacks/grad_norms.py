@@ -5,12 +5,7 @@ import torch
 from torch import nn
 
 from cloc import dist
-
-PARTS = {
-    "image_tower": "model.tower.clip.visual.",
-    "region_head": "model.region_head.",
-    "box_head": "model.box_head.",
-}
+from cloc.parts import part_of
 
 
 class GradNorms(L.Callback):
@@ -33,13 +28,10 @@ class GradNorms(L.Callback):
 
 
 def gradient_norms(module: nn.Module) -> dict[str, torch.Tensor]:
-    """L2 norm over the gradients of each part; the text tower is what is left of `tower.`."""
+    """L2 norm over the gradients of each part of `cloc.parts`, the scales left out."""
     grads: dict[str, list[torch.Tensor]] = {}
     for name, parameter in module.named_parameters():
-        if parameter.grad is not None:
-            part = next((p for p, prefix in PARTS.items() if name.startswith(prefix)), None)
-            if part is None and name.startswith("model.tower.") and "logit_" not in name:
-                part = "text_tower"
-            if part is not None:
-                grads.setdefault(part, []).append(parameter.grad.norm())
+        part = part_of(name.removeprefix("model."))
+        if parameter.grad is not None and part != "scales":
+            grads.setdefault(part, []).append(parameter.grad.norm())
     return {part: dist.whole(torch.stack(values).norm()) for part, values in grads.items()}
