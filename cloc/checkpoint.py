@@ -10,13 +10,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
-
-import torch
-from torch import Tensor
 
 from cloc.errors import UserError
 
@@ -30,18 +27,6 @@ PARTIAL = ".partial"
 FOLDER = "checkpoints"  # of a run folder
 ELSEWHERE = "elsewhere.txt"
 CHUNK_BYTES = 16 << 20
-DTYPES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}  # safetensors' names
 
 
 class Damaged(Exception):
@@ -59,6 +44,9 @@ class Place(Protocol):
 
     def open(self, step: int, name: str) -> Any:
         """One file of a checkpoint, for reading bytes; fsspec's have no type of their own."""
+
+    def send(self, file: Path, step: int) -> None:
+        """A file of a draft, from a process that will not publish it."""
 
     def publish(self, staged: Path, step: int) -> None:
         """Makes a sealed folder visible; whatever had its name before is gone."""
@@ -95,16 +83,18 @@ class Draft:
     folder can be published.
     """
 
-    def __init__(self, staging: Path, step: int) -> None:
+    def __init__(self, staging: Path, step: int, *, fresh: bool = True) -> None:
+        """Not `fresh` is one that another process has begun, perhaps on another machine."""
         self.folder, self.step = staging / f"{folder_name(step)}{PARTIAL}", step
         self.files: dict[str, dict[str, Any]] = {}
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        if fresh:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=not fresh)
 
     @contextmanager
     def file(self, name: str) -> Iterator["HashedFile"]:
         """What is written to it is listed under `name`."""
-        with (self.folder / name).open("xb", buffering=0) as raw:
+        with (self.folder / name).open("wb", buffering=0) as raw:
             file = HashedFile(raw)
             try:
                 yield file
@@ -147,28 +137,6 @@ class HashedFile:
 
     def flush(self) -> None:
         """torch.save wants one; nothing is held back here."""
-
-
-def write_tensors(file: HashedFile, tensors: Mapping[str, Tensor]) -> None:
-    """As safetensors, without its one copy of everything in memory and its hold on the GIL, which
-    would stop training while a thread writes."""
-    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # aligned
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for name in order:
-        tensor, start = tensors[name], end
-        end += tensor.numel() * tensor.element_size()
-        header[name] = {
-            "dtype": DTYPES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    file.write(len(text).to_bytes(8, "little") + text)
-    for name in order:
-        if tensors[name].numel():
-            file.write(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def sync_folder(folder: Path) -> None:

@@ -63,6 +63,9 @@ class Folder:
         """For reading."""
         return (self.staging / folder_name(step) / name).open("rb")
 
+    def send(self, file: Path, step: int) -> None:
+        """It is there already: all machines stage here."""
+
     def publish(self, staged: Path, step: int) -> None:
         """One rename: whoever looks sees all of it or nothing."""
         target = self.staging / folder_name(step)
@@ -105,9 +108,15 @@ class Bucket:
         """For reading."""
         return self.files.open(self._path(step, name), "rb")
 
+    def send(self, file: Path, step: int) -> None:
+        """Uploaded from here, and gone here; `OSError` when five attempts have failed."""
+        self.files.makedirs(self._path(step), exist_ok=True)
+        self._upload(file, self._path(step, file.name))
+        file.unlink()
+
     def publish(self, staged: Path, step: int) -> None:
         """Raises `OSError` when five attempts at a file have failed."""
-        if step in self._all():
+        if step in self.steps():
             self.remove(step)
         self.files.makedirs(self._path(step), exist_ok=True)
         names = sorted(path.relative_to(staged).as_posix() for path in staged.rglob("*"))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as td
 from torch import Tensor
-from torch.distributed.tensor import DTensor, Partial, distribute_tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 T = TypeVar("T")
 # torch 2.14 renamed both and warns of the old names; the oldest torch we take has only these
@@ -113,17 +113,20 @@ def total(value: Tensor) -> Tensor:
     return summed
 
 
-_side: list[Any] = []
+_side: dict[str, Any] = {}
 
 
-def side_group() -> Any:
+def side_group(use: str = "words") -> Any:
     """A gloo group of all ranks for small words between hosts, apart from the training's own
-    collectives; None in a single process. All ranks must ask for it first at the same moment."""
+    collectives; None in a single process. All ranks must ask for it first at the same moment.
+
+    A thread that talks while others do needs one for its own `use`.
+    """
     if world_size() == 1:
         return None
-    if not _side:
-        _side.append(td.new_group(backend="gloo", timeout=store().timeout))
-    return _side[0]
+    if use not in _side:
+        _side[use] = td.new_group(backend="gloo", timeout=store().timeout)
+    return _side[use]
 
 
 def store() -> Any:
@@ -149,11 +152,28 @@ def spread(tensor: Tensor, *, like: Tensor) -> Tensor:
     return distribute_tensor(moved, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def local(tensor: Tensor) -> Tensor:
-    """This rank's part of a tensor that FSDP has spread or repeated; others unchanged.
+class _Copy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: DTensor) -> Tensor:
+        ctx.mesh, ctx.placements = tensor.device_mesh, tensor.placements
+        return tensor.to_local().clone()
 
-    Its gradient is one summand of the whole. Without gradient it is the very memory.
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        grad = grad.clone()
+        td.all_reduce(grad)
+        return DTensor.from_local(grad / world_size(), ctx.mesh, ctx.placements, run_check=False)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This rank's own copy of a parameter that every rank of the run has whole; others unchanged.
+
+    Its gradient is the mean over ranks, as FSDP's and DDP's are. Without gradient it is the very
+    memory. No hook of the parameter does this: `Module.to` would lose it.
     """
     if not isinstance(tensor, DTensor):
         return tensor
-    return tensor.to_local(grad_placements=[Partial()] * tensor.device_mesh.ndim)
+    if not (torch.is_grad_enabled() and tensor.requires_grad):
+        return tensor.to_local()
+    copy: Tensor = _Copy.apply(tensor)
+    return copy

@@ -7,13 +7,10 @@ import random
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from cloc import checkpoint
 from cloc.checkpoint import (
     DIGEST,
-    DTYPES,
-    WEIGHTS,
     Damaged,
     Draft,
     Found,
@@ -22,7 +19,6 @@ from cloc.checkpoint import (
     folder_name,
     newest,
     step_of,
-    write_tensors,
 )
 from cloc.checkpoint_places import Folder
 from cloc.errors import UserError
@@ -123,19 +119,6 @@ def test_a_file_that_cannot_be_read_is_damage(place, monkeypatch):
 def test_a_file_that_was_asked_for_must_be_listed(place):
     with pytest.raises(Damaged, match=r"digest\.json does not list c"):
         check(place, 5, ["c"])
-
-
-def test_tensors_of_every_type_and_shape_come_back(tmp_path):
-    tensors = {f"{name}.{dtype}": torch.ones(3, 5).to(dtype) for dtype, name in DTYPES.items()}
-    tensors |= {"scalar": torch.tensor(2.5), "none": torch.empty(0, 4), "t": torch.rand(4, 3).T}
-    draft = Draft(tmp_path, 1)
-    with draft.file(WEIGHTS) as file:
-        write_tensors(file, tensors)
-    found = load_file(draft.folder / WEIGHTS)
-    assert found.keys() == tensors.keys()
-    for name, value in tensors.items():
-        assert (found[name].dtype, found[name].shape) == (value.dtype, value.shape)
-        assert torch.equal(found[name], value)
 
 
 def test_every_byte_is_on_the_disk_before_the_folder_gets_its_name(tmp_path, monkeypatch):

@@ -6,14 +6,18 @@ import pickle
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
+from torch.distributed.checkpoint import CheckpointException, async_save
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
+from torch.distributed.tensor import DTensor
 
+from cloc import dist
 from cloc.checkpoint import (
     AVERAGE,
     CONFIG,
@@ -23,9 +27,10 @@ from cloc.checkpoint import (
     Place,
     folder_name,
     step_of,
-    write_tensors,
 )
 from cloc.errors import UserError
+from cloc.tensor_file import write_tensors
+from cloc.training.checkpoint_parts import PartWriter, join, split
 
 UNREADABLE = (
     *(pickle.UnpicklingError, SafetensorError, OSError, EOFError),
@@ -39,7 +44,7 @@ class CheckpointFolders(CheckpointIO):
 
     One save is in flight at most: the next one waits for it. An error of the thread is raised by
     `poll`, `finish` or the next save, whichever comes first. Of the steps saved, the newest `keep`
-    stay.
+    stay. Rank 0 saves; where FSDP spreads the optimizer's state all ranks do, each its part.
     """
 
     def __init__(self, place: Place, *, keep: int = 2) -> None:
@@ -48,17 +53,22 @@ class CheckpointFolders(CheckpointIO):
         self.place, self.keep = place, keep
         self.copy: Any = None  # kept from save to save: fresh memory costs more than the copying
         self.thread = ThreadPoolExecutor(1, "checkpoint")
-        self.writing: Future[None] | None = None
+        self.stager: DefaultStager | None = None  # of parts, with a copy of its own
+        self.writing: Future[Any] | None = None
+        self.step = 0  # of the newest save
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         """Returns when everything is copied; `path` is `path(step)`."""
         self.finish()
-        self.copy = copied(checkpoint, self.copy)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.writing = self.thread.submit(self._write, self.copy)
+        self.step = checkpoint["global_step"]
+        rest, parts = split(checkpoint)
+        if dist.rank() == 0:
+            self.copy = copied(rest, self.copy)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+        self.writing = self._spread(parts) if parts else self.thread.submit(self._write)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
@@ -70,11 +80,11 @@ class CheckpointFolders(CheckpointIO):
         try:
             with self.place.open(step, STATE) as file:
                 state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-            with self.place.open(step, WEIGHTS) as file:
-                weights = load(file.read())
+            weights = self._tensors(step, WEIGHTS)
+            if parts := state.pop("parts", None):
+                join(state, parts, lambda name: self._tensors(step, name))
             if "has_average" in state:
-                with self.place.open(step, AVERAGE) as file:
-                    state["average"] = load(file.read())
+                state["average"] = self._tensors(step, AVERAGE)
             module = {f"{PREFIX}{name}": tensor for name, tensor in weights.items()}
             return state | {"state_dict": module | state["state_dict"]}
         except UNREADABLE as error:
@@ -102,31 +112,62 @@ class CheckpointFolders(CheckpointIO):
     def finish(self) -> None:
         """Waits until the save in flight is on the disk; raises what went wrong."""
         writing, self.writing = self.writing, None
-        if writing is not None:
-            writing.result()
+        try:
+            if writing is not None:
+                writing.result()
+        except CheckpointException as error:  # of one rank or several, known to all
+            self._raise(next(iter(error.failures.values()))[0])
+        except OSError as error:
+            self._raise(error)
 
     def teardown(self) -> None:
         """A run that ends by an error still finishes its save, and keeps its own error."""
         if self.writing is not None:
             wait([self.writing])
 
-    def _write(self, checkpoint: Mapping[str, Any]) -> None:
-        step = checkpoint["global_step"]
-        draft = Draft(self.place.staging, step)
+    def _write(self) -> None:
+        draft = Draft(self.place.staging, self.step)
         try:
-            fill(draft, checkpoint)
-            draft.seal()
-            self.place.publish(draft.folder, step)
-        except OSError as error:
+            self._complete(draft, {})
+        except OSError:
             draft.drop()
-            whole = [folder_name(s) for s in self.place.steps()]
-            kept = f"{whole[-1]} is whole" if whole else "there is none before it"
-            raise UserError(
-                f"{self.path(step)} could not be saved: {explained(error)}; {kept}. Make room (or "
-                "set checkpoints=) and go on with resume=auto"
-            ) from error
+            raise
+
+    def _spread(self, parts: dict[str, DTensor]) -> Future[Any]:
+        """All ranks, on a group of their own: its words cross those of training."""
+        if self.stager is None:
+            pinned = torch.cuda.is_available()
+            self.stager = DefaultStager(StagingOptions(pinned, False, False, False))
+        saving = async_save(
+            dict(parts),
+            storage_writer=PartWriter(self.place, self.step, self._complete),
+            process_group=dist.side_group("checkpoints"),
+            async_stager=self.stager,
+        )
+        assert isinstance(saving, Future)
+        return saving
+
+    def _complete(self, draft: Draft, parts: dict[str, Any]) -> None:
+        """What is not in the draft yet, and its name."""
+        fill(draft, self.copy | ({"parts": parts} if parts else {}))
+        draft.seal()
+        self.place.publish(draft.folder, self.step)
         for old in self.place.steps()[: -self.keep]:
             self.place.remove(old)
+
+    def _tensors(self, step: int, name: str) -> dict[str, Tensor]:
+        with self.place.open(step, name) as file:
+            return load(file.read())
+
+    def _raise(self, error: BaseException) -> NoReturn:
+        if not isinstance(error, OSError):
+            raise error
+        whole = [folder_name(s) for s in self.place.steps()]
+        kept = f"{whole[-1]} is whole" if whole else "there is none before it"
+        raise UserError(
+            f"{self.path(self.step)} could not be saved: {explained(error)}; {kept}. Make room (or "
+            "set checkpoints=) and go on with resume=auto"
+        ) from error
 
 
 def fill(draft: Draft, checkpoint: Mapping[str, Any]) -> None:

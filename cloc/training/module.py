@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, Loss, RegionBatch
+from cloc.training.fsdp import shard
 from cloc.training.optim import clippable, parameter_groups
-from cloc.training.shard import shard, spread_loaded
 
 
 class CLOCModule(L.LightningModule):
@@ -70,8 +70,7 @@ class CLOCModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer over the trainable parameters, its schedule stepped every step."""
-        optimizer = self.make_optimizer(self.make_groups(self.model))
-        optimizer = spread_loaded(clippable(optimizer))
+        optimizer = clippable(self.make_optimizer(self.make_groups(self.model)))
         schedule = self.make_schedule(optimizer)
         return {
             "optimizer": optimizer,

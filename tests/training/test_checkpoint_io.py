@@ -16,7 +16,10 @@ from cloc.errors import UserError
 from cloc.training.checkpoint_io import CheckpointFolders, copied
 from tests.helpers.checkpoints import replace_file, save, tiny
 
-STATE = {"loops": {"fit": {"n": 3}}, "optimizer_states": [{"state": {0: torch.arange(4.0)}}]}
+STATE = {
+    "loops": {"fit": {"n": 3}},
+    "optimizer_states": [{"state": {0: {"exp": torch.arange(4.0)}}}],
+}
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def test_what_was_saved_comes_back(folders):
     assert weights.keys() == {"model.weight", "model.bias"}
     assert torch.equal(weights["model.weight"], model.weight)
     state = found.pop("optimizer_states")
-    assert torch.equal(state[0]["state"][0], torch.arange(4.0))
+    assert torch.equal(state[0]["state"][0]["exp"], torch.arange(4.0))
     assert found == {"global_step": 5, "loops": STATE["loops"]}
 
 
