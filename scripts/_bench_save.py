@@ -43,7 +43,7 @@ def _save(folders: CheckpointFolders, step: int, part: torch.Tensor) -> None:
             "global_step": step,
             "cloc_config": {},
             "state_dict": {f"model.{i}": part for i in range(PARTS)},
-            "optimizer_states": [{"state": {i: (part, part) for i in range(PARTS)}}],
+            "optimizer_states": [{"state": {i: {"a": part, "b": part} for i in range(PARTS)}}],
         },
         folders.path(step),
     )
