@@ -1,6 +1,7 @@
 """Optimizer state that is spread over two ranks: each writes its part, and any number goes on."""
 
 import errno
+import shutil
 
 import lightning as L
 import pytest
@@ -77,89 +78,89 @@ def run(folder, *, steps, start=0, where=None):
     return module
 
 
-def _check_rank(rank, folder):
+def _run_all(rank, folder):
+    """Every case in one pair of processes."""
     module = run(folder / "whole", steps=4)
     assert isinstance(module.model.weight, DTensor)  # so it was split
     run(folder / "cut", steps=2)
     run(folder / "cut", steps=4, start=2)
+    # every rank with a folder of its own, as on two machines
+    run(folder / "apart" / str(rank), steps=2, where=f"local://{folder}/bucket")
+    _fill_a_disk(rank, folder / "full")
+
+
+def _fill_a_disk(rank, folder):
+    def full(self, data):
+        self.error = OSError(errno.ENOSPC, "No space left on device")
+        raise self.error
+
+    write = checkpoint.HashedFile.write
+    checkpoint.HashedFile.write = full if rank == 1 else write
+    with pytest.raises(UserError, match=r"step-00000002 could not be saved: the disk is full; th"):
+        run(folder, steps=2)
+    checkpoint.HashedFile.write = write
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """The folders of `_run_all`."""
+    folder = tmp_path_factory.mktemp("two")
+    run_ranks(_run_all, folder)
+    return folder
 
 
 @pytest.mark.dist
-def test_what_two_ranks_saved_any_number_goes_on_from(tmp_path):
-    run_ranks(_check_rank, tmp_path)
+def test_what_two_ranks_saved_any_number_goes_on_from(two, tmp_path):
     run(tmp_path / "one", steps=4)
+    places = {"whole": two / "whole", "cut": two / "cut", "one": tmp_path / "one"}
     found = {
-        name: load_file(tmp_path / name / "checkpoints/step-00000004/model.safetensors")
-        for name in ("whole", "cut", "one")
+        name: load_file(place / "checkpoints/step-00000004/model.safetensors")
+        for name, place in places.items()
     }
     for name, value in found["whole"].items():
         assert torch.equal(value, found["cut"][name])
         torch.testing.assert_close(value, found["one"][name])  # both ranks saw the same batches
+    shutil.copytree(two / "cut", tmp_path / "cut")
     run(tmp_path / "cut", steps=5, start=4)  # one process, from what two saved
 
 
 @pytest.mark.dist
-def test_a_part_holds_what_its_rank_has_of_the_optimizers_state(tmp_path):
-    run_ranks(_run_two, tmp_path)
-    saved = tmp_path / "checkpoints/step-00000002"
+def test_a_part_holds_what_its_rank_has_of_the_optimizers_state(two, tmp_path):
+    saved = two / "whole/checkpoints/step-00000004"
     parts = [load_file(saved / f"part-{rank:05d}.safetensors") for rank in range(2)]
     assert [part["0/0/exp_avg"].shape for part in parts] == [(2, 4), (2, 4)]
     state = torch.load(saved / "trainer.ckpt", weights_only=True)["optimizer_states"][0]
     assert state["state"].keys() == {0, 1}
     assert state["state"][0].keys() == {"step"}
-    run(tmp_path / "one", steps=2)
-    one = torch.load(tmp_path / "one/checkpoints/step-00000002/trainer.ckpt", weights_only=True)
-    folders = CheckpointFolders(place_of(tmp_path))
-    two = folders.load_checkpoint(folders.path(2))
-    torch.testing.assert_close(two["optimizer_states"], one["optimizer_states"])
-
-
-def _run_two(rank, folder):
-    run(folder, steps=2)
+    run(tmp_path, steps=4)
+    one = torch.load(tmp_path / "checkpoints/step-00000004/trainer.ckpt", weights_only=True)
+    folders = CheckpointFolders(place_of(two / "whole"))
+    whole = folders.load_checkpoint(folders.path(4))
+    torch.testing.assert_close(whole["optimizer_states"], one["optimizer_states"])
 
 
 @pytest.mark.dist
-def test_a_flipped_byte_of_a_part_is_found(tmp_path):
-    run_ranks(_run_two, tmp_path)
-    part = tmp_path / "checkpoints/step-00000002/part-00001.safetensors"
+def test_a_flipped_byte_of_a_part_is_found(two, tmp_path):
+    shutil.copytree(two / "whole", tmp_path, dirs_exist_ok=True)
+    part = tmp_path / "checkpoints/step-00000004/part-00001.safetensors"
     content = bytearray(part.read_bytes())
     content[-3] ^= 1
     part.write_bytes(content)
     with pytest.raises(Damaged, match="part-00001"):
-        check(place_of(tmp_path), 2)
-
-
-def _fill_a_disk(rank, folder):
-    if rank == 1:
-
-        def full(self, data):
-            self.error = OSError(errno.ENOSPC, "No space left on device")
-            raise self.error
-
-        checkpoint.HashedFile.write = full
-    with pytest.raises(UserError, match=r"step-00000002 could not be saved: the disk is full; th"):
-        run(folder, steps=2)
-    assert newest(place_of(folder)).step == 0
+        check(place_of(tmp_path), 4)
 
 
 @pytest.mark.dist
-def test_an_error_of_one_rank_is_known_to_all_and_nothing_is_visible(tmp_path):
-    run_ranks(_fill_a_disk, tmp_path)
-
-
-def _run_apart(rank, folder, where):
-    """Every rank with a folder of its own, as on two machines."""
-    run(folder / str(rank), steps=2, where=where)
+def test_an_error_of_one_rank_is_known_to_all_and_nothing_is_visible(two):
+    assert newest(place_of(two / "full")).step == 0
 
 
 @pytest.mark.dist
-def test_every_machine_uploads_its_own_part(tmp_path):
-    where = f"local://{tmp_path}/bucket"
-    run_ranks(_run_apart, tmp_path, where)
-    place = place_of(tmp_path / "0", where)
+def test_every_machine_uploads_its_own_part(two):
+    place = place_of(two / "apart/0", f"local://{two}/bucket")
     assert newest(place).step == 2
-    assert list(tmp_path.glob("[01]/**/*.safetensors")) == []
-    run(tmp_path / "0", steps=3, start=2, where=where)
+    assert list(two.glob("apart/**/*.safetensors")) == []
+    run(two / "apart/0", steps=3, start=2, where=f"local://{two}/bucket")
 
 
 def test_parts_of_two_axes_come_together():
