@@ -31,6 +31,7 @@ from cloc.training.callbacks.pictures import FirstBatch, Pictures
 from cloc.training.callbacks.provenance import Provenance
 from cloc.training.callbacks.speed import Speed
 from cloc.training.checkpoint_io import CheckpointFolders
+from cloc.training.fsdp import gathered
 
 
 def make_callbacks(
@@ -64,11 +65,6 @@ def in_loop_benchmarks(cfg: DictConfig, ema: Sequence[EMA]) -> list[L.Callback]:
     where there is one."""
     if not cfg.eval.every or "val" not in cfg.eval.splits:
         return []
-    if "Sharded" in str(cfg.trainer.strategy):
-        raise UserError(
-            f"eval.every={cfg.eval.every}: with trainer=fsdp no rank has the whole model in the "
-            "loop; set eval.every=0 and measure with scripts/evaluate.py"
-        )
     parse = make(cfg.data.parse)
     spec = cfg.eval.splits.val
     split = read_split(spec, name="val", parse=parse, limit=cfg.eval.limit, key="eval.splits.val")
@@ -101,11 +97,12 @@ def _draw(
 @contextmanager
 def _evaluated(model: CLOC, ema: Sequence[EMA]) -> Iterator[Embedder]:
     """The model as the loop measures it: averaged where there is an average, never compiled, since
-    batches of other sizes would compile again."""
+    batches of other sizes would compile again; whole where FSDP has spread it."""
     with ExitStack() as stack:
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         for average in ema:
             stack.enter_context(average.averaged(model))
+        stack.enter_context(gathered(model))
         yield _embedder(model)
 
 

@@ -1,6 +1,8 @@
 """FSDP2: weights, gradients and optimizer state spread over the ranks of a device mesh."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import Replicate, distribute_tensor
 
 from cloc import dist
@@ -36,6 +38,22 @@ def shard(model: nn.Module, mesh: DeviceMesh) -> None:
         if name.endswith("_head"):
             fully_shard(child, mesh=mesh)
     fully_shard(model, mesh=mesh, ignored_params=scales)
+
+
+@contextmanager
+def gathered(model: nn.Module) -> Iterator[None]:
+    """Inside, every rank has the whole model, so that more can be called than its forward; all
+    ranks enter, and call the same. Nothing is done where nothing is spread."""
+    parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.set_reshard_after_forward(part is not model, recurse=False)  # torch's default
+            part.reshard()
 
 
 def _repeat(model: nn.Module, name: str, mesh: DeviceMesh) -> nn.Parameter:

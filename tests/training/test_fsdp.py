@@ -25,7 +25,7 @@ from cloc.training.callbacks.checkpoints import Checkpoints
 from cloc.training.callbacks.ema import EMA
 from cloc.training.callbacks.grad_norms import gradient_norms
 from cloc.training.checkpoint_io import CheckpointFolders
-from cloc.training.fsdp import Sharded, shard
+from cloc.training.fsdp import Sharded, gathered, shard
 from cloc.training.optim import parameter_groups
 from tests.helpers.fit import Batches, make_module, of_ranks
 from tests.helpers.models import make_model, model_batch
@@ -83,6 +83,20 @@ def _check_mesh(rank, mesh_shape):
         torch.testing.assert_close(dist.whole(mine), other, rtol=0, atol=1e-9, msg=name)
     assert (spread > 20) == (mesh_shape[1] > 1)
     assert dist.whole(fsdp.tower.clip.logit_scale).item() < math.log(100) + 0.1
+    _check_gathered(ddp, fsdp, batch)
+
+
+def _check_gathered(ddp, fsdp, batch):
+    """Inside, more can be called than the forward; afterwards all is spread again, and trains."""
+    before = [p.to_local().shape for p in fsdp.parameters()]
+    with torch.no_grad(), gathered(fsdp):
+        for _ in range(2):
+            ours, theirs = (m.tower.clip.encode_text(batch.captions) for m in (fsdp, ddp))
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-8)
+    assert [p.to_local().shape for p in fsdp.parameters()] == before
+    theirs, _ = trained(ddp, DistributedDataParallel(ddp), batch, steps=2)
+    ours, _ = trained(fsdp, fsdp, batch, steps=2)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-8)
 
 
 @pytest.mark.dist
