@@ -1,5 +1,7 @@
 """The real command, killed with SIGKILL at a random moment and started again: the same weights.
 
+On one process, on two ranks, and on two over which FSDP spreads the model.
+
 python -m tests.faults.kills [KILLS] [SEED]     # 20 and 0; one line of JSON
 """
 
@@ -18,12 +20,16 @@ from cloc.checkpoint_places import place_of
 from tests.helpers.commands import ROOT, start, succeed
 
 SETTINGS = ("experiment=smoke", "steps=12", "checkpoint_every=3", "eval.every=0")
-TWO = ("trainer.devices=2", "trainer.strategy=ddp")
+CPU = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=bf16-mixed")
+LAYOUTS = {
+    "one": (),
+    "two": ("trainer.devices=2", "trainer.strategy=ddp"),
+    "fsdp": ("trainer=fsdp", *CPU),
+}
 
 
-def command(name, ranks, workers):
-    several = TWO if ranks == 2 else ()
-    return (*SETTINGS, *several, f"name={name}", f"data.num_workers={workers}")
+def command(name, layout, workers):
+    return (*SETTINGS, *LAYOUTS[layout], f"name={name}", f"data.num_workers={workers}")
 
 
 def weights(place, name):
@@ -32,23 +38,23 @@ def weights(place, name):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def kill_one(place, name, *, ranks, rng, lasts_s):
+def kill_one(place, name, *, layout, rng, lasts_s):
     """Starts a run, kills all of it at a random moment of its life, and starts it again.
 
     Returns the fault or None, and the moment; a run that had ended by itself is no kill.
     """
-    process = _start(place, *command(name, ranks, rng.randrange(3)))
+    process = _start(place, *command(name, layout, rng.randrange(3)))
     try:
-        process.wait(rng.uniform(0.5, 1.0) * lasts_s)
+        process.wait(rng.uniform(0.6, 1.0) * lasts_s)
         return None, "after its end"
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     saved = place_of(place / "runs" / name).steps()
-    again = start("train", *command(name, ranks, rng.randrange(3)), "resume=auto", cwd=place)
+    again = start("train", *command(name, layout, rng.randrange(3)), "resume=auto", cwd=place)
     if again.returncode:
         return f"{name}: {again.stderr.strip()[-300:]}", "failed"
-    if weights(place, name) != weights(place, f"whole{ranks}"):
+    if weights(place, name) != weights(place, f"whole-{layout}"):
         return f"{name}: other weights", "failed"
     return None, "after a checkpoint" if saved else "before the first"
 
@@ -65,22 +71,22 @@ def _start(place, *overrides):
 
 
 def run(kills, seed=0):
-    """The figures: half of the kills on one process, half on two ranks."""
+    """The figures, over all layouts."""
     began, rng, wrong, moments = time.perf_counter(), random.Random(seed), [], {}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         sizes = ("train=64", "val=0", "novel=0", "samples_per_shard=16")
         succeed("prepare", "import=scenes", "out=data/smoke", *sizes, cwd=place)
-        for ranks, count in ((1, kills - kills // 2), (2, kills // 2)):
+        for i, layout in enumerate(LAYOUTS):
             started = time.perf_counter()
-            succeed("train", *command(f"whole{ranks}", ranks, 0), cwd=place)
-            lasts_s, done, tries = time.perf_counter() - started, 0, 0
-            while done < count:
-                name, tries = f"killed{ranks}-{tries}", tries + 1
-                fault, moment = kill_one(place, name, ranks=ranks, rng=rng, lasts_s=lasts_s)
+            succeed("train", *command(f"whole-{layout}", layout, 0), cwd=place)
+            lasts_s, done, tries = time.perf_counter() - started, i, 0
+            while done < kills:
+                name, tries = f"killed-{layout}-{tries}", tries + 1
+                fault, moment = kill_one(place, name, layout=layout, rng=rng, lasts_s=lasts_s)
                 moments[moment] = moments.get(moment, 0) + 1
                 wrong += [fault] * bool(fault)
-                done += moment != "after its end"
+                done += len(LAYOUTS) * (moment != "after its end")
                 lasts_s *= 0.9 if moment == "after its end" else 1
     seconds = round(time.perf_counter() - began)
     exact = kills - len(wrong)
