@@ -21,10 +21,7 @@ from cloc.errors import UserError
 ENDED = "another process of this run has ended; its own message says why"
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
-_SWEEP = (
-    "runs of a sweep are commands of their own, each with its name=: a loop, or a job array by "
-    "scripts/slurm/sweep.sbatch (docs/launching.md)"
-)
+_SWEEP = "scripts/train.py --multirun KEY=a,b makes a run of each (docs/launching.md)"
 
 
 def cli(main: Callable[[list[str]], None]) -> None:
@@ -37,8 +34,7 @@ def compose_config(name: str, overrides: list[str]) -> DictConfig:
     """The composed config; whatever is wrong in the command is a `UserError` of one line."""
     flags = [override for override in overrides if override.startswith("-")]
     if flags:
-        sweep = _SWEEP if flags[0] in ("-m", "--multirun") else "a command has keys, no flags"
-        raise UserError(f"{flags[0]} is unknown; {sweep}")
+        raise UserError(f"{flags[0]} is unknown; a command has keys, no flags but train.py -m")
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
             cfg = compose(name, overrides)

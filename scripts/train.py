@@ -18,6 +18,7 @@ from _job import Job, prepare, run_folder
 from _launch import Peers, decided, environment, find_peers, kept_if_begun
 from _resume import check_data, is_used
 from _run import cli, make, plain, tune_for_cpu
+from _sweep import FLAGS, sweep
 from lightning.pytorch.plugins.environments import ClusterEnvironment
 from omegaconf import DictConfig
 
@@ -36,6 +37,9 @@ from cloc.training.optim import rated_groups
 
 def main(overrides: list[str]) -> None:
     peers = find_peers(os.environ)
+    if overrides and overrides[0] in FLAGS:
+        sweep(overrides[1:], peers)
+        return
     quiet()
     with decided(peers, lambda: prepare(overrides, peers).dump()) as words:
         job = Job.load(words)

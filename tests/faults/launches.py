@@ -127,6 +127,18 @@ def sweep(place):
     return len(lines), wrong
 
 
+def multirun(place):
+    """Two keys of two values, one of which is refused: the other runs are there."""
+    keys = (*RUN, "runs=runs/multi", "seed=0,1", "accumulate=1,5")
+    done = start("train", "--multirun", *keys, cwd=place)
+    found = {path.name: OmegaConf.load(path / "config.yaml") for path in place.glob("runs/multi/*")}
+    made = {name: (cfg.name, cfg.seed) for name, cfg in found.items()}
+    right = made == {f"smoke-{i}": (f"smoke-{i}", seed) for i, seed in ((1, 0), (3, 1))}
+    if right and done.returncode == 1 and "2 of 4 runs have failed" in done.stderr:
+        return []
+    return [f"multirun: {made} {done.returncode} {done.stderr[-500:]}"]
+
+
 def run(most=4):
     """The figures, with at most `most` ranks."""
     began = time.perf_counter()
@@ -137,6 +149,7 @@ def run(most=4):
         launches, wrong = launch_all(place, most)
         refused, more = refuse_all(place, most)
         swept, still = sweep(place)
+        still += multirun(place)
     return {
         "what": "launches",
         "launches": launches,
