@@ -4,14 +4,13 @@ python scripts/bench.py what=doctor experiment=NAME [images=64] [price_per_hour=
 torchrun --nproc-per-node=2 scripts/bench.py what=doctor ...      # communication too
 """
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.distributed
 from _bench_options import price, whole_number
 from _bench_stages import Machine, Stages, measure
+from _bench_step import meet
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -116,14 +115,6 @@ def show(found: Mapping[str, Any]) -> None:
         f"{found['predicted_samples_per_s']:,.4g} samples/s; "
         f"{run['samples']:,} samples in {run['hours']:,.4g} h{cost}"
     )
-
-
-def meet() -> None:
-    """Under torchrun the ranks measure together."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
 
 def device_of(cfg: DictConfig) -> torch.device:

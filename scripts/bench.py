@@ -58,7 +58,9 @@ def main(overrides: list[str]) -> None:
         alone["loader"] = partial(against_open_clip, options.pop("shards"))
     check_own(what, own)
     if what in alone and not others and "shards" not in options:
-        print(json.dumps({"what": what, **alone[what](repeat=repeat)}))
+        answer = alone[what](repeat=repeat)
+        if dist.rank() == 0:
+            print(json.dumps({"what": what, **answer}))
         return
     if what not in of_a_run or "shards" in options:
         raise UserError(
@@ -160,7 +162,8 @@ def saving(*, repeat: int) -> dict[str, Any]:
     seconds = saves(repeat=repeat)
     ratio = float(f"{sum(seconds['blocked']) / sum(seconds['waited']):.3g}")
     found = {name: spread(values) for name, values in seconds.items()}
-    return {"seconds": found, "blocked_over_waited": ratio, "mib": _bench_save.MIB}
+    size = {"mib": _bench_save.MIB, "ranks": dist.world_size()}
+    return {"seconds": found, "blocked_over_waited": ratio, **size}
 
 
 def drawing(*, repeat: int, count: int = 500) -> dict[str, Any]:
