@@ -16,6 +16,7 @@ BEHIND = {
     *("pooler", "final_layer_norm"),
 }
 _BLOCK = re.compile(r"(?:resblocks|blocks|block|layers|layer)\.(\d+)(?:\.|$)")
+_STAGE = re.compile(r"\.(?:stages\.\d|layers\.\d+\.blocks\.|layer[1-4]\.\d)")  # timm, Swin, OpenAI
 SCALES = ("tower.clip.logit_scale", "tower.clip.logit_bias")
 
 
@@ -42,6 +43,12 @@ def is_block(name: str) -> bool:
     """True of the name of a module that is a whole block of a tower."""
     found = _BLOCK.search(name) if part_of(name).endswith("_tower") else None
     return found is not None and found.end() == len(name)
+
+
+def is_staged(name: str) -> bool:
+    """True in towers of several stages (ConvNeXt, Swin, ResNet), whose blocks are counted anew in
+    each: their numbers say no depth."""
+    return part_of(name) == "image_tower" and _STAGE.search(name) is not None
 
 
 def depth_of(name: str, *, num_blocks: int) -> int:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cloc.parts import block_of, depth_of, is_block, part_of
-from tests.helpers.models import CONFIGS, make_model
+from cloc.parts import block_of, depth_of, is_block, is_staged, part_of
+from tests.helpers.models import CONFIGS, CONVOLUTIONAL, make_model
 
 TEXT = "tower.clip.text.transformer."
 HUGGING_FACE = {  # BERT and RoBERTa, T5, DistilBERT
@@ -92,3 +92,16 @@ def test_depths_of_hugging_face_text_towers(name):
 def test_a_name_that_says_nothing_is_a_key_error():
     with pytest.raises(KeyError):
         depth_of("tower.clip.visual.trunk.mystery.weight", num_blocks=12)
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONAL)
+def test_blocks_of_stages_say_no_depth(kind):
+    names = [name for name, _ in on_meta(CONVOLUTIONAL[kind]).named_parameters()]
+    staged = {name for name in names if is_staged(name)}
+    assert len(staged) > 10
+    assert {part_of(name) for name in staged} == {"image_tower"}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_transformer_has_no_stages(kind):
+    assert not [name for name, _ in on_meta(CONFIGS[kind]).named_parameters() if is_staged(name)]

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from cloc.errors import UserError
@@ -45,10 +46,18 @@ def _split(columns: tuple[Tensor | None, ...], pieces: int) -> list[tuple[Tensor
     return [(None,) * num if x is None else x for x in found]
 
 
-def check_pieces(num_images: int, pieces: int) -> None:
-    """Raises `UserError` where a rank's images are no equal pieces."""
+def check_pieces(model: nn.Module, num_images: int, pieces: int) -> None:
+    """Raises `UserError` where a rank's images are no equal pieces, and where pieces would not give
+    the batch's numbers: a batch norm's statistics are those of one pass."""
     if pieces < 1 or num_images % pieces:
         raise UserError(
             f"accumulate={pieces} does not divide the {num_images} images of a rank's batch; set "
             "accumulate to a divisor of batch_size / number of ranks"
+        )
+    norms = pieces > 1 and any(isinstance(m, _BatchNorm) and m.training for m in model.modules())
+    if norms:
+        raise UserError(
+            f"accumulate={pieces}: this tower has batch norms, whose statistics would be those of "
+            "a piece and not of the batch; set accumulate=1, or choose a tower without (ViT, "
+            "ConvNeXt, Swin)"
         )

@@ -41,7 +41,7 @@ class CLOC(nn.Module):
         With `accumulate` the towers and heads run over that many pieces of the batch, keep only
         what is returned, and run again in backward: less memory, the same gradients.
         """
-        check_pieces(len(batch.images), accumulate)
+        check_pieces(self, len(batch.images), accumulate)
         [caption] = in_pieces(self._texts, batch.captions, pieces=accumulate)
         scale, bias = self.tower.scale(), self.tower.bias()
         if self.region_head is None or self.region_scale is None:

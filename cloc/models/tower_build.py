@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from torch import nn
 
 from cloc.errors import UserError
-from cloc.models.towers import NO_POOLED_TOKENS, Tower
+from cloc.models.towers import Tower
+from cloc.models.unpooled import NO_POOLED_TOKENS
 
 REQUIRED = ("embed_dim", "vision_cfg", "text_cfg")
 WITH_WEIGHTS = ("local-dir:", "hf-hub:")  # open_clip's schemas: these bring their own weights

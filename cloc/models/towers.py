@@ -21,18 +21,15 @@ from cloc.errors import UserError
 from cloc.loss_parts import upcast
 from cloc.models.patch_dropout import PatchDropout
 from cloc.models.tokenizers import decode, make_tokenizer
+from cloc.models.unpooled import PlainViT, unpooled
 
 MAX_LOG_SCALE = math.log(100)  # CLIP's cap on the temperature
-NO_POOLED_TOKENS = (
-    "CoCa towers end in an attentional pooler that replaces the patch tokens, so they have no "
-    "un-pooled tokens for the region head; choose a plain ViT or a timm ViT tower"
-)
 
 
 class ImageFeatures(NamedTuple):
     """Of one image: every patch before the pooler and projection, and the pooled unit vector."""
 
-    tokens: Float[Tensor, "b p w"]  # after the last norm; no class token
+    tokens: Float[Tensor, "b p w"]  # what the pooler gets; no class token
     pooled: Float[Tensor, "b d"]
     kept: Int[Tensor, "b p"] | None  # which patches these tokens are; None: all, row by row
 
@@ -69,7 +66,8 @@ class Tower(nn.Module):
         # not the text tower's own: Hugging Face's say how many positions they have, not how many
         # open_clip tokenizes
         self.context_length: int = self.model_config["text_cfg"].get("context_length", 77)
-        self.width, self.grid = _width_and_grid(clip.visual)
+        self._unpooled = unpooled(clip.visual)
+        self.width, self.grid = self._unpooled.width, self._unpooled.grid
         self.image_size: int = _square(clip.visual.image_size)
         # CLIP keeps the text tower's parts on itself, CustomTextCLIP in `.text`
         self._text: Any = [getattr(clip, "text", clip)]  # a list, so it is not registered twice
@@ -89,12 +87,9 @@ class Tower(nn.Module):
     def images(self, pixels: UInt8[Tensor, "b 3 h w"]) -> ImageFeatures:
         """Normalises on the device and runs the vision tower once for both outputs."""
         x = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
-        out = self.clip.visual.forward_intermediates(
-            x, indices=1, normalize_intermediates=True, output_fmt="NLC"
-        )
-        pooled = F.normalize(upcast(out["image_features"]), dim=-1)
+        tokens, pooled = self._unpooled.run(x)
         kept = None if self.dropout is None else self.dropout.kept
-        return ImageFeatures(out["image_intermediates"][-1], pooled, kept)
+        return ImageFeatures(tokens, F.normalize(upcast(pooled), dim=-1), kept)
 
     def texts(self, tokens: Int[Tensor, "n t"]) -> Float[Tensor, "n d"]:
         """Unit vectors. `t` is the full context, or shorter where `short_text_exact`."""
@@ -111,17 +106,7 @@ class Tower(nn.Module):
 
     def dense(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
         """Patch tokens through the image projection, not unit length: a plain CLIP's RoI line."""
-        visual = self.clip.visual
-        if hasattr(visual, "trunk"):
-            if getattr(visual.trunk, "attn_pool", None) is not None:
-                raise UserError(
-                    "this tower pools by attention, so a single patch has no embedding of its own; "
-                    "measure it with the crop extractor instead of roi"
-                )
-            # the projection is in one of the two heads, the other is the identity
-            projected: Tensor = visual.head(visual.trunk.head(tokens))
-            return projected
-        return tokens if visual.proj is None else tokens @ visual.proj.to(tokens.dtype)
+        return self._unpooled.project(tokens)
 
     def scale(self) -> Float[Tensor, ""]:
         """Of image-text logits, at most 100."""
@@ -147,25 +132,27 @@ class Tower(nn.Module):
         """From here on the image tower leaves out this share of the patches in training."""
         visual = self.clip.visual
         trunk: Any = getattr(visual, "trunk", None)
-        if trunk is not None and type(trunk) is not VisionTransformer:
+        plain = isinstance(self._unpooled, PlainViT) or type(trunk) is VisionTransformer
+        if not plain:
             raise UserError(
-                f"patch_dropout={frac}: it is not known which patches {type(trunk).__name__} "
-                "drops; set patch_dropout=0"
+                f"patch_dropout={frac}: it is not known which patches "
+                f"{type(visual if trunk is None else trunk).__name__} drops; set patch_dropout=0"
             )
         num_prefix = 1 if trunk is None else trunk.num_prefix_tokens
         self.dropout = PatchDropout(frac, num_prefix=num_prefix).train(visual.training)
         if trunk is None:
             visual.patch_dropout = self.dropout
         else:
-            trunk.patch_drop = self.dropout  # type: ignore[assignment]
+            trunk.patch_drop = self.dropout
 
     def recompute_blocks(self) -> None:
         """Activation checkpointing: a block keeps its input alone, and runs again in backward."""
         self.clip.set_grad_checkpointing(True)
-        trunk = getattr(self.clip.visual, "trunk", None)
-        if trunk is not None and not getattr(trunk, "grad_checkpointing", False):
+        tower = getattr(self.clip.visual, "trunk", self.clip.visual)
+        plain = isinstance(self._unpooled, PlainViT)
+        if not plain and not getattr(tower, "grad_checkpointing", False):
             raise UserError(
-                f"{type(trunk).__name__} cannot recompute its blocks; set recompute=false"
+                f"{type(tower).__name__} cannot recompute its blocks; set recompute=false"
             )
 
     def words(self, tokens: Sequence[int]) -> str:
@@ -194,30 +181,6 @@ def _encode_short(text: Any, tokens: Int[Tensor, "n s"]) -> Float[Tensor, "n d"]
     if projection is None:
         return x
     return projection(x) if isinstance(projection, nn.Linear) else x @ projection
-
-
-def _width_and_grid(visual: Any) -> tuple[int, tuple[int, int]]:
-    """Channels of the patch tokens and their (rows, columns)."""
-    if getattr(visual, "attn_pool", None) is not None:
-        raise UserError(NO_POOLED_TOKENS)
-    if hasattr(visual, "trunk"):
-        trunk = visual.trunk
-        embed: Any = getattr(trunk, "patch_embed", None)
-        if getattr(embed, "grid_size", None) is None or not hasattr(trunk, "blocks"):
-            raise UserError(
-                f"{type(trunk).__name__} gives no flat patch tokens; choose a ViT tower for regions"
-            )
-        if not isinstance(getattr(trunk, "fc_norm", nn.Identity()), nn.Identity):
-            raise UserError(
-                "this timm tower normalises after pooling (fc_norm), so its patch tokens are not "
-                "normalised; choose timm_pool: map or token"
-            )
-        rows, columns = embed.grid_size
-        return trunk.num_features, (rows, columns)
-    if not hasattr(visual, "transformer"):
-        raise UserError(f"{type(visual).__name__} gives no patch tokens; choose a ViT tower")
-    rows, columns = visual.grid_size
-    return visual.transformer.width, (rows, columns)
 
 
 def _square(size: int | tuple[int, int]) -> int:

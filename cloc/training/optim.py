@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from cloc.errors import UserError
-from cloc.parts import block_of, depth_of, part_of
+from cloc.parts import block_of, depth_of, is_staged, part_of
 
 # The ends of their names in open_clip, timm, Hugging Face and our Prompter.
 POSITIONS = ("positional_embedding", "pos_embed", "position_embeddings.weight", "corners")
@@ -66,6 +66,12 @@ def relative_rates(
     towers = {part for part in counts if part.endswith("_tower")}
     _check("factors", factors, parts=set(counts), at_most=math.inf)
     _check("layer_decay", layer_decay, parts=towers, at_most=1.0)
+    for part in sorted({part_of(name) for name in names if is_staged(name)}):
+        if layer_decay.get(part, 1.0) != 1:
+            raise UserError(
+                f"rates.layer_decay.{part}={layer_decay[part]}: this tower has stages, whose "
+                "blocks are counted anew in each, so their depth is not known; set it to 1"
+            )
     rates = {}
     for name in names:
         part = part_of(name)

@@ -38,6 +38,27 @@ AVERAGE = {
 }
 CONFIGS = {"native": NATIVE, "siglip": SIGLIP, "eva": EVA, "average": AVERAGE}
 
+# towers whose tokens are the places of a feature map
+CONVOLUTIONAL = {
+    "resnet": {
+        "embed_dim": 24,
+        "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "patch_size": None},
+        "text_cfg": TEXT,
+    },
+    **{
+        name: {
+            "embed_dim": 24,
+            "vision_cfg": {"timm_model_name": model, "timm_proj": "linear", "image_size": size},
+            "text_cfg": TEXT,
+        }
+        for name, model, size in (
+            ("convnext", "convnext_atto", 64),
+            ("swin", "swin_tiny_patch4_window7_224", 224),
+            ("fastvit", "fastvit_t8", 64),
+        )
+    },
+}
+
 PROMPTER = {"kind": "prompter", "num_heads": 2}
 CLOC_PARTS = {"region_head": PROMPTER, "region_scale": {}, "box_head": {}}
 

@@ -135,4 +135,12 @@ def test_pieces_that_do_not_divide_a_batch_are_refused_with_the_key(pieces):
     says = f"accumulate={pieces} does not divide the 4 images of a rank's batch; set accumulate to"
     with pytest.raises(UserError, match=says):
         model(batch, accumulate=pieces)
-    check_pieces(4, 4)
+    check_pieces(torch.nn.Linear(1, 1), 4, 4)
+
+
+def test_pieces_of_a_batch_norm_would_have_other_statistics():
+    norm = torch.nn.BatchNorm1d(3)
+    check_pieces(norm, 4, 1)
+    check_pieces(norm.eval(), 4, 2)
+    with pytest.raises(UserError, match=r"accumulate=2: this tower has batch norms, .*=1"):
+        check_pieces(norm.train(), 4, 2)

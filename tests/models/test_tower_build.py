@@ -28,13 +28,13 @@ WORKS = [  # name, (rows, columns), width, embedding, short texts exact, patches
     ("PE-Core-T-16-384", (24, 24), 192, 512, True, POOLS_BY_ATTENTION),
     ("vit_medium_patch16_gap_256", (16, 16), 512, 512, True, PROJECTS),
     ("vit_relpos_medium_patch16_cls_224", (14, 14), 512, 512, True, PROJECTS),
+    ("RN50", (7, 7), 2048, 1024, True, POOLS_BY_ATTENTION),
+    ("convnext_base_w_320", (10, 10), 1024, 640, True, PROJECTS),
+    ("swin_base_patch4_window7_224", (7, 7), 1024, 640, True, PROJECTS),
+    ("MobileCLIP-S1", (8, 8), 1024, 512, False, PROJECTS),
+    ("ViTamin-S", (14, 14), 384, 384, True, PROJECTS),
 ]
 REFUSED = [
-    ("RN50", r"ModifiedResNet gives no patch tokens; choose a ViT tower"),
-    ("convnext_base", r"ConvNeXt gives no flat patch tokens; choose a ViT"),
-    ("swin_base_patch4_window7_224", r"SwinTransformer gives no flat patch tokens"),
-    ("MobileCLIP-S1", r"FastVit gives no flat patch tokens"),
-    ("ViTamin-S", r"normalises after pooling \(fc_norm\).* choose timm_pool: map or token"),
     ("coca_ViT-B-32", r"CoCa towers end in an attentional pooler.* choose a plain ViT"),
 ]
 

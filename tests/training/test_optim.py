@@ -11,7 +11,7 @@ from timm.optim import param_groups_layer_decay
 from cloc.errors import UserError
 from cloc.training.optim import parameter_groups, rated_groups, relative_rates, warmup_cosine
 from tests.helpers.fit import Kept, fit, make_module
-from tests.helpers.models import CONFIGS, NATIVE, make_model, model_batch
+from tests.helpers.models import CONFIGS, CONVOLUTIONAL, NATIVE, make_model, model_batch
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -194,6 +194,14 @@ def test_layer_decay_is_timms_on_a_timm_trunk():
 def test_a_wrong_name_or_factor_is_an_error(rates, says):
     with pytest.raises(UserError, match=says):
         relative_rates(make_model(), **{"factors": {}, "layer_decay": {}, **rates})
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONAL)
+def test_layer_decay_of_a_tower_of_stages_is_refused(kind):
+    model = make_model(CONVOLUTIONAL[kind], region_head=None)
+    relative_rates(model, factors={"image_tower": 0.1}, layer_decay={"text_tower": 0.7})
+    with pytest.raises(UserError, match=r"image_tower=0\.7: this tower has stages, .* set it to 1"):
+        relative_rates(model, factors={}, layer_decay={"image_tower": 0.7})
 
 
 def test_a_factor_of_1_may_stand_at_a_part_that_the_model_has_not():

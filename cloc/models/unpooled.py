@@ -1,0 +1,134 @@
+"""What a vision tower has before its pooler: tokens in a grid, whatever kind of tower it is.
+
+One class per kind, all with the same surface: `width` and `grid` of the tokens, `run`, `project`.
+Tokens are what the pooler gets, so they are normalised where the tower normalises before pooling
+(class-token and attention-pooled ViTs, Swin) and not where it does so afterwards (ConvNeXt and ViTs
+with `fc_norm`) or never (ResNet, FastViT).
+"""
+
+from typing import Any
+
+from jaxtyping import Float
+from open_clip.modified_resnet import ModifiedResNet
+from torch import Tensor
+
+from cloc.errors import UserError
+
+NO_POOLED_TOKENS = (
+    "CoCa towers end in an attentional pooler that replaces the patch tokens, so they have no "
+    "un-pooled tokens for the region head; choose a plain ViT or a timm ViT tower"
+)
+POOLS_BY_ATTENTION = (
+    "this tower pools by attention, so a single patch has no embedding of its own; measure it with "
+    "the crop extractor instead of roi"
+)
+
+
+class PlainViT:
+    """open_clip's own Vision Transformer."""
+
+    def __init__(self, visual: Any) -> None:
+        if getattr(visual, "attn_pool", None) is not None:
+            raise UserError(NO_POOLED_TOKENS)
+        self.visual = visual
+        self.width: int = visual.transformer.width
+        self.grid: tuple[int, int] = tuple(visual.grid_size)
+
+    def run(self, x: Tensor) -> tuple[Float[Tensor, "b p w"], Float[Tensor, "b d"]]:
+        """Tokens row by row without the class token, and the pooled embedding, not unit length."""
+        out = self.visual.forward_intermediates(
+            x, indices=1, normalize_intermediates=True, output_fmt="NLC"
+        )
+        return out["image_intermediates"][-1], out["image_features"]
+
+    def project(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
+        """Each token by itself as the pooler's projection would have it."""
+        proj = self.visual.proj
+        return tokens if proj is None else tokens @ proj.to(tokens.dtype)
+
+
+class ResNet:
+    """OpenAI's ResNets: the last feature map, which an attention pools."""
+
+    def __init__(self, visual: Any) -> None:
+        self.visual = visual
+        self.width: int = visual.attnpool.positional_embedding.shape[1]
+        self.grid = _divided(visual.image_size, 32, visual)
+
+    def run(self, x: Tensor) -> tuple[Float[Tensor, "b p w"], Float[Tensor, "b d"]]:
+        """See `PlainViT.run`."""
+        out = self.visual.forward_intermediates(x, indices=1)
+        return out["image_intermediates"][-1].flatten(2).transpose(1, 2), out["image_features"]
+
+    def project(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
+        """Refused."""
+        raise UserError(POOLS_BY_ATTENTION)
+
+
+class Trunk:
+    """Any timm tower inside open_clip's wrapper: transformers, hybrids and convolutional ones."""
+
+    def __init__(self, visual: Any) -> None:
+        self.visual, self.trunk = visual, visual.trunk
+        self.width: int = self.trunk.num_features
+        self.num_prefix: int = getattr(self.trunk, "num_prefix_tokens", 0)
+        self.channels_last = getattr(self.trunk, "output_fmt", None) == "NHWC"
+        grid = getattr(getattr(self.trunk, "patch_embed", None), "grid_size", None)
+        self.flat = grid is not None and not self.channels_last
+        if grid is None or self.channels_last:
+            info = getattr(self.trunk, "feature_info", None)
+            if not info or "reduction" not in info[-1]:
+                raise UserError(
+                    f"it is not known how {type(self.trunk).__name__} divides an image; choose a "
+                    "ViT, ConvNeXt, Swin or FastViT tower"
+                )
+            grid = _divided(visual.image_size, info[-1]["reduction"], self.trunk)
+        self.grid: tuple[int, int] = tuple(grid)
+
+    def run(self, x: Tensor) -> tuple[Float[Tensor, "b p w"], Float[Tensor, "b d"]]:
+        """See `PlainViT.run`."""
+        features = self.trunk.forward_features(x)
+        pooled = self.visual.head(self.trunk.forward_head(features))
+        if self.flat:
+            return features[:, self.num_prefix :], pooled
+        if self.channels_last:
+            return features.flatten(1, 2), pooled
+        return features.flatten(2).transpose(1, 2), pooled
+
+    def project(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
+        """See `PlainViT.project`."""
+        if getattr(self.trunk, "attn_pool", None) is not None:
+            raise UserError(POOLS_BY_ATTENTION)
+        alone = tokens.flatten(0, 1)
+        if self.flat:  # as if every token were the one that is pooled
+            one = self.trunk.head(self.trunk.fc_norm(alone))
+        elif self.channels_last:
+            one = self.trunk.forward_head(alone[:, None, None])
+        else:
+            one = self.trunk.forward_head(alone[:, :, None, None])
+        projected: Tensor = self.visual.head(one).unflatten(0, tokens.shape[:2])
+        return projected
+
+
+Unpooled = PlainViT | ResNet | Trunk
+
+
+def unpooled(visual: Any) -> Unpooled:
+    """The right one for open_clip's `visual`; `UserError` where there is none."""
+    if hasattr(visual, "trunk"):
+        return Trunk(visual)
+    if isinstance(visual, ModifiedResNet):
+        return ResNet(visual)
+    if hasattr(visual, "transformer"):
+        return PlainViT(visual)
+    raise UserError(f"{type(visual).__name__} gives no patch tokens; choose a ViT tower")
+
+
+def _divided(size: Any, reduction: int, tower: Any) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    if height % reduction or width % reduction:
+        raise UserError(
+            f"{type(tower).__name__} divides an image by {reduction}, but it has {height}x{width} "
+            f"pixels; set model.tower.image_size to a multiple of {reduction}"
+        )
+    return height // reduction, width // reduction
