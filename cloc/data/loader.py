@@ -1,10 +1,11 @@
 """The loader of one rank: worker processes, their batches in turn, what they had to leave out."""
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from multiprocessing import forkserver, get_context
+from multiprocessing import forkserver, get_context, parent_process
 from multiprocessing.context import BaseContext
 
 import torch
@@ -43,7 +44,7 @@ class TrainLoader:
             pin_memory=torch.cuda.is_available(),
             timeout=TIMEOUT_S if num_workers else 0,
             multiprocessing_context=_forkserver() if num_workers else None,
-            worker_init_fn=_leave_signals_to_the_run,
+            worker_init_fn=_begin,
         )
 
     def __len__(self) -> int:
@@ -66,10 +67,25 @@ class TrainLoader:
             raise UserError(last_line.removeprefix(f"{UserError.__module__}.UserError: ")) from None
 
 
-def _leave_signals_to_the_run(worker: int) -> None:
-    """Slurm signals every process of a job, and a checkpoint needs one more step of the workers."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+def _begin(worker: int) -> None:
+    """Slurm signals every process of a job, and a checkpoint needs one more step of the workers: a
+    worker heeds SIGTERM of its own run alone, and ends when that is gone.
+
+    torch's own workers look whether their parent is gone, but that is the fork server, which lives
+    as long as they do: a run that was killed would leave both behind for ever.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # of this thread and all it starts
+    threading.Thread(target=_end_with_the_run, daemon=True, name="end with the run").start()
+
+
+def _end_with_the_run() -> None:
+    run = parent_process()
+    assert run is not None
+    while run.is_alive():
+        told = signal.sigtimedwait(SIGNALS, 1.0)
+        if told is not None and told.si_pid == run.pid:  # it is at its end, and waits for this one
+            break
+    os._exit(1)
 
 
 def _forkserver() -> BaseContext:

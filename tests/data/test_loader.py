@@ -1,7 +1,12 @@
 """The loader of one rank: processes take turns, errors are one line, the budget ends a run."""
 
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 
+import psutil
 import pytest
 import torch
 
@@ -10,6 +15,7 @@ from cloc.data.shard_set import open_shards
 from cloc.data.sources import cloc_regions
 from cloc.errors import UserError
 from tests.helpers.batches import validate
+from tests.helpers.commands import ROOT
 from tests.helpers.loaders import BATCH, assert_equal, loader, parse_some
 from tests.helpers.shards import encode, flat, make_shards, write_tar
 
@@ -94,3 +100,37 @@ def test_batches_are_valid_and_as_many_as_the_run_has_steps(shards):
         assert batch.valid.shape == (BATCH, 3)
         assert batch.captions.shape == (BATCH, 24)
     assert any(batch.valid.any() for batch in batches)
+
+
+READS = """
+import sys, time
+from cloc.data.shard_set import open_shards
+from tests.helpers.loaders import loader
+if __name__ == "__main__":
+    batches = iter(loader(open_shards({folder!r}, key="data.train"), workers=2, steps=500))
+    next(batches)
+    print("reading", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_has_ended_leaves_no_process_behind(tmp_path, how):
+    """Its workers heed no signal but the run's, and the fork server lives as long as they do."""
+    folder = make_shards(tmp_path / "set", shards=SHARDS, each=EACH)
+    (tmp_path / "reads.py").write_text(READS.format(folder=str(folder)))
+    command = [sys.executable, str(tmp_path / "reads.py")]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    assert run.stdout.readline() == "reading\n"
+    left = psutil.Process(run.pid).children(recursive=True)
+    assert len(left) >= 3  # the fork server and two workers
+    for process in left:
+        process.send_signal(signal.SIGTERM)  # as Slurm does, to all of a job
+    gone, _ = psutil.wait_procs(left, timeout=3)
+    assert gone == []
+    run.send_signal(how)  # SIGINT ends it by an exception, with the loader still there
+    run.wait(30)
+    run.stdout.close()
+    gone, alive = psutil.wait_procs(left, timeout=20)
+    assert (len(gone), alive) == (len(left), [])
