@@ -7,7 +7,9 @@ losses see the batch as if it had been run whole; backward then runs one piece a
 wrapper's hooks see nothing unusual, and every parameter's gradient is the whole batch's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,34 +18,66 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from cloc.errors import UserError
+from cloc.models.row_draws import RowDraws
 
 
 def in_pieces(
-    run: Callable[..., tuple[Any, ...]], *columns: Tensor | None, pieces: int
+    run: Callable[..., tuple[Any, ...]],
+    *columns: Tensor | None,
+    pieces: int,
+    cut_draws: bool = False,
 ) -> tuple[Any, ...]:
     """`run` over at most `pieces` consecutive slices of the rows of `columns`, results joined.
 
     With one piece this is `run(*columns)`. With more, nothing that `run` makes is kept: backward
-    computes it again, piece by piece, with the random numbers that the first pass drew. These are
-    drawn per piece, so dropout takes other ones than in a single pass: the same objective on other
-    draws. A `None` among columns or results stays None.
+    computes it again, piece by piece, with the random numbers that the first pass drew. With
+    `cut_draws` these are the ones that a single pass would draw, and the generator ends where that
+    would leave it; without, a piece draws its own: the same objective on other draws. A `None`
+    among columns or results stays None.
     """
     if pieces == 1:
         return run(*columns)
-    done: list[tuple[Any, ...]] = [
-        checkpoint(run, *piece, use_reentrant=False, preserve_rng_state=True)
-        for piece in zip(*_split(columns, pieces), strict=True)
-    ]
+    done: list[tuple[Any, ...]] = []
+    start, total = 0, _num_rows(columns)
+    for piece in _split(columns, pieces):
+        stop = start + _num_rows(piece)
+        rows = (start, stop, total) if cut_draws else None
+        # the next piece draws the same numbers again
+        with _generators_kept(piece, enabled=cut_draws and stop < total):
+            part = partial(_of_rows, run, rows)
+            done.append(checkpoint(part, *piece, use_reentrant=False, preserve_rng_state=True))
+        start = stop
     return tuple(
         None if parts[0] is None else torch.cat(parts) for parts in zip(*done, strict=True)
     )
+
+
+def _of_rows(
+    run: Callable[..., tuple[Any, ...]], rows: tuple[int, int, int] | None, *piece: Tensor | None
+) -> tuple[Any, ...]:
+    with nullcontext() if rows is None else RowDraws(*rows):
+        return run(*piece)
+
+
+def _generators_kept(
+    piece: Sequence[Tensor | None], *, enabled: bool
+) -> AbstractContextManager[None]:
+    """Afterwards the generators, of the host and of the device of `piece`, are as before."""
+    found = next(x for x in piece if x is not None).device
+    devices = [] if found.type == "cpu" else [found]
+    kind = "cuda" if found.type == "cpu" else found.type
+    return torch.random.fork_rng(devices, enabled=enabled, device_type=kind)
+
+
+def _num_rows(columns: Sequence[Tensor | None]) -> int:
+    return len(next(x for x in columns if x is not None))
 
 
 def _split(columns: tuple[Tensor | None, ...], pieces: int) -> list[tuple[Tensor | None, ...]]:
     """Equal slices where the rows allow it, the last one shorter where not; none is empty."""
     found = [None if x is None else x.chunk(pieces) for x in columns]
     num = max(len(x) for x in found if x is not None)
-    return [(None,) * num if x is None else x for x in found]
+    return list(zip(*((None,) * num if x is None else x for x in found), strict=True))
 
 
 def check_pieces(model: nn.Module, num_images: int, pieces: int) -> None:

@@ -1,6 +1,7 @@
 """CLOC: one image forward, one text tower, and the region head beside the untouched CLIP path."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from cloc.interfaces import Embeddings, RegionBatch
 from cloc.loss_parts import upcast
 from cloc.models.accumulate import check_pieces, in_pieces
+from cloc.models.row_draws import draws_can_be_cut
 from cloc.models.towers import Tower
 
 
@@ -39,18 +41,21 @@ class CLOC(nn.Module):
         """Everything the losses may need, from one pass of each tower over each input.
 
         With `accumulate` the towers and heads run over that many pieces of the batch, keep only
-        what is returned, and run again in backward: less memory, the same gradients.
+        what is returned, and run again in backward: less memory, the same gradients. With dropout
+        on the same draws too, but where blocks are compiled or recomputed (`draws_can_be_cut`).
         """
         check_pieces(self, len(batch.images), accumulate)
-        [caption] = in_pieces(self._texts, batch.captions, pieces=accumulate)
+        cut_draws = accumulate > 1 and self.training and draws_can_be_cut(self)
+        cut = partial(in_pieces, pieces=accumulate, cut_draws=cut_draws)
+        [caption] = cut(self._texts, batch.captions)
         scale, bias = self.tower.scale(), self.tower.bias()
         if self.region_head is None or self.region_scale is None:
-            [image] = in_pieces(self._images, batch.images, pieces=accumulate)
+            [image] = cut(self._images, batch.images)
             return Embeddings(image, caption, scale, bias, None, None, None, None, {})
-        [phrase] = in_pieces(self._texts, batch.phrases, pieces=accumulate)
+        [phrase] = cut(self._texts, batch.phrases)
         asked = phrase[batch.phrase_index] if self.box_head is not None else None
-        image, region, predicted_boxes = in_pieces(
-            self._images_and_regions, batch.images, batch.boxes, asked, pieces=accumulate
+        image, region, predicted_boxes = cut(
+            self._images_and_regions, batch.images, batch.boxes, asked
         )
         return Embeddings(
             image=image,

@@ -11,6 +11,8 @@ from cloc.losses.image_text import ImageText
 from cloc.losses.region_text import RegionText
 from cloc.models import accumulate as module
 from cloc.models.accumulate import check_pieces, in_pieces
+from cloc.models.compiling import compile_parts
+from cloc.models.row_draws import draws_can_be_cut
 from tests.helpers.memory import peak_bytes, saved_bytes
 from tests.helpers.models import make_model, model_batch
 
@@ -86,14 +88,34 @@ def seeded(model, batch, pieces, seed=0):
 
 @pytest.mark.parametrize("pieces", PIECES)
 @pytest.mark.parametrize("parts", [{}, {"region_head": None}], ids=["dropout", "patch dropout"])
-def test_backward_sees_the_random_numbers_of_the_first_pass(pieces, parts, monkeypatch):
+def test_with_dropout_on_the_draws_are_those_of_a_single_pass(pieces, parts):
+    """And the generator ends where the single pass would leave it."""
     model = with_dropout(**parts)
     batch = model_batch(model, valid=VALID)
-    found = seeded(model, batch, pieces)
-    assert (found[0] - seeded(model, batch, pieces, seed=1)[0]).abs() > 1e-3  # it is on
+    expected = seeded(model, batch, 1)
+    ends = torch.get_rng_state()
+    assert (expected[0] - seeded(model, batch, 1, seed=1)[0]).abs() > 1e-3  # it is on
+    assert_equal(seeded(model, batch, pieces), expected)
+    assert torch.get_rng_state().equal(ends)
+
+
+def test_recomputed_blocks_see_the_draws_of_their_first_pass(monkeypatch):
+    """They are those of the pieces: a block that runs again does so out of our sight."""
+    model = with_dropout()
+    assert draws_can_be_cut(model)
+    model.tower.recompute_blocks()
+    assert not draws_can_be_cut(model)
+    batch = model_batch(model, valid=VALID)
+    found = seeded(model, batch, 2)
     # the same pieces in the same order, and everything kept: nothing is drawn twice
     monkeypatch.setattr(module, "checkpoint", lambda run, *piece, **options: run(*piece))
-    assert_equal(found, seeded(model, batch, pieces))
+    assert_equal(found, seeded(model, batch, 2))
+
+
+def test_compiled_blocks_draw_for_themselves():
+    model = make_model()
+    compile_parts(model)
+    assert not draws_can_be_cut(model)
 
 
 def test_what_stays_for_backward_and_the_peak_fall_with_the_pieces():
