@@ -119,6 +119,8 @@ class Benchmark(Protocol):
 
 
 class Exporter(Protocol):
-    """Writes one format of a trained model into a new folder."""
+    """Writes one format of a trained model into a new folder, loads it as its users will, and
+    records in `parity.json` (`cloc.parity`) how far its answers are from the model's; raises
+    `UserError` where that is too far, or where the format cannot hold the model."""
 
-    def export(self, model: Any, folder: Path) -> None: ...
+    def export(self, model: Any, folder: Path, probe: Any) -> None: ...

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from _probe import make_probe
 from _run import cli, compose_config, make
 
 from cloc.errors import UserError
@@ -16,11 +17,12 @@ def main(overrides: list[str]) -> None:
     if out.exists():
         raise UserError(f"{out} exists; remove it or choose another out=")
     model = load_model(run, ema=cfg.ema)
+    probe = make_probe(cfg, model)
     staging = out.with_name(out.name + ".partial")
     shutil.rmtree(staging, ignore_errors=True)  # what an interrupted export left
     staging.mkdir(parents=True)
     try:
-        make(cfg.format).export(model, staging)
+        make(cfg.format).export(model, staging, probe)
         card = model_card(run, description=model.description, folder=out.name)
         (staging / "README.md").write_text(card)
         staging.rename(out)

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from cloc.errors import UserError
+from cloc.parity import Probe, answers, write_parity
 
 TOLERANCE = 1e-5  # of unit embeddings, element by element
 
@@ -20,7 +21,7 @@ class OpenCLIP:
     folder itself, and its strict load accepts no extra key.
     """
 
-    def export(self, model: Any, folder: Path) -> None:
+    def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through open_clip and compares embeddings."""
         tower = model.tower
         config = {
@@ -43,44 +44,34 @@ class OpenCLIP:
             beside.mkdir()
             _save(model.region_state(), beside / "region_head.safetensors")
             (beside / "cloc_config.json").write_text(json.dumps(model.description, indent=2) + "\n")
-        check_parity(tower, folder)
+        write_parity(
+            folder,
+            answers(model, probe),
+            load_and_answer(folder, probe),
+            tolerance=TOLERANCE,
+            loader=f"open_clip {open_clip.__version__}",
+            probe=probe,
+        )
 
 
 @torch.no_grad()
-def check_parity(tower: Any, folder: Path) -> float:
-    """Largest difference of an image or text embedding to open_clip's own loader; <= 1e-5."""
+def load_and_answer(folder: Path, probe: Probe) -> dict[str, torch.Tensor]:
+    """The folder's `image` and `text` embeddings through open_clip's own loader, normalisation and
+    tokenizer."""
     try:
-        theirs, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+        model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     except (RuntimeError, TypeError, ValueError) as error:
         line = " ".join(str(error).split())[:300]
         raise UserError(
             f"open_clip cannot rebuild this tower, nothing was exported: {line}"
         ) from error
-    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
-    theirs.eval()
-    size = tower.image_size
-    seeded = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (4, 3, size, size), dtype=torch.uint8, generator=seeded)
+    tokens = open_clip.get_tokenizer(f"local-dir:{folder}")(list(probe.texts))
     normalize = preprocess.transforms[-1]
-    tokens = tokenizer(["a photo", "two red stars left of a blue ring"])
-    training = tower.training
-    tower.eval()
-    ours = (
-        tower.images(pixels.to(tower.mean.device)).pooled,
-        tower.texts(tokens.to(tower.mean.device)),
-    )
-    tower.train(training)
-    others = (
-        theirs.encode_image(normalize(pixels.float() / 255), normalize=True),
-        theirs.encode_text(tokens, normalize=True),
-    )
-    worst = max(float((a.cpu() - b).abs().max()) for a, b in zip(ours, others, strict=True))
-    if not worst <= TOLERANCE:
-        raise UserError(
-            f"the exported folder's embeddings differ by {worst:.1e} from the model's (at most "
-            f"{TOLERANCE:.0e} is right): open_clip cannot rebuild this tower, nothing was exported"
-        )
-    return worst
+    model.eval()
+    return {
+        "image": model.encode_image(normalize(probe.images.float() / 255), normalize=True),
+        "text": model.encode_text(tokens, normalize=True),
+    }
 
 
 def _save(state: dict[str, torch.Tensor], path: Path) -> None:

@@ -18,6 +18,7 @@ from cloc.models.load import load_model
 from cloc.training.checkpoint_io import CheckpointFolders
 from tests.helpers.checkpoints import replace_file, save, save_run
 from tests.helpers.models import CONFIGS, NATIVE, PROMPTER, make_model, model_batch
+from tests.helpers.probe import probe_of
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def run(tmp_path):
 def export(tmp_path):
     folder = tmp_path / "export"
     folder.mkdir()
-    OpenCLIP().export(make_model(), folder)
+    model = make_model()
+    OpenCLIP().export(model, folder, probe_of(model))
     return folder
 
 
@@ -70,7 +72,7 @@ def test_a_plain_clip_and_an_ablation_come_back_from_both(tmp_path, parts):
     save_run(tmp_path, model)
     assert_same(model, load_model(tmp_path).eval())
     (tmp_path / "export").mkdir()
-    OpenCLIP().export(model, tmp_path / "export")
+    OpenCLIP().export(model, tmp_path / "export", probe_of(model))
     assert (tmp_path / "export" / "region_head").exists() is (parts["region_head"] is not None)
     assert_same(model, load_model(tmp_path / "export").eval())
 
