@@ -81,7 +81,9 @@ class CLOC(nn.Module):
         """Of each image; of each of its regions; the box predicted for each region's phrase."""
         assert self.region_head is not None
         tokens, image, kept = self.tower.images(pixels)
-        region, grounded = self.region_head(tokens, boxes, asked, grid=self.tower.grid, kept=kept)
+        region, grounded = self.region_head(
+            tokens, boxes, asked, grid=self.tower.grid_at(pixels), kept=kept
+        )
         predicted = None if self.box_head is None else self.box_head(grounded)
         return image, F.normalize(upcast(region), dim=-1), predicted
 

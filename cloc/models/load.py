@@ -80,7 +80,7 @@ def _from_export(path: Path) -> CLOC:
                 raise UserError(f"{file} is missing: the export is not whole; export the run again")
         found = _description(config.read_bytes(), config)
         parts = {k: v for k, v in found.items() if k != "tower"}
-    model = build_model({"config": f"local-dir:{path}"}, **parts)
+    model = build_model({"start": f"open_clip:{path}"}, **parts)
     if region.is_dir():
         tower = {f"tower.{k}": v for k, v in model.tower.state_dict().items()}
         _fill(model, tower | _read(weights.read_bytes(), weights), weights)
