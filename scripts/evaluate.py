@@ -70,7 +70,7 @@ def check_command(cfg: DictConfig) -> None:
 def chosen_model(cfg: DictConfig) -> tuple[CLOC, Path]:
     """The model and the folder its numbers go to."""
     if cfg.run is not None:
-        return load_model(Path(cfg.run), ema=cfg.ema), Path(cfg.run)
+        return load_model(Path(cfg.run), ema=cfg.ema, wise_ft=cfg.wise_ft), Path(cfg.run)
     if cfg.out is None:
         raise UserError("with model= give out=DIR too: metrics.json is written there")
     if str(cfg.encoder).partition(":")[0] in KINDS:

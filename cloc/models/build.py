@@ -15,6 +15,7 @@ from cloc.heads.logit_scale import LogitScale
 from cloc.heads.prompter import Prompter
 from cloc.heads.roi_align import RoIAlign
 from cloc.models.cloc import CLOC
+from cloc.models.lora import add_lora
 from cloc.models.start import Heads, read_start
 from cloc.models.tower_build import make_tower
 from cloc.models.tower_config import resolve_config
@@ -30,10 +31,11 @@ def build_model(
     region_head: Mapping[str, Any] | None = None,
     region_scale: Mapping[str, Any] | None = None,
     box_head: Mapping[str, Any] | None = None,
+    lora: Mapping[str, Any] | None = None,
 ) -> CLOC:
     """`tower` holds `make_tower`'s arguments; `region_head` is `{kind: prompter | roi_align, ...}`.
 
-    No region head means plain CLIP; a box head needs the prompter.
+    No region head means plain CLIP; a box head needs the prompter. `lora` is `add_lora`'s options.
     """
     start = read_start(tower["start"]) if tower.get("start") else None
     options = dict(tower) if start is None else {**tower, "start": start}
@@ -57,6 +59,8 @@ def build_model(
     )
     if start is not None and start.heads is not None:
         _take_heads(model, start.heads)
+    if lora is not None:
+        _make(add_lora, lora, "lora", model)
     return model
 
 

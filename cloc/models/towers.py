@@ -131,13 +131,16 @@ class Tower(nn.Module):
         bias: Tensor | None = self.clip.logit_bias
         return None if bias is None else dist.local(bias).squeeze()
 
-    def freeze(self, *, image: bool, text: bool) -> None:
-        """Stops gradients into the whole image tower, the whole text tower, or both."""
-        for name, parameter in self.clip.named_parameters():
-            in_image = name.startswith("visual.")
-            in_text = not in_image and name not in ("logit_scale", "logit_bias")
-            if (image and in_image) or (text and in_text):
-                parameter.requires_grad_(False)
+    def train(self, mode: bool = True) -> "Tower":
+        """A tower without a trainable weight stays in evaluation: no dropout, no new statistics."""
+        super().train(mode)
+        visual = self.clip.visual
+        text = [child for child in self.clip.children() if child is not visual]
+        for parts in ([visual], text):
+            if not any(p.requires_grad for part in parts for p in part.parameters()):
+                for part in parts:
+                    part.eval()
+        return self
 
     def drop_patches(self, frac: float) -> None:
         """From here on the image tower leaves out this share of the patches in training."""
