@@ -43,7 +43,7 @@ class Embeddings(NamedTuple):
     region: Float[Tensor, "b r d"] | None
     region_scale: Float[Tensor, ""] | None
     predicted_boxes: Float[Tensor, "b r 4"] | None  # None where the model has no box head
-    extra: Mapping[str, Tensor]  # what a third-party model adds; empty for ours
+    extra: Mapping[str, Tensor]  # teacher_image, teacher_region of a teacher; what others add
 
 
 class Term(NamedTuple):

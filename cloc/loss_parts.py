@@ -37,7 +37,7 @@ def one_minus_cosine(
     if student.shape[-1] != teacher.shape[-1]:
         raise UserError(
             f"the teacher's embeddings have {teacher.shape[-1]} numbers and the model's "
-            f"{student.shape[-1]}; set model.teacher to a model with embed_dim={student.shape[-1]}"
+            f"{student.shape[-1]}; start from a tower with embed_dim={student.shape[-1]}"
         )
     return (upcast(student) - upcast(teacher).detach()).square().sum(-1) / 2
 

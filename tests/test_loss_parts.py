@@ -62,7 +62,7 @@ def test_between_equal_rows_it_and_its_gradient_are_exactly_zero(rows):
 
 
 def test_a_teacher_of_another_size_is_refused():
-    says = "the teacher's embeddings have 7 numbers and the model's 5; set model.teacher to a"
+    says = "the teacher's embeddings have 7 numbers and the model's 5; start from a tower"
     with pytest.raises(UserError, match=says):
         one_minus_cosine(unit_rows(0, 2, 5), unit_rows(0, 2, 7))
 

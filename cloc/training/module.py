@@ -97,7 +97,7 @@ def _cure(missing: Sequence[str]) -> str:
     """What our own losses look for in `extra` comes from a teacher, the rest from the heads."""
     cures = {
         False: "add model.region_head (and model.box_head for grounding)",
-        True: "set model.teacher",
+        True: "set start=, the teacher",
     }
     return " and ".join(cures[x] for x in sorted({"extra." in need for need in missing}))
 

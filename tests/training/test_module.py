@@ -109,12 +109,12 @@ class Pupil:
         (
             ("image", "extra.teacher_image"),
             "^the loss pupil needs extra.teacher_image, which this model does not give; "
-            r"set model.teacher, or remove losses\.pupil$",
+            r"set start=, the teacher, or remove losses\.pupil$",
         ),
         (
             ("region", "extra.teacher_region"),
             "needs region, extra.teacher_region, which .*; add model.region_head .* and set "
-            "model.teacher, or remove",
+            "start=, the teacher, or remove",
         ),
     ],
 )
