@@ -1,4 +1,4 @@
-"""A trained model from a run folder or from an exported open_clip folder."""
+"""A trained model from a run folder, or from a folder exported for open_clip or transformers."""
 
 import json
 import warnings
@@ -24,12 +24,15 @@ from cloc.errors import UserError
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
+from cloc.models.starts.hf import CONFIG as HF_CONFIG
+from cloc.models.starts.hf import read
 
+REGION, REGION_WEIGHTS = "region_head", "region_head.safetensors"
 KEYS = {"tower", "region_head", "region_scale", "box_head"}  # `build_model`'s arguments
 
 
 def load(path: str | Path, *, device: str = "cpu", ema: bool = False) -> ModelEmbedder:
-    """`path` is `runs/NAME` or a folder that `scripts/export.py format=open_clip` wrote.
+    """`path` is `runs/NAME` or a folder that `scripts/export.py` wrote with format=open_clip or hf.
 
     `ema` takes the moving average of a run's weights.
     """
@@ -40,6 +43,8 @@ def load_model(path: Path, *, ema: bool = False) -> CLOC:
     """Weights are safetensors and the architecture is plain JSON: nothing in the folder runs."""
     if (path / "open_clip_config.json").is_file():
         return _from_export(path)
+    if (path / HF_CONFIG).is_file():
+        return _from_transformers(path)
     place = place_of(path)
     step, damaged = newest(place, MODEL)
     if not step:
@@ -71,17 +76,35 @@ def _average(place: Place, step: int, run: Path) -> str:
 
 def _from_export(path: Path) -> CLOC:
     """An open_clip folder; without the region head's subfolder it is a plain CLIP."""
-    region = path / "region_head"
-    config, weights = region / CONFIG, region / "region_head.safetensors"
-    parts: dict[str, Any] = {}
-    if region.is_dir():
-        for file in (config, weights):
-            if not file.is_file():
-                raise UserError(f"{file} is missing: the export is not whole; export the run again")
-        found = _description(config.read_bytes(), config)
-        parts = {k: v for k, v in found.items() if k != "tower"}
-    model = build_model({"config": f"local-dir:{path}"}, **parts)
-    if region.is_dir():
+    model = build_model({"config": f"local-dir:{path}"}, **_region_parts(path))
+    return _with_region_head(model, path)
+
+
+def _from_transformers(path: Path) -> CLOC:
+    """The same for a folder in transformers' layout, whoever wrote it."""
+    start = read(path)
+    tower = {"config": start.config, "mean": start.mean, "std": start.std}
+    model = build_model(tower, **_region_parts(path))
+    model.tower.clip.load_state_dict(start.state)
+    model.tower.folder = start.folder
+    return _with_region_head(model, path)
+
+
+def _region_parts(path: Path) -> dict[str, Any]:
+    """`build_model`'s arguments beside the tower."""
+    region = path / REGION
+    if not region.is_dir():
+        return {}
+    for file in (region / CONFIG, region / REGION_WEIGHTS):
+        if not file.is_file():
+            raise UserError(f"{file} is missing: the export is not whole; export the run again")
+    found = _description((region / CONFIG).read_bytes(), region / CONFIG)
+    return {k: v for k, v in found.items() if k != "tower"}
+
+
+def _with_region_head(model: CLOC, path: Path) -> CLOC:
+    weights = path / REGION / REGION_WEIGHTS
+    if weights.parent.is_dir():
         tower = {f"tower.{k}": v for k, v in model.tower.state_dict().items()}
         _fill(model, tower | _read(weights.read_bytes(), weights), weights)
     return model

@@ -68,8 +68,7 @@ def _divided(
     if len(target) > len(source):
         [whole] = values
         unit = len(whole) // sum(rule.shares)
-        # a copy each: safetensors stores no two names of one memory
-        values = [part.clone() for part in whole.split([share * unit for share in rule.shares])]
+        values = list(whole.split([share * unit for share in rule.shares]))
     elif len(source) > 1:
         values = [torch.cat(values)]
     return list(zip(target, values, strict=True))

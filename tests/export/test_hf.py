@@ -8,10 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import cloc
 from cloc.errors import UserError
 from cloc.export import hf as module
 from cloc.export.hf import HF
 from cloc.models.build import build_model
+from cloc.models.embedder import ModelEmbedder
 from cloc.models.starts.hf import read
 from cloc.models.tower_build import make_tower
 from tests.helpers.hf import TINY_SIGLIP, make_clip, make_siglip
@@ -81,6 +83,22 @@ def test_what_the_folder_holds(model, folder):
     wanted = model.region_state()
     assert head.keys() == wanted.keys()
     assert all(head[name].equal(value) for name, value in wanted.items())
+
+
+def test_loaded_back_every_answer_is_exactly_the_models(model, folder):
+    ours, theirs = ModelEmbedder(model), cloc.load(folder)
+    probe = probe_of(model)
+    valid = torch.ones(probe.boxes.shape[:2], dtype=torch.bool)
+    asked = [TEXTS] * len(probe.images)
+    for embedder in (ours, theirs):
+        assert embedder.model.tower.preprocess == {"mean": list(MEAN), "std": list(STD)}
+    assert ours.images(probe.images).equal(theirs.images(probe.images))
+    assert ours.texts(TEXTS).equal(theirs.texts(TEXTS))
+    regions = [x.regions(probe.images, probe.boxes, valid) for x in (ours, theirs)]
+    assert regions[0].equal(regions[1])
+    found = [torch.stack(x.ground(probe.images, asked)) for x in (ours, theirs)]
+    assert found[0].equal(found[1])
+    assert theirs.model.tower.scale().equal(model.tower.scale())
 
 
 @torch.no_grad()
@@ -263,16 +281,16 @@ def test_a_weight_that_transformers_would_make_up_is_refused(tmp_path, monkeypat
         export(model, tmp_path / "out")
 
 
-def test_shows_no_progress_bar_and_leaves_them_as_they_were(model, tmp_path, capfd):
+def test_transformers_says_nothing_and_is_left_as_it_was(model, tmp_path, capfd):
     from transformers.utils import logging
 
-    for shown, change in (
-        (False, logging.disable_progress_bar),
-        (True, logging.enable_progress_bar),
-    ):
+    changes = {False: logging.disable_progress_bar, True: logging.enable_progress_bar}
+    level = logging.get_verbosity()
+    for shown, change in changes.items():
         change()
-        export(model, tmp_path / str(shown))
+        export(model, tmp_path / str(shown), vision_only=True)
         assert logging.is_progress_bar_enabled() is shown
+        assert logging.get_verbosity() == level
     assert capfd.readouterr().err == ""
 
 

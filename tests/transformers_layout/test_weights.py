@@ -38,7 +38,9 @@ def test_there_and_back_is_bit_by_bit_the_same(make, rules):
     assert set(again) == set(theirs)
     assert all(again[name].equal(value) for name, value in theirs.items())
     assert sum(v.numel() for v in ours.values()) == sum(v.numel() for v in theirs.values())
-    save({name: value.contiguous() for name, value in again.items()})  # refuses shared memory
+    save(
+        {name: value.contiguous() for name, value in again.items()}
+    )  # parts of one tensor, but no memory twice
 
 
 @KINDS
