@@ -136,9 +136,10 @@ def write_byte_pairs(tokenizer: SimpleTokenizer, folder: Path, context_length: i
     renamed = {"<start_of_text>": START, "<end_of_text>": END}
     vocabulary = {renamed.get(word, word): index for word, index in tokenizer.encoder.items()}
     merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
-    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
     (folder / "merges.txt").write_text(
-        "#version: 0.2\n" + "".join(f"{first} {second}\n" for first, second in merges)
+        "#version: 0.2\n" + "".join(f"{first} {second}\n" for first, second in merges),
+        encoding="utf-8",
     )
     special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END}
     options = {"model_max_length": context_length, "do_lower_case": True}

@@ -84,6 +84,8 @@ def _clip(text: Config, vision: Config, dim: int) -> Config:
         **_inner(vision, quick=quick),
     }
     end = text["eos_token_id"]
+    if not isinstance(end, int):
+        raise UserError(f"text_config.eos_token_id={end}; a text's embedding is read at that id")
     text_cfg = {**_sizes(text), **_inner(text, quick=quick)}
     # the highest id of all is what open_clip's default, `argmax`, finds as well
     if end not in (LEGACY_END, text["vocab_size"] - 1):

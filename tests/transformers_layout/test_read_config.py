@@ -105,6 +105,7 @@ def test_what_the_blocks_are_made_of():
         ),
         (changed(CLIP, "vision_config", image_size=[32, 48]), "only a single number is known"),
         (changed(CLIP, "vision_config", num_channels=4), "num_channels=4; pictures have 3"),
+        (changed(CLIP, "text_config", eos_token_id=None), "eos_token_id=None; a text's embedding"),
         (changed(SIGLIP, "vision_config", vision_use_head=False), "without its pooling head"),
         (changed(SIGLIP, "text_config", projection_size=16), r"32 numbers .*, a text's 16"),
     ],

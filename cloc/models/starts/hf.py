@@ -19,12 +19,14 @@ from cloc.models.tower_build import make_tower
 from cloc.transformers_layout.convert import to_open_clip, to_transformers
 from cloc.transformers_layout.read_config import open_clip_config
 from cloc.transformers_layout.weights import IGNORED
+from cloc.transformers_layout.write_config import CLIP_VOCABULARY
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 PICKLED = "pytorch_model.bin"
 PIXELS = "preprocessor_config.json"
 PROCESSOR = "processor_config.json"  # transformers 5 may keep the same inside it
 TOKENIZER = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
+OPTIONS = "tokenizer_config.json"
 CLIPS_SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
 HALF = (0.5, 0.5, 0.5)  # SiglipImageProcessor's own mean and std
 KNOWN = "a folder that CLIPModel or SiglipModel (SigLIP 2 of fixed resolution too) has saved"
@@ -160,17 +162,17 @@ def _three(
 def _tokenizer(model_cfg: dict[str, Any], config: Mapping[str, Any], folder: Path) -> bool:
     """True where it is open_clip's own; else `model_cfg` names the folder's, which must fit."""
     text = model_cfg["text_cfg"]
-    vocabulary = _vocabulary(folder)
-    ours = SimpleTokenizer()
-    clips = {CLIPS_SPECIAL.get(word, word): index for word, index in ours.encoder.items()}
-    # a SigLIP reads its padding, and the files say which: open_clip's own pads with 0
-    same = not vocabulary or (vocabulary == clips and config["model_type"] == "clip")
-    if same and text["vocab_size"] == len(clips):
+    if text["vocab_size"] == CLIP_VOCABULARY and _is_clips(_vocabulary(folder), config):
         return True
     if not any((folder / name).is_file() for name in TOKENIZER):
         raise UserError(
             f"{folder} has a vocabulary of {text['vocab_size']} words, but no tokenizer; put its "
             f"{', '.join(TOKENIZER[:-1])} or {TOKENIZER[-1]} there"
+        )
+    if (folder / OPTIONS).is_file() and "auto_map" in _json(folder / OPTIONS, ""):
+        raise UserError(
+            f"{folder / OPTIONS}: the tokenizer is code of its own (auto_map), which is not run; "
+            "save it as tokenizer.json"
         )
     text["hf_tokenizer_name"] = NAMES.get(text["vocab_size"], folder.name)
     if config["model_type"] == "siglip":
@@ -182,6 +184,15 @@ def _tokenizer(model_cfg: dict[str, Any], config: Mapping[str, Any], folder: Pat
             f"{text['vocab_size']} (vocab_size): it is of another model"
         )
     return False
+
+
+def _is_clips(vocabulary: Mapping[str, int], config: Mapping[str, Any]) -> bool:
+    if not vocabulary:
+        return True
+    if config["model_type"] != "clip":  # a SigLIP reads its padding: open_clip's own pads with 0
+        return False
+    ours = SimpleTokenizer().encoder
+    return vocabulary == {CLIPS_SPECIAL.get(word, word): index for word, index in ours.items()}
 
 
 def _vocabulary(folder: Path) -> dict[str, int]:
@@ -198,7 +209,7 @@ def _json(path: Path, hint: str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; {hint}")
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is not JSON ({error})") from None
     if not isinstance(found, dict):

@@ -92,8 +92,14 @@ def compare(tower, model, tokens, *, post_norm):
     torch.testing.assert_close(logits, out.logits_per_image, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("act", ["quick_gelu", "gelu", "gelu_pytorch_tanh"])
-@pytest.mark.parametrize("vision", [{}, {"image_size": 48, "layer_norm_eps": 1e-6}])
+@pytest.mark.parametrize(
+    ("act", "vision"),
+    [
+        ("quick_gelu", {}),
+        ("gelu", {"image_size": 48, "layer_norm_eps": 1e-6}),
+        ("gelu_pytorch_tanh", {"num_hidden_layers": 3}),
+    ],
+)
 def test_a_clip_answers_as_in_transformers(tmp_path, act, vision):
     model = make_clip(act, vision=vision)
     model.save_pretrained(tmp_path)
@@ -295,10 +301,13 @@ def test_weights_of_a_vision_tower_alone_under_a_whole_configuration(clip, copy_
         read(folder)
 
 
-def test_a_tokenizer_that_is_not_there_or_does_not_fit(siglip, copy_of):
+def test_a_tokenizer_that_is_code_or_is_not_there_or_does_not_fit(siglip, copy_of):
     folder = copy_of(siglip)
     write_tokenizer(folder, words=401)
     with pytest.raises(UserError, match=r"ids up to 400, but the text tower only 400"):
+        read(folder)
+    edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["code.Tokenizer", None]})
+    with pytest.raises(UserError, match=r"is code of its own \(auto_map\), which is not run"):
         read(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()
