@@ -1,4 +1,4 @@
-"""A trained model from a run folder or from an exported open_clip folder."""
+"""A trained model from a run folder, or from a folder exported for open_clip or transformers."""
 
 import json
 import warnings
@@ -27,14 +27,16 @@ from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
 from cloc.models.kept import FOLDER, tokenizer_folder
 from cloc.models.lora import merge_lora
+from cloc.models.starts.hf import CONFIG as HF_CONFIG
 
+REGION, REGION_WEIGHTS = "region_head", "region_head.safetensors"
 KEYS = {"tower", "region_head", "region_scale", "box_head", "lora"}  # `build_model`'s arguments
 
 
 def load(
     path: str | Path, *, device: str = "cpu", ema: bool = False, wise_ft: float = 1.0
 ) -> ModelEmbedder:
-    """`path` is `runs/NAME` or a folder that `scripts/export.py format=open_clip` wrote.
+    """`path` is `runs/NAME` or a folder that `scripts/export.py` wrote with format=open_clip or hf.
 
     `ema` takes the moving average of a run's weights; `wise_ft` is `load_model`'s.
     """
@@ -47,8 +49,9 @@ def load_model(path: Path, *, ema: bool = False, wise_ft: float = 1.0) -> CLOC:
     With `wise_ft` below 1 the tower is that share of the trained weights and the rest of those the
     run started from (WiSE-FT, arXiv 2109.01903); the heads stay the trained ones. LoRA is merged.
     """
-    if (path / "open_clip_config.json").is_file():
-        return _from_export(path)
+    for kind, mark in (("open_clip", "open_clip_config.json"), ("hf", HF_CONFIG)):
+        if (path / mark).is_file():
+            return _from_export(path, kind)
     if (path / WEIGHTS).is_file():
         return _from_files(path)
     place = place_of(path)
@@ -111,19 +114,27 @@ def _average(place: Place, step: int, run: Path) -> str:
     return AVERAGE
 
 
-def _from_export(path: Path) -> CLOC:
-    """An open_clip folder; without the region head's subfolder it is a plain CLIP."""
-    region = path / "region_head"
-    config, weights = region / CONFIG, region / "region_head.safetensors"
-    parts: dict[str, Any] = {}
-    if region.is_dir():
-        for file in (config, weights):
-            if not file.is_file():
-                raise UserError(f"{file} is missing: the export is not whole; export the run again")
-        found = _description(config.read_bytes(), config)
-        parts = {k: v for k, v in found.items() if k != "tower"}
-    model = build_model({"start": f"open_clip:{path}"}, **parts)
-    if region.is_dir():
+def _from_export(path: Path, kind: str) -> CLOC:
+    """A folder in somebody's layout; without the region head's subfolder it is a plain CLIP."""
+    model = build_model({"start": f"{kind}:{path}"}, **_region_parts(path))
+    return _with_region_head(model, path)
+
+
+def _region_parts(path: Path) -> dict[str, Any]:
+    """`build_model`'s arguments beside the tower."""
+    region = path / REGION
+    if not region.is_dir():
+        return {}
+    for file in (region / CONFIG, region / REGION_WEIGHTS):
+        if not file.is_file():
+            raise UserError(f"{file} is missing: the export is not whole; export the run again")
+    found = _description((region / CONFIG).read_bytes(), region / CONFIG)
+    return {k: v for k, v in found.items() if k != "tower"}
+
+
+def _with_region_head(model: CLOC, path: Path) -> CLOC:
+    weights = path / REGION / REGION_WEIGHTS
+    if weights.parent.is_dir():
         tower = {f"tower.{k}": v for k, v in model.tower.state_dict().items()}
         _fill(model, tower | _read(weights.read_bytes(), weights), weights)
     return model

@@ -25,7 +25,7 @@ def start(script: str, *overrides: str, cwd: Path) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 

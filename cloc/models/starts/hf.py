@@ -1,0 +1,236 @@
+"""A start from a folder in transformers' layout: CLIP, SigLIP and SigLIP 2 of fixed resolution."""
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cloc.errors import UserError, one_line
+from cloc.models.start import Start
+from cloc.models.tokenizers import make_tokenizer
+from cloc.models.tower_build import make_tower
+from cloc.transformers_layout.convert import to_open_clip, to_transformers
+from cloc.transformers_layout.read_config import open_clip_config
+from cloc.transformers_layout.weights import IGNORED
+from cloc.transformers_layout.write_config import CLIP_VOCABULARY
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+FILES = ("*.json", "*.safetensors", "*.txt")  # of a repository; none is code
+PICKLED = "pytorch_model.bin"
+PIXELS = "preprocessor_config.json"
+PROCESSOR = "processor_config.json"  # transformers 5 may keep the same inside it
+TOKENIZER = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
+OPTIONS = "tokenizer_config.json"
+CLIPS_SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+HALF = (0.5, 0.5, 0.5)  # SiglipImageProcessor's own mean and std
+KNOWN = "a folder that CLIPModel or SiglipModel (SigLIP 2 of fixed resolution too) has saved"
+# the tokenizers that open_clip names for SigLIP's vocabularies; read from the folder nevertheless
+NAMES = {32000: "timm/ViT-B-16-SigLIP", 256000: "timm/ViT-B-16-SigLIP2-256"}
+
+
+def read(where: str | Path) -> Start:
+    """`where` is a folder that transformers saved, or a repository of the hub, ORG/NAME, which is
+    fetched into the hub's cache.
+
+    Weights in float32. The pictures' mean and std are the folder's; their size is the model's,
+    of config.json. Raises `UserError` where the files do not fit each other, and reads no code."""
+    folder = Path(where)
+    if not folder.is_dir() and str(where).count("/") == 1:
+        folder = _fetched(str(where))
+    config = _json(folder / CONFIG, f"hf: takes {KNOWN}")
+    _check_kind(config, folder)
+    try:
+        model_cfg = open_clip_config(config)
+    except UserError as error:
+        raise UserError(f"{folder / CONFIG}: {error}") from None
+    with torch.device("meta"):
+        built = make_tower(model_cfg).clip.state_dict()
+    found = _weights(folder)
+    _check_shapes(to_transformers(model_cfg, built)[1], found, folder)
+    try:
+        _, state = to_open_clip(config, found)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}; is config.json of another model?") from None
+    own = _tokenizer(model_cfg, config, folder)
+    mean, std = _pixels(folder, config)
+    state = {name: value.float() for name, value in state.items()}
+    return Start(model_cfg, state, mean, std, None if own else folder)
+
+
+def _fetched(repository: str) -> Path:
+    try:
+        return Path(
+            snapshot_download(repository, allow_patterns=["*.json", "*.safetensors", "*.txt"])
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"hf:{repository}: there is no such folder, and the hub gives none ({one_line(error)})"
+        ) from error
+
+
+def _check_kind(config: Mapping[str, Any], folder: Path) -> None:
+    kind = config.get("model_type")
+    if kind in ("clip", "siglip"):
+        return
+    if kind == "siglip2":
+        reason = (
+            "NaFlex: it takes patches of pictures in any shape, which open_clip has no tower for; "
+            "the SigLIP 2 checkpoints of fixed resolution have model_type siglip"
+        )
+    elif kind in ("clip_vision_model", "siglip_vision_model"):
+        reason = (
+            "a vision tower alone, and a start needs a text tower: give the whole model it was "
+            "taken from, or name the same tower of timm as timm:NAME, which gets a text tower"
+        )
+    else:
+        reason = f"unknown here; hf: takes {KNOWN}"
+    raise UserError(f"{folder / CONFIG}: model_type={kind!r} is {reason}")
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    if (folder / INDEX).is_file():
+        index = _json(folder / INDEX, "")
+        names = {str(name) for name in dict(index.get("weight_map", {})).values()}
+        outside = sorted(name for name in names if Path(name).name != name)
+        if outside or not names:
+            raise UserError(f"{folder / INDEX} names no file of its folder: {outside}")
+        shards = [_tensors(folder / name) for name in sorted(names)]
+        return {key: value for shard in shards for key, value in shard.items()}
+    if (folder / WEIGHTS).is_file():
+        return _tensors(folder / WEIGHTS)
+    if (folder / PICKLED).is_file():
+        return _unpickled(folder / PICKLED)
+    raise UserError(f"{folder} holds no weights: {WEIGHTS}, {INDEX} or {PICKLED}")
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"{path} is missing: the weights are not whole; download the folder again")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}); download it again") from None
+
+
+def _unpickled(path: Path) -> dict[str, Tensor]:
+    """Tensors only: whatever else a pickle asks for is refused, and nothing of it has run."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        line = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"{path} holds more than tensors, or is damaged ({line}); it is not loaded. Give the "
+            f"folder with {WEIGHTS} instead"
+        ) from None
+    tensors = isinstance(found, Mapping) and all(isinstance(v, Tensor) for v in found.values())
+    if not tensors:
+        raise UserError(f"{path} is not a mapping of names to tensors; give {WEIGHTS} instead")
+    return dict(found)
+
+
+def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], folder: Path) -> None:
+    for name in wanted.keys() & found.keys() - set(IGNORED):
+        if wanted[name].numel() != found[name].numel() or (
+            wanted[name].ndim > 1 and wanted[name].shape != found[name].shape
+        ):
+            raise UserError(
+                f"{folder}: {name} is {list(found[name].shape)} in the weights, but config.json "
+                f"asks for {list(wanted[name].shape)}: it is of another model"
+            )
+
+
+def _pixels(
+    folder: Path, config: Mapping[str, Any]
+) -> tuple[tuple[float, float, float] | None, tuple[float, float, float] | None]:
+    """Mean and std of pixels in [0, 1]; without a file those of the model's own processor."""
+    path, found = folder / PIXELS, {}
+    if path.is_file():
+        found = _json(path, "")
+    elif (folder / PROCESSOR).is_file():
+        path = folder / PROCESSOR
+        found = _json(path, "").get("image_processor", {})
+    if not found.get("do_rescale", True) or not found.get("do_normalize", True):
+        raise UserError(
+            f"{path}: do_rescale and do_normalize must be true; pixels are taken from 0 to 1 and "
+            "normalised with image_mean and image_std"
+        )
+    default = HALF if config["model_type"] == "siglip" else None
+    return _three(path, found, "image_mean", default), _three(path, found, "image_std", default)
+
+
+def _three(
+    path: Path, found: Mapping[str, Any], key: str, default: tuple[float, float, float] | None
+) -> tuple[float, float, float] | None:
+    if found.get(key) is None:
+        return default
+    try:
+        red, green, blue = (float(x) for x in found[key])
+    except (TypeError, ValueError):
+        raise UserError(f"{path}: {key}={found[key]} are not three numbers") from None
+    return red, green, blue
+
+
+def _tokenizer(model_cfg: dict[str, Any], config: Mapping[str, Any], folder: Path) -> bool:
+    """True where it is open_clip's own; else `model_cfg` names the folder's, which must fit."""
+    text = model_cfg["text_cfg"]
+    if text["vocab_size"] == CLIP_VOCABULARY and _is_clips(_vocabulary(folder), config):
+        return True
+    if not any((folder / name).is_file() for name in TOKENIZER):
+        raise UserError(
+            f"{folder} has a vocabulary of {text['vocab_size']} words, but no tokenizer; put its "
+            f"{', '.join(TOKENIZER[:-1])} or {TOKENIZER[-1]} there"
+        )
+    if (folder / OPTIONS).is_file() and "auto_map" in _json(folder / OPTIONS, ""):
+        raise UserError(
+            f"{folder / OPTIONS}: the tokenizer is code of its own (auto_map), which is not run; "
+            "save it as tokenizer.json"
+        )
+    text["hf_tokenizer_name"] = NAMES.get(text["vocab_size"], folder.name)
+    if config["model_type"] == "siglip":
+        text["tokenizer_kwargs"] = {"clean": "canonicalize"}  # as open_clip has it
+    words = make_tokenizer(model_cfg, folder=folder).tokenizer.get_vocab()  # type: ignore[attr-defined]
+    if max(words.values()) >= text["vocab_size"]:
+        raise UserError(
+            f"{folder}: the tokenizer has ids up to {max(words.values())}, but the text tower only "
+            f"{text['vocab_size']} (vocab_size): it is of another model"
+        )
+    return False
+
+
+def _is_clips(vocabulary: Mapping[str, int], config: Mapping[str, Any]) -> bool:
+    if not vocabulary:
+        return True
+    if config["model_type"] != "clip":  # a SigLIP reads its padding: open_clip's own pads with 0
+        return False
+    ours = SimpleTokenizer().encoder
+    return vocabulary == {CLIPS_SPECIAL.get(word, word): index for word, index in ours.items()}
+
+
+def _vocabulary(folder: Path) -> dict[str, int]:
+    """Of byte pairs, as their files hold it; empty where there is none."""
+    if (folder / "tokenizer.json").is_file():
+        found = _json(folder / "tokenizer.json", "").get("model", {}).get("vocab", {})
+        return found if isinstance(found, dict) else {"": 0}  # a list is no byte pairs'
+    if (folder / "vocab.json").is_file():
+        return _json(folder / "vocab.json", "")
+    return {}
+
+
+def _json(path: Path, hint: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; {hint}")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is not a mapping, but a {type(found).__name__}")
+    return found
