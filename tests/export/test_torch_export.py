@@ -34,12 +34,15 @@ def folder(model, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def loaded(folder):
+    return [torch.export.load(folder / f"{name}.pt2").module() for name in PARTS]
+
+
 @torch.no_grad()
 @pytest.mark.parametrize(("b", "r"), [(1, 1), (3, 9), (5, 2)])
-def test_any_number_of_images_boxes_and_phrases(model, folder, b, r):
-    see, read, regions, ground = (
-        torch.export.load(folder / f"{name}.pt2").module() for name in PARTS
-    )
+def test_any_number_of_images_boxes_and_phrases(model, loaded, b, r):
+    see, read, regions, ground = loaded
     ours = ModelEmbedder(model)
     pixels, boxes = random_pixels(b, b), random_boxes(1, b, r).float()
     image, tokens = see(pixels)
