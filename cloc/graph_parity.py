@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cloc.errors import UserError
 from cloc.parity import Probe, answers, write_parity
 
 Run = Callable[[str, tuple[Tensor, ...]], tuple[Tensor, ...]]  # a part and its inputs -> outputs
@@ -29,8 +30,10 @@ def write_graph_parity(
     Each output stands there for the whole probe in one call, and `one by one`: a single image,
     box and text per call. `eager` are the modules the graphs were traced from; where the image size
     is free, `other size` compares the graph with its module on larger pictures that are not
-    square. Tokens have no unit: theirs are divided by the largest of the model's.
+    square. Tokens have no unit: theirs are divided by the largest of the model's. Raises
+    `UserError` where an output is too far off, or `run` fails.
     """
+    run = _with_reason(run, loader)
     ours = {**answers(model, probe), "tokens": _tokens(model, probe)}
     ids = model.tower.tokenizer()(list(probe.texts), model.tower.context_length)
     theirs = _through(run, probe.images, probe.boxes, ids, ours)
@@ -56,6 +59,20 @@ def _tokens(model: Any, probe: Probe) -> Tensor:
     tokens = tower.images(probe.images.to(tower.mean.device)).tokens.float().cpu()
     model.train(training)
     return tokens.unflatten(1, tower.grid)
+
+
+def _with_reason(run: Run, loader: str) -> Run:
+    def checked(name: str, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        try:
+            return run(name, inputs)
+        except Exception as error:  # every runtime has kinds of its own
+            line = " ".join(str(error).split())[:300]
+            shapes = ", ".join(str(list(x.shape)) for x in inputs)
+            raise UserError(
+                f"{loader} cannot run the exported {name} on {shapes}: {line}; nothing was exported"
+            ) from error
+
+    return checked
 
 
 def _through(

@@ -92,3 +92,17 @@ def test_one_wrong_output_at_one_size_is_an_error(tmp_path, spoil, says):
     with pytest.raises(UserError, match=says):
         record(make_model(), tmp_path, spoil)
     assert not (tmp_path / "parity.json").exists()
+
+
+def test_a_graph_that_its_runtime_cannot_run_is_an_error_with_the_reason(tmp_path):
+    def spoil(name, inputs, outputs):
+        if name == "prompter":
+            raise RuntimeError("no kernel\nfor Strange")
+        return outputs
+
+    says = (
+        r"itself cannot run the exported prompter on \[2, 4, 4, 32\], \[2, 3, 4\]: no kernel for S"
+    )
+    with pytest.raises(UserError, match=says):
+        record(make_model(), tmp_path, spoil)
+    assert not (tmp_path / "parity.json").exists()

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,16 @@ class ONNX:
             _write(part, program, shapes, folder / f"{part.name}.onnx")
             config["graphs"][f"{part.name}.onnx"] = shapes
         (folder / "onnx_config.json").write_text(json.dumps(config, indent=2) + "\n")
-        sessions = {
-            part.name: runtime.InferenceSession(
-                folder / f"{part.name}.onnx", providers=["CPUExecutionProvider"]
-            )
-            for part in parts
-        }
+
+        @cache
+        def session(name: str) -> Any:
+            path = folder / f"{name}.onnx"
+            return runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
         def run(name: str, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            names = [given.name for given in sessions[name].get_inputs()]
+            names = [given.name for given in session(name).get_inputs()]
             fed = {k: x.numpy() for k, x in zip(names, inputs, strict=True)}
-            return tuple(map(torch.from_numpy, sessions[name].run(None, fed)))
+            return tuple(map(torch.from_numpy, session(name).run(None, fed)))
 
         write_graph_parity(
             folder,

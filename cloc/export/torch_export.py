@@ -1,6 +1,7 @@
 """`torch.export` programs: image encoder, text encoder, region head and grounder."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ class TorchExport:
             torch.export.save(program, folder / f"{part.name}.pt2")
             config["graphs"][f"{part.name}.pt2"] = described(part, program)
         (folder / "torch_export_config.json").write_text(json.dumps(config, indent=2) + "\n")
-        loaded = {
-            part.name: torch.export.load(folder / f"{part.name}.pt2").module() for part in parts
-        }
+
+        @cache
+        def loaded(name: str) -> Any:
+            return torch.export.load(folder / f"{name}.pt2").module()
 
         def run(name: str, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            found = loaded[name](*inputs)
+            found = loaded(name)(*inputs)
             return found if isinstance(found, tuple) else (found,)
 
         write_graph_parity(

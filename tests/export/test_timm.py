@@ -33,7 +33,6 @@ def native(**vision):
 KINDS = {
     **CONFIGS,
     "convnext": CONVOLUTIONAL["convnext"],
-    "fastvit": CONVOLUTIONAL["fastvit"],
     "quick gelu": {**NATIVE, "quick_gelu": True},
     "average of an own tower": native(pool_type="avg"),
     "without the first norm": native(no_ln_pre=True, mlp_ratio=3.0),

@@ -12,6 +12,8 @@ from tests.helpers.probe import probe_of
 from tests.helpers.rows import random_boxes
 from tests.helpers.tracing import without_type_checks
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     **NATIVE,
     "vision_cfg": {**VISION, "layers": 1},
