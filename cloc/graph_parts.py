@@ -128,35 +128,32 @@ def graph_parts(model: Any) -> list[Part]:
         embed.img_size = None  # timm asks for this very size otherwise
     tower.clip.visual = None  # `image` has it; no weight stands in two files
     rows, columns = (n + image.free * more for n, more in zip(tower.grid, (1, 3), strict=True))
-    size = (rows * image.step, columns * image.step)
-    batch = {0: "batch"}
+    batch, texts = {0: "batch"}, {0: "texts"}
     area = {**batch, 2: "height", 3: "width"} if image.free else batch
     places = {**batch, 1: "rows", 2: "columns"} if image.free else batch
-    pixels = torch.zeros(BATCH, 3, *size, dtype=torch.uint8)
+    pixels = torch.zeros(BATCH, 3, rows * image.step, columns * image.step, dtype=torch.uint8)
     ids = torch.zeros(BATCH, tower.context_length, dtype=torch.long)
-    tokens = torch.zeros(BATCH, rows, columns, tower.width)
-    boxes, text = torch.zeros(BATCH, BOXES, 4), torch.zeros(BATCH, PHRASES, tower.dim)
-    asked, sought = {**batch, 1: "boxes"}, {**batch, 1: "phrases"}
+    seen = {"image": batch, "tokens": places}
     parts = [
-        Part(
-            "image_encoder", image, (pixels,), {"pixels": area}, {"image": batch, "tokens": places}
-        ),
-        Part(
-            "text_encoder",
-            TextEncoder(tower),
-            (ids,),
-            {"tokens": {0: "texts"}},
-            {"text": {0: "texts"}},
-        ),
+        Part("image_encoder", image, (pixels,), {"pixels": area}, seen),
+        Part("text_encoder", TextEncoder(tower), (ids,), {"tokens": texts}, {"text": texts}),
+        *_heads(model, torch.zeros(BATCH, rows, columns, tower.width), places),
     ]
-    if model.region_head is not None:
-        given = {"tokens": places, "boxes": asked}
-        parts.append(Part("prompter", Regions(model), (tokens, boxes), given, {"region": asked}))
-    if model.box_head is not None:
-        given = {"tokens": places, "text": sought}
-        parts.append(Part("grounder", Grounder(model), (tokens, text), given, {"box": sought}))
     for part in parts:
         part.module.eval()  # the new modules around what was in this mode already
+    return parts
+
+
+def _heads(model: Any, tokens: Tensor, places: Mapping[int, str]) -> list[Part]:
+    parts = []
+    if model.region_head is not None:
+        boxes, free = torch.zeros(BATCH, BOXES, 4), {0: "batch", 1: "boxes"}
+        given = {"tokens": places, "boxes": free}
+        parts.append(Part("prompter", Regions(model), (tokens, boxes), given, {"region": free}))
+    if model.box_head is not None:
+        text, free = torch.zeros(BATCH, PHRASES, model.tower.dim), {0: "batch", 1: "phrases"}
+        given = {"tokens": places, "text": free}
+        parts.append(Part("grounder", Grounder(model), (tokens, text), given, {"box": free}))
     return parts
 
 
