@@ -16,3 +16,8 @@ class BadSample(UserError):
 
     def __reduce__(self) -> tuple[type["BadSample"], tuple[str, str]]:
         return BadSample, (self.reason, str(self))
+
+
+def one_line(error: BaseException) -> str:
+    """The beginning of a library's message, for one of ours."""
+    return " ".join(str(error).split())[:300]

@@ -1,36 +1,50 @@
-"""The frame the model sees: long side resized, centred on black, and boxes carried along.
+"""The frame the model sees: the image resized to fit, centred on black, and boxes carried along.
 
 The same pixels and the same rounding as open_clip's `resize_mode: longest` preprocessing, so an
 exported folder and our own loader feed a tower alike.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
 
+ImageSize = int | Sequence[int]  # pixels: the side of a square, or height and width
+
+
+def height_and_width(size: ImageSize) -> tuple[int, int]:
+    """Of a square or of what is none."""
+    if isinstance(size, int):
+        return size, size
+    height, width = size
+    return height, width
+
 
 class Frame(NamedTuple):
-    """Where an image lies in its square frame, in pixels of the frame."""
+    """Where an image lies in its frame, in pixels of the frame."""
 
-    size: int
+    canvas: tuple[int, int]  # width and height of the frame
     left: int
     top: int
     width: int  # rounded, so the two axes may scale by slightly different factors
     height: int
 
 
-def pad_frame(image_width: int, image_height: int, size: int) -> Frame:
-    """The long side becomes `size`, the other follows, rounded, and is centred."""
-    ratio = max(image_height, image_width) / size
+def pad_frame(image_width: int, image_height: int, size: ImageSize) -> Frame:
+    """The image as large as the frame of `size` holds it: the side that fills it does so exactly,
+    the other follows, rounded, and is centred."""
+    frame_height, frame_width = height_and_width(size)
+    ratio = max(image_height / frame_height, image_width / frame_width)
     width, height = max(round(image_width / ratio), 1), max(round(image_height / ratio), 1)
-    return Frame(size, (size - width) // 2, (size - height) // 2, width, height)
+    left, top = (frame_width - width) // 2, (frame_height - height) // 2
+    return Frame((frame_width, frame_height), left, top, width, height)
 
 
-def pad_resize(image: PIL.Image.Image, size: int) -> tuple[np.ndarray, Frame]:
-    """`image` (RGB) as uint8 [size, size, 3] and where it lies there."""
+def pad_resize(image: PIL.Image.Image, size: ImageSize) -> tuple[np.ndarray, Frame]:
+    """`image` (RGB) as uint8 [height, width, 3] of the frame, and where it lies there."""
     frame = pad_frame(image.width, image.height, size)
-    canvas = PIL.Image.new("RGB", (size, size))
+    canvas = PIL.Image.new("RGB", frame.canvas)
     if image.size != (frame.width, frame.height):
         image = image.resize((frame.width, frame.height), PIL.Image.Resampling.BICUBIC)
     canvas.paste(image, (frame.left, frame.top))
@@ -42,7 +56,7 @@ def into_frame(boxes_px: np.ndarray, image_size: tuple[int, int], frame: Frame) 
     width, height = image_size
     scale = np.array([frame.width / width, frame.height / height] * 2)
     shift = np.array([frame.left, frame.top] * 2)
-    return ((boxes_px * scale + shift) / frame.size).astype(np.float32)
+    return ((boxes_px * scale + shift) / (frame.canvas * 2)).astype(np.float32)
 
 
 def out_of_frame(boxes: np.ndarray, image_size: tuple[int, int], frame: Frame) -> np.ndarray:
@@ -50,5 +64,5 @@ def out_of_frame(boxes: np.ndarray, image_size: tuple[int, int], frame: Frame) -
     width, height = image_size
     scale = np.array([frame.width / width, frame.height / height] * 2)
     shift = np.array([frame.left, frame.top] * 2)
-    pixels = (boxes * frame.size - shift) / scale
+    pixels = (boxes * (frame.canvas * 2) - shift) / scale
     return np.clip(pixels, 0, [width, height] * 2).astype(np.float32)

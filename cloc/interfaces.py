@@ -55,7 +55,8 @@ class Term(NamedTuple):
 
 @runtime_checkable
 class Loss(Protocol):
-    """`needs` names the fields of `Embeddings` that must not be None."""
+    """`needs` names the fields of `Embeddings` that must not be None, and as `extra.KEY` the
+    entries that its `extra` must hold."""
 
     needs: tuple[str, ...]
 

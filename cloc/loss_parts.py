@@ -1,4 +1,4 @@
-"""What several losses need: full precision, padding wiped, chunks of rows."""
+"""What several losses need: full precision, padding wiped, a teacher's rows, chunks of rows."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,6 +24,22 @@ def full_precision(like: Tensor) -> torch.autocast:
 def wipe(rows: Float[Tensor, "*n d"], valid: Bool[Tensor, "*n"]) -> Float[Tensor, "*n d"]:
     """Zeros in padded rows, upcast: what padding holds, NaN and infinity included, has no say."""
     return upcast(rows).masked_fill(~valid[..., None], 0)
+
+
+def one_minus_cosine(
+    student: Float[Tensor, "*n d"], teacher: Float[Tensor, "*n e"]
+) -> Float[Tensor, "*n"]:
+    """Of unit vectors, in [0, 2]; also 0 between two rows of zeros. The teacher gets no gradient.
+
+    Half the squared distance: a student that still is its teacher has a gradient of exactly zero,
+    where that of the product is rounding, which Adam makes as large as any other.
+    """
+    if student.shape[-1] != teacher.shape[-1]:
+        raise UserError(
+            f"the teacher's embeddings have {teacher.shape[-1]} numbers and the model's "
+            f"{student.shape[-1]}; set model.teacher to a model with embed_dim={student.shape[-1]}"
+        )
+    return (upcast(student) - upcast(teacher).detach()).square().sum(-1) / 2
 
 
 def own_columns(valid: Bool[Tensor, " n"]) -> Int[Tensor, " n"]:

@@ -12,6 +12,7 @@ from train import make_module
 
 from cloc.data.datamodule import per_rank
 from cloc.errors import UserError
+from cloc.frame import height_and_width
 from cloc.interfaces import RegionBatch
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
@@ -69,9 +70,9 @@ def _batch(cfg: DictConfig, tower: Tower, images: int) -> RegionBatch:
     regions = cfg.data.view.max_regions
     full = cfg.region_context == "full"
     context = tower.context_length if full else cfg.region_context
-    size = tower.image_size
+    size = height_and_width(tower.image_size)
     return RegionBatch(
-        images=torch.zeros(images, 3, size, size, dtype=torch.uint8),
+        images=torch.zeros(images, 3, *size, dtype=torch.uint8),
         captions=torch.ones(images, tower.context_length, dtype=torch.long),
         caption_valid=torch.ones(images, dtype=torch.bool),
         boxes=torch.rand(images, regions, 4),

@@ -21,6 +21,7 @@ from cloc.eval.runner import evaluate
 from cloc.interfaces import Embedder, Example, Split
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.models.kept import FOLDER
 from cloc.report.look import look, pictures
 from cloc.training.callbacks.benchmarks import Benchmarks
 from cloc.training.callbacks.checkpoints import Checkpoints
@@ -29,9 +30,12 @@ from cloc.training.callbacks.ema import EMA
 from cloc.training.callbacks.grad_norms import GradNorms
 from cloc.training.callbacks.pictures import FirstBatch, Pictures
 from cloc.training.callbacks.provenance import Provenance
+from cloc.training.callbacks.retention import Retention
 from cloc.training.callbacks.speed import Speed
 from cloc.training.checkpoint_io import CheckpointFolders
 from cloc.training.fsdp import gathered
+
+REGIONAL = {"region", "predicted_boxes", "extra.teacher_region"}  # what regional losses need
 
 
 def make_callbacks(
@@ -57,6 +61,30 @@ def make_callbacks(
         *ema,
         *guards(plain(cfg.failures), run, checkpoints.save),
         *in_loop_benchmarks(cfg, ema),
+        *retention(cfg, run, ema, checkpoints.save),
+    ]
+
+
+def retention(cfg: DictConfig, run: Path, ema: Sequence[EMA], save: Any) -> list[L.Callback]:
+    """The guard of image-level skill, where `retention.benchmarks` names what to guard."""
+    names = list(cfg.retention.benchmarks)
+    if not names:
+        return []
+    if cfg.start is None or "val" not in cfg.eval.splits or not cfg.eval.every:
+        raise UserError(
+            "retention.benchmarks compares with the start, on eval.splits.val every eval.every "
+            "steps; set start=, eval.splits.val= and eval.every="
+        )
+    return [
+        Retention(
+            _in_loop(cfg, names, ema, key="retention.benchmarks"),
+            path=run / FOLDER / "retention.json",
+            every_n_steps=cfg.eval.every,
+            floor=cfg.retention.floor,
+            then=cfg.retention.then,
+            regional=[n for n, loss in make(cfg.losses).items() if REGIONAL & set(loss.needs)],
+            save=save,
+        )
     ]
 
 
@@ -65,19 +93,24 @@ def in_loop_benchmarks(cfg: DictConfig, ema: Sequence[EMA]) -> list[L.Callback]:
     where there is one."""
     if not cfg.eval.every or "val" not in cfg.eval.splits:
         return []
-    parse = make(cfg.data.parse)
-    spec = cfg.eval.splits.val
-    split = read_split(spec, name="val", parse=parse, limit=cfg.eval.limit, key="eval.splits.val")
-    unknown = sorted(set(cfg.eval.in_loop) - set(cfg.benchmarks))
-    if unknown:
-        raise UserError(f"eval.in_loop={unknown}: unknown; choose from {sorted(cfg.benchmarks)}")
-    benchmarks = {name: make(cfg.benchmarks[name]) for name in cfg.eval.in_loop}
-    measure = partial(_measure, split=split, benchmarks=benchmarks, ema=ema)
+    measure = _in_loop(cfg, cfg.eval.in_loop, ema, key="eval.in_loop")
     callbacks: list[L.Callback] = [Benchmarks(measure, every_n_steps=cfg.eval.every)]
     if set(cfg.logger) - {"jsonl"}:  # it takes no pictures
-        draw = partial(_draw, examples=split.examples[:8], ema=ema)
+        draw = partial(_draw, examples=measure.keywords["split"].examples[:8], ema=ema)
         callbacks.append(Pictures(draw, every_n_steps=cfg.eval.every))
     return callbacks
+
+
+def _in_loop(
+    cfg: DictConfig, names: Sequence[str], ema: Sequence[EMA], *, key: str
+) -> "partial[dict[str, dict[str, float]]]":
+    parse, spec, limit = make(cfg.data.parse), cfg.eval.splits.val, cfg.eval.limit
+    split = read_split(spec, name="val", parse=parse, limit=limit, key="eval.splits.val")
+    unknown = sorted(set(names) - set(cfg.benchmarks))
+    if unknown:
+        raise UserError(f"{key}={unknown}: unknown; choose from {sorted(cfg.benchmarks)}")
+    benchmarks = {name: make(cfg.benchmarks[name]) for name in names}
+    return partial(_measure, split=split, benchmarks=benchmarks, ema=ema)
 
 
 def _measure(

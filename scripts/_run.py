@@ -35,6 +35,7 @@ def compose_config(name: str, overrides: list[str]) -> DictConfig:
     flags = [override for override in overrides if override.startswith("-")]
     if flags:
         raise UserError(f"{flags[0]} is unknown; a command has keys, no flags but train.py -m")
+    overrides = [_quoted(override) for override in overrides]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
             cfg = compose(name, overrides)
@@ -45,6 +46,11 @@ def compose_config(name: str, overrides: list[str]) -> DictConfig:
         raise UserError(f"{missing[0]} is not set; give {missing[0]}=...")
     check_targets(cfg)
     return cfg
+
+
+def _quoted(override: str) -> str:
+    """The comma of open_clip:NAME,TAG is not between two values of a sweep."""
+    return re.sub(r"^(start|encoder)=((?:open_clip|timm):[^'\"]*,.*)$", r"\1='\2'", override)
 
 
 def _explained(name: str, message: str, overrides: list[str]) -> str:

@@ -22,6 +22,7 @@ from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from cloc.models.load import load_model
+from cloc.models.start import KINDS
 from cloc.report.build import build_report
 from cloc.report.look import look
 
@@ -69,18 +70,12 @@ def check_command(cfg: DictConfig) -> None:
 def chosen_model(cfg: DictConfig) -> tuple[CLOC, Path]:
     """The model and the folder its numbers go to."""
     if cfg.run is not None:
-        return load_model(Path(cfg.run), ema=cfg.ema), Path(cfg.run)
+        return load_model(Path(cfg.run), ema=cfg.ema, wise_ft=cfg.wise_ft), Path(cfg.run)
     if cfg.out is None:
         raise UserError("with model= give out=DIR too: metrics.json is written there")
-    kind, _, name = str(cfg.encoder).partition(":")
-    if kind != "open_clip":
-        return load_model(Path(cfg.encoder)), Path(cfg.out)
-    if name.startswith("local-dir:"):
-        return build_model({"config": name}), Path(cfg.out)
-    architecture, _, tag = name.partition("/")
-    if not tag:
-        raise UserError(f"model={cfg.encoder} names no weights; write model={cfg.encoder}/TAG")
-    return build_model({"config": architecture, "pretrained": tag}), Path(cfg.out)
+    if str(cfg.encoder).partition(":")[0] in KINDS:
+        return build_model({"start": str(cfg.encoder)}), Path(cfg.out)
+    return load_model(Path(cfg.encoder)), Path(cfg.out)
 
 
 def chosen_splits(cfg: DictConfig) -> list[Split]:

@@ -16,7 +16,7 @@ def main(overrides: list[str]) -> None:
     run, out = Path(cfg.run), Path(cfg.out)
     if out.exists():
         raise UserError(f"{out} exists; remove it or choose another out=")
-    model = load_model(run, ema=cfg.ema)
+    model = load_model(run, ema=cfg.ema, wise_ft=cfg.wise_ft)
     probe = make_probe(cfg, model)
     staging = out.with_name(out.name + ".partial")
     shutil.rmtree(staging, ignore_errors=True)  # what an interrupted export left

@@ -18,6 +18,7 @@ from _job import Job, prepare, run_folder
 from _launch import Peers, decided, environment, find_peers, kept_if_begun
 from _resume import check_data, is_used
 from _run import cli, make, plain, tune_for_cpu
+from _start import adapt, keep_start, model_settings
 from _sweep import FLAGS, sweep
 from lightning.pytorch.plugins.environments import ClusterEnvironment
 from omegaconf import DictConfig
@@ -57,7 +58,9 @@ def train(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> None:
         tune_for_cpu()
     L.seed_everything(cfg.seed, verbose=False)
 
-    model = build_model(**plain(cfg.model))
+    model = build_model(**model_settings(cfg, run, resumed=bool(job.done)))
+    if not peers.rank:
+        keep_start(cfg, run, model)
     module = make_module(cfg, model)
     folders = CheckpointFolders(place_of(run, cfg.checkpoints), keep=cfg.checkpoint_keep)
     data = make_data(cfg, model.tower, steps=cfg.steps, skip_batches=job.done)
@@ -86,6 +89,8 @@ def quiet() -> None:
 
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
     """Losses and optimizer joined to the model; past this line there is no OmegaConf."""
+    losses = make(cfg.losses)
+    adapt(cfg, model, losses.values())
     if cfg.patch_dropout:
         model.tower.drop_patches(cfg.patch_dropout)
     if cfg.recompute:
@@ -94,7 +99,7 @@ def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
         compile_parts(model)
     return CLOCModule(
         model,
-        losses=make(cfg.losses),
+        losses=losses,
         weights=plain(cfg.weights),
         optimizer=make(cfg.optimizer),
         schedule=partial(make(cfg.schedule), steps=cfg.steps),

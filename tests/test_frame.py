@@ -112,3 +112,19 @@ def test_a_framed_box_lies_on_its_pixels(shape):
     drawn = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     framed = into_frame(box, shape, frame)
     assert iou(torch.tensor(drawn)[None] / 224, torch.from_numpy(framed)).item() > 0.95
+
+
+@pytest.mark.parametrize("size", [(48, 80), (80, 48)])
+@pytest.mark.parametrize("shape", [(100, 40), (40, 100), (77, 77)])
+def test_a_frame_that_is_no_square_is_open_clips_too(shape, size):
+    rng = np.random.default_rng(0)
+    image = PIL.Image.fromarray(rng.integers(0, 256, (*shape, 3), np.uint8))
+    pixels, frame = pad_resize(image, size)
+    assert pixels.shape == (*size, 3)
+    assert (pixels == by_open_clip(image, size)).all()
+    boxes = np.array([[0, 0, *image.size], [3, 4, 10, 20]], np.float32)
+    framed = into_frame(boxes, image.size, frame)
+    whole = framed[0] * np.array([size[1], size[0]] * 2)
+    left, top = frame.left, frame.top
+    np.testing.assert_allclose(whole, [left, top, left + frame.width, top + frame.height])
+    np.testing.assert_allclose(out_of_frame(framed, image.size, frame), boxes, atol=1e-4)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cloc.data.transforms import Sample
 from cloc.errors import UserError
+from cloc.frame import ImageSize
 from cloc.interfaces import RegionBatch
 
 # `tokenize(texts, context_length)` gives token ids, one row of that length per text: what
@@ -27,7 +28,7 @@ class ModelInput:
     shapes.
     """
 
-    image_size: int  # pixels, of the square
+    image_size: ImageSize  # pixels
     tokenize: Tokenize
     context_length: int  # tokens of a caption
     region_context: int  # tokens of a phrase

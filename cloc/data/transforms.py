@@ -12,7 +12,7 @@ import numpy as np
 
 from cloc.data.raster import Picture, from_pixels
 from cloc.errors import UserError
-from cloc.frame import into_frame, pad_frame
+from cloc.frame import ImageSize, height_and_width, into_frame, pad_frame
 
 SIDE = re.compile(r"\b(left|right)(?=(?:most|wards?)?\b)", re.IGNORECASE)
 OTHER_SIDE = {"left": "right", "right": "left"}
@@ -45,32 +45,34 @@ Transform = Callable[[Sample, np.random.Generator], Sample]
 
 @dataclass(frozen=True, slots=True)
 class PadResize:
-    """The long side becomes `size`, the image is centred on black: nothing is lost or stretched."""
+    """As large as the frame of `size` holds it, centred on black: nothing is lost or stretched."""
 
-    size: int
+    size: ImageSize
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        if sample.image.size == (self.size, self.size):
+        height, width = height_and_width(self.size)
+        if sample.image.size == (width, height):
             return replace(sample, image=sample.image.drawn())
         frame = pad_frame(*sample.image.size, self.size)
-        canvas = np.zeros((self.size, self.size, 3), np.uint8)
+        canvas = np.zeros((height, width, 3), np.uint8)
         bottom, right = frame.top + frame.height, frame.left + frame.width
         shown = sample.image.pixels(frame.width, frame.height)
         canvas[frame.top : bottom, frame.left : right] = shown
-        boxes = into_frame(sample.boxes, sample.image.size, frame) * np.float32(self.size)
+        boxes = into_frame(sample.boxes, sample.image.size, frame)
+        boxes *= np.array([width, height] * 2, np.float32)
         return replace(sample, image=from_pixels(canvas), boxes=boxes)
 
 
 @dataclass(frozen=True, slots=True)
 class RandomCrop:
-    """A random part of the image, resized to `size` x `size`.
+    """A random part of the image, resized to `size`: to a square, or to (height, width).
 
     `scale` bounds the part's share of the area in (0, 1], `ratio` its width over height. Boxes are
     clipped to the part; a region of which less than `min_visibility` of the area stays visible is
     dropped, and if none stays that is a normal sample.
     """
 
-    size: int
+    size: ImageSize
     scale: Sequence[float] = (0.5, 1.0)
     ratio: Sequence[float] = (3 / 4, 4 / 3)
     min_visibility: float = 0.5
@@ -88,12 +90,13 @@ class RandomCrop:
             )
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        rows, columns = height_and_width(self.size)
         left, top, width, height = self._part(*sample.image.size, rng)
         part = (left, top, left + width, top + height)
-        pixels = sample.image.cut(left, top, width, height).pixels(self.size, self.size)
+        pixels = sample.image.cut(left, top, width, height).pixels(columns, rows)
         boxes = np.clip(sample.boxes, part[:2] * 2, part[2:] * 2)
         visible = _areas(boxes) / _areas(sample.boxes)
-        boxes = (boxes - part[:2] * 2) * (self.size / np.array([width, height] * 2))
+        boxes = (boxes - part[:2] * 2) * (np.array([columns, rows] * 2) / ([width, height] * 2))
         placed = replace(sample, image=from_pixels(pixels), boxes=boxes.astype(np.float32))
         return placed.keep(np.flatnonzero(visible >= self.min_visibility))
 

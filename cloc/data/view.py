@@ -1,4 +1,4 @@
-"""What training sees of one annotated image: a caption, some of its regions, one square frame."""
+"""What training sees of one annotated image: a caption, some of its regions, one frame."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +11,7 @@ from cloc.data.raster import from_header, from_pixels
 from cloc.data.record import Record
 from cloc.data.transforms import PadResize, Sample, Transform
 from cloc.errors import UserError
+from cloc.frame import ImageSize, height_and_width
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class View:
     """At most `max_regions` random regions of an image, each with `max_negatives` of its negatives.
 
     `augment` runs on the image as stored, before it is decoded; `frame(size)` makes the transform
-    that brings it into the square the model sees. Of several captions one is shown, its chance in
+    that brings it into the frame the model sees. Of several captions one is shown, its chance in
     proportion to the weight of its source in `caption_weights`: 1 for those not named there, and at
     0 never, so that an image may show none.
     """
@@ -27,7 +28,7 @@ class View:
     max_negatives: int = 1
     caption_weights: Mapping[str, float] = field(default_factory=dict)
     augment: Sequence[Transform] = ()
-    frame: Callable[[int], Transform] = PadResize
+    frame: Callable[[ImageSize], Transform] = PadResize
 
     def __post_init__(self) -> None:
         if self.max_regions < 1:
@@ -40,7 +41,7 @@ class View:
 
 
 def look(
-    record: Record, rng: np.random.Generator, *, view: View, image_size: int, where: str
+    record: Record, rng: np.random.Generator, *, view: View, image_size: ImageSize, where: str
 ) -> Sample:
     """The record as `view` shows it: the image decoded, framed, one caption, the drawn regions.
 
@@ -50,10 +51,11 @@ def look(
     sample = _whole(record, rng, view, where)
     for transform in (*view.augment, view.frame(image_size)):
         sample = transform(sample, rng)
-    if sample.image.size != (image_size, image_size):
+    height, width = height_and_width(image_size)
+    if sample.image.size != (width, height):
         raise UserError(
             f"{where}: the transforms end at {sample.image.width}x{sample.image.height} but the "
-            f"model sees {image_size}x{image_size}; set data.view.frame to one that ends there"
+            f"model sees {width}x{height}; set data.view.frame to one that ends there"
         )
     rows = _draw(len(sample.boxes), view.max_regions, rng)
     sample = sample.keep(rows)
@@ -64,9 +66,9 @@ def look(
     return replace(sample, image=sample.image.drawn(), negatives=negatives)
 
 
-def blank(image_size: int) -> Sample:
+def blank(image_size: ImageSize) -> Sample:
     """What stands in the place of a dropped sample: black, without caption or regions."""
-    image = from_pixels(np.zeros((image_size, image_size, 3), np.uint8))
+    image = from_pixels(np.zeros((*height_and_width(image_size), 3), np.uint8))
     return Sample("", image, None, np.zeros((0, 4), np.float32), (), ())
 
 

@@ -15,7 +15,10 @@ from cloc.heads.logit_scale import LogitScale
 from cloc.heads.prompter import Prompter
 from cloc.heads.roi_align import RoIAlign
 from cloc.models.cloc import CLOC
-from cloc.models.tower_build import make_tower, resolve_config
+from cloc.models.lora import add_lora
+from cloc.models.start import Heads, read_start
+from cloc.models.tower_build import make_tower
+from cloc.models.tower_config import resolve_config
 from cloc.models.towers import Tower
 
 T = TypeVar("T")
@@ -28,22 +31,24 @@ def build_model(
     region_head: Mapping[str, Any] | None = None,
     region_scale: Mapping[str, Any] | None = None,
     box_head: Mapping[str, Any] | None = None,
+    lora: Mapping[str, Any] | None = None,
 ) -> CLOC:
     """`tower` holds `make_tower`'s arguments; `region_head` is `{kind: prompter | roi_align, ...}`.
 
-    No region head means plain CLIP; a box head needs the prompter.
+    No region head means plain CLIP; a box head needs the prompter. `lora` is `add_lora`'s options.
     """
-    built = _make(make_tower, tower, "model.tower")
+    start = read_start(tower["start"]) if tower.get("start") else None
+    options = dict(tower) if start is None else {**tower, "start": start}
+    built = _make(make_tower, options, "model.tower")
     if box_head is not None and (region_head is None or region_head.get("kind") != "prompter"):
         raise UserError("a box head reads the prompter: set model.region_head.kind=prompter")
     description = {
-        # the resolved architecture: a description never points at a name or a folder elsewhere
-        "tower": {"config": resolve_config(built.model_config), **built.preprocess},
+        "tower": _description(built),
         "region_head": _plain(region_head),
         "region_scale": _plain(region_scale),
         "box_head": _plain(box_head),
     }
-    return CLOC(
+    model = CLOC(
         built,
         region_head=_region_head(region_head, built, phrases=box_head is not None),
         region_scale=_region_scale(region_scale, has_head=region_head is not None),
@@ -52,6 +57,33 @@ def build_model(
         ),
         description=description,
     )
+    if start is not None and start.heads is not None:
+        _take_heads(model, start.heads)
+    if lora is not None:
+        _make(add_lora, lora, "lora", model)
+    return model
+
+
+def _description(tower: Tower) -> dict[str, Any]:
+    """Its options, with the resolved architecture: never a name or folder elsewhere."""
+    config = resolve_config(tower.model_config)
+    return {"config": config, **tower.preprocess, "positions": tower.positions._asdict()}
+
+
+def _take_heads(model: CLOC, heads: Heads) -> None:
+    """The weights of every part that both have; the others keep what they began with."""
+    for part in ("region_head", "region_scale", "box_head"):
+        wanted, there = model.description[part], heads.description.get(part)
+        module = getattr(model, part)
+        if module is None or not any(key.startswith(f"{part}.") for key in heads.state):
+            continue
+        if (wanted or {}) != (there or {}):
+            raise UserError(
+                f"model.{part} is {wanted}, but the run to start from has {there}; set it alike, "
+                "or start from an export of the run (open_clip:FOLDER), which is the tower alone"
+            )
+        own = {k: v for k, v in heads.state.items() if k.startswith(f"{part}.")}
+        module.load_state_dict({k.removeprefix(f"{part}."): v for k, v in own.items()})
 
 
 def _region_head(

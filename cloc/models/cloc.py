@@ -11,6 +11,7 @@ from cloc.interfaces import Embeddings, RegionBatch
 from cloc.loss_parts import upcast
 from cloc.models.accumulate import check_pieces, in_pieces
 from cloc.models.row_draws import draws_can_be_cut
+from cloc.models.teacher import Teacher
 from cloc.models.towers import Tower
 
 
@@ -35,7 +36,8 @@ class CLOC(nn.Module):
         self.region_head = region_head
         self.region_scale = region_scale
         self.box_head = box_head
-        self.description = description
+        self.description = dict(description)
+        self.teacher: Teacher | None = None  # no module: neither trained, nor saved, nor sharded
 
     def forward(self, batch: RegionBatch, *, accumulate: int = 1) -> Embeddings:
         """Everything the losses may need, from one pass of each tower over each input.
@@ -51,7 +53,8 @@ class CLOC(nn.Module):
         scale, bias = self.tower.scale(), self.tower.bias()
         if self.region_head is None or self.region_scale is None:
             [image] = cut(self._images, batch.images)
-            return Embeddings(image, caption, scale, bias, None, None, None, None, {})
+            taught = self._taught(batch, accumulate)
+            return Embeddings(image, caption, scale, bias, None, None, None, None, taught)
         [phrase] = cut(self._texts, batch.phrases)
         asked = phrase[batch.phrase_index] if self.box_head is not None else None
         image, region, predicted_boxes = cut(
@@ -66,8 +69,11 @@ class CLOC(nn.Module):
             region=region,
             region_scale=self.region_scale(),
             predicted_boxes=predicted_boxes,
-            extra={},
+            extra=self._taught(batch, accumulate),
         )
+
+    def _taught(self, batch: RegionBatch, pieces: int) -> dict[str, Tensor]:
+        return {} if self.teacher is None else self.teacher(batch, pieces=pieces)
 
     def _texts(self, tokens: Tensor) -> tuple[Tensor]:
         return (self.tower.texts(tokens),)
@@ -81,7 +87,9 @@ class CLOC(nn.Module):
         """Of each image; of each of its regions; the box predicted for each region's phrase."""
         assert self.region_head is not None
         tokens, image, kept = self.tower.images(pixels)
-        region, grounded = self.region_head(tokens, boxes, asked, grid=self.tower.grid, kept=kept)
+        region, grounded = self.region_head(
+            tokens, boxes, asked, grid=self.tower.grid_at(pixels), kept=kept
+        )
         predicted = None if self.box_head is None else self.box_head(grounded)
         return image, F.normalize(upcast(region), dim=-1), predicted
 

@@ -10,14 +10,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cloc.errors import UserError
-from cloc.frame import into_frame, pad_resize
+from cloc.frame import height_and_width, into_frame, pad_resize
 from cloc.heads.roi_align import pool_boxes
 from cloc.interfaces import Prepared
 from cloc.models.cloc import CLOC
 
 
 class ModelEmbedder:
-    """Frames are `cloc.frame`'s: long side resized, centred on black.
+    """Frames are `cloc.frame`'s: the image resized to fit, centred on black.
 
     Regions come from the model's own head; where it has none (plain CLIP), asking for regions or
     boxes is an error that names the extractors which work on any encoder.
@@ -36,7 +36,7 @@ class ModelEmbedder:
     def prepare(self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray]) -> Prepared:
         """`boxes` are pixels of each image, [n, 4]; padded to the longest list of the batch."""
         size = self.model.tower.image_size
-        pixels = np.zeros((len(images), size, size, 3), np.uint8)
+        pixels = np.zeros((len(images), *height_and_width(size), 3), np.uint8)
         most = max((len(b) for b in boxes), default=0)
         framed, valid = np.zeros((len(images), most, 4), np.float32), np.zeros((len(images), most))
         for i, (image, pixel_boxes) in enumerate(zip(images, boxes, strict=True)):
@@ -76,7 +76,9 @@ class ModelEmbedder:
             )
         tower = self.model.tower
         tokens = tower.images(x.to(self.device)).tokens
-        region, _ = self.model.region_head(tokens, boxes.to(self.device), None, grid=tower.grid)
+        region, _ = self.model.region_head(
+            tokens, boxes.to(self.device), None, grid=tower.grid_at(x)
+        )
         return F.normalize(region.float(), dim=-1).cpu()
 
     @torch.no_grad()
@@ -93,7 +95,9 @@ class ModelEmbedder:
         for row, part in zip(asked, flat.split(counts), strict=True):
             row[: len(part)] = part
         tokens = model.tower.images(x.to(self.device)).tokens
-        _, grounded = model.region_head(tokens, None, asked.to(self.device), grid=model.tower.grid)
+        _, grounded = model.region_head(
+            tokens, None, asked.to(self.device), grid=model.tower.grid_at(x)
+        )
         boxes = model.box_head(grounded).cpu()
         return [row[:count] for row, count in zip(boxes, counts, strict=True)]
 
@@ -123,7 +127,7 @@ class RoIEmbedder:
         """The mean projected patch token inside each box."""
         tower, device = self.own.model.tower, self.own.device
         dense = tower.dense(tower.images(x.to(device)).tokens)
-        pooled = pool_boxes(dense, boxes.to(device), tower.grid, 3)
+        pooled = pool_boxes(dense, boxes.to(device), tower.grid_at(x), 3)
         return F.normalize(pooled, dim=-1).cpu()
 
     def ground(self, x: Tensor, phrases: Sequence[Sequence[str]]) -> None:

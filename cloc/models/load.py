@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 
@@ -24,22 +25,32 @@ from cloc.errors import UserError
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
+from cloc.models.kept import FOLDER, tokenizer_folder
+from cloc.models.lora import merge_lora
 
-KEYS = {"tower", "region_head", "region_scale", "box_head"}  # `build_model`'s arguments
+KEYS = {"tower", "region_head", "region_scale", "box_head", "lora"}  # `build_model`'s arguments
 
 
-def load(path: str | Path, *, device: str = "cpu", ema: bool = False) -> ModelEmbedder:
+def load(
+    path: str | Path, *, device: str = "cpu", ema: bool = False, wise_ft: float = 1.0
+) -> ModelEmbedder:
     """`path` is `runs/NAME` or a folder that `scripts/export.py format=open_clip` wrote.
 
-    `ema` takes the moving average of a run's weights.
+    `ema` takes the moving average of a run's weights; `wise_ft` is `load_model`'s.
     """
-    return ModelEmbedder(load_model(Path(path), ema=ema).to(device))
+    return ModelEmbedder(load_model(Path(path), ema=ema, wise_ft=wise_ft).to(device))
 
 
-def load_model(path: Path, *, ema: bool = False) -> CLOC:
-    """Weights are safetensors and the architecture is plain JSON: nothing in the folder runs."""
+def load_model(path: Path, *, ema: bool = False, wise_ft: float = 1.0) -> CLOC:
+    """Weights are safetensors and the architecture is plain JSON: nothing in the folder runs.
+
+    With `wise_ft` below 1 the tower is that share of the trained weights and the rest of those the
+    run started from (WiSE-FT, arXiv 2109.01903); the heads stay the trained ones. LoRA is merged.
+    """
     if (path / "open_clip_config.json").is_file():
         return _from_export(path)
+    if (path / WEIGHTS).is_file():
+        return _from_files(path)
     place = place_of(path)
     step, damaged = newest(place, MODEL)
     if not step:
@@ -51,11 +62,42 @@ def load_model(path: Path, *, ema: bool = False) -> CLOC:
         warnings.warn(f"{'; '.join(damaged)}; step {step} is loaded instead", stacklevel=3)
     name = f"{place}/{folder_name(step)}"
     with place.open(step, CONFIG) as file:
-        model = build_model(**_description(file.read(), f"{name}/{CONFIG}"))
+        description = _description(file.read(), f"{name}/{CONFIG}")
+    model = build_model(**_with_tokenizer(description, tokenizer_folder(path)))
     weights = _average(place, step, path) if ema else WEIGHTS
     with place.open(step, weights) as file:
         _fill(model, _read(file.read(), f"{name}/{weights}"), f"{name}/{weights}")
+    merge_lora(model)
+    if wise_ft != 1:
+        _mix(model, path, share=wise_ft)
     return model
+
+
+def _with_tokenizer(description: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+    return {**description, "tower": {**description["tower"], "folder": folder}}
+
+
+def _from_files(path: Path) -> CLOC:
+    """What `cloc.models.kept.keep` wrote: a description and weights, side by side."""
+    description = _description((path / CONFIG).read_bytes(), path / CONFIG)
+    model = build_model(**_with_tokenizer(description, tokenizer_folder(path.parent)))
+    _fill(model, _read((path / WEIGHTS).read_bytes(), path / WEIGHTS), path / WEIGHTS)
+    return model
+
+
+def _mix(model: CLOC, run: Path, *, share: float) -> None:
+    if not 0 <= share <= 1:
+        raise UserError(f"wise_ft={share}; choose 0 (the start) to 1 (the trained weights)")
+    if not (run / FOLDER / WEIGHTS).is_file():
+        raise UserError(
+            f"wise_ft={share}: {run} keeps no start to mix with; it is for runs with start=..."
+        )
+    start = _from_files(run / FOLDER).tower.state_dict()
+    own = model.tower.state_dict()
+    with torch.no_grad():
+        for name, value in own.items():
+            if value.is_floating_point():
+                value.lerp_(start[name], 1 - share)
 
 
 def _average(place: Place, step: int, run: Path) -> str:
@@ -80,7 +122,7 @@ def _from_export(path: Path) -> CLOC:
                 raise UserError(f"{file} is missing: the export is not whole; export the run again")
         found = _description(config.read_bytes(), config)
         parts = {k: v for k, v in found.items() if k != "tower"}
-    model = build_model({"config": f"local-dir:{path}"}, **parts)
+    model = build_model({"start": f"open_clip:{path}"}, **parts)
     if region.is_dir():
         tower = {f"tower.{k}": v for k, v in model.tower.state_dict().items()}
         _fill(model, tower | _read(weights.read_bytes(), weights), weights)

@@ -1,142 +1,90 @@
-"""A `Tower` from an open_clip name, folder, hub repository or model configuration."""
+"""A `Tower` from an open_clip model configuration, or from weights that somebody has."""
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import open_clip
-from safetensors import SafetensorError
 from torch import nn
 
-from cloc.errors import UserError
+from cloc.errors import UserError, one_line
+from cloc.models.positions import Kernel, aspect_of, fit_positions, make_kernel
+from cloc.models.start import Start, read_start
+from cloc.models.tower_config import refuse, resized, resolve_config
 from cloc.models.towers import Tower
-from cloc.models.unpooled import NO_POOLED_TOKENS
-
-REQUIRED = ("embed_dim", "vision_cfg", "text_cfg")
-WITH_WEIGHTS = ("local-dir:", "hf-hub:")  # open_clip's schemas: these bring their own weights
 
 
 def make_tower(
-    config: Mapping[str, Any] | str,
+    config: Mapping[str, Any] | str | None = None,
     *,
-    pretrained: str | None = None,
-    image_size: int | None = None,
+    start: str | Start | None = None,
+    image_size: int | Sequence[int] | None = None,
     context_length: int | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    positions: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
 ) -> Tower:
-    """`config` is an open_clip name ("ViT-B-16"), `local-dir:FOLDER`, `hf-hub:REPOSITORY` or a
-    model configuration; a name or a configuration without `pretrained` starts from random weights.
+    """With random weights of an open_clip name ("ViT-B-16") or model configuration, `config`; or
+    with the architecture and weights of `start` (`cloc.models.start`).
 
-    `pretrained` is open_clip's tag or a weight file, for names only. `image_size` in pixels and
-    `context_length` in tokens replace the configured ones. `mean` and `std`, of pixels in [0, 1],
-    replace those the weights were trained with, which are CLIP's where nothing is recorded.
+    `image_size` in pixels (of a square, or height and width) and `context_length` in tokens replace
+    the configured ones; `positions` is the `Kernel` that carries image positions over to another
+    grid, here and in forward. `mean` and `std`, of pixels in [0, 1], replace those the weights were
+    trained with, which are CLIP's where nothing is recorded. `folder` holds the tokenizer's files.
     """
-    model_config = _resized(resolve_config(config), image_size, context_length)
-    _refuse(model_config)
-    named = isinstance(config, str) and not config.startswith(WITH_WEIGHTS)
-    if pretrained and not named:
-        raise UserError(
-            f"model.tower.pretrained={pretrained} goes with an open_clip name in model.tower.config"
-        )
-    if isinstance(config, str) and (pretrained or not named):
-        clip = _load(config, pretrained, model_config, image_size, context_length)
-    else:
-        clip = _from_config(model_config)
+    found = _chosen(config, start, folder)
+    model_config = resized(found.config, image_size, context_length)
+    refuse(model_config)
+    clip = _from_config(model_config)
     _fit_input(clip.visual)
-    constants, visual = open_clip.constants, clip.visual
-    return Tower(
+    kernel = make_kernel(positions)
+    constants = open_clip.constants
+    tower = Tower(
         clip,
         model_config=model_config,
-        mean=mean or getattr(visual, "image_mean", None) or constants.OPENAI_DATASET_MEAN,
-        std=std or getattr(visual, "image_std", None) or constants.OPENAI_DATASET_STD,
-        folder=_folder(config),
+        mean=mean or found.mean or constants.OPENAI_DATASET_MEAN,
+        std=std or found.std or constants.OPENAI_DATASET_STD,
+        folder=found.folder,
+        positions=kernel,
     )
+    if found.state is not None:
+        _fill(tower, found, kernel=kernel)
+    return tower
 
 
-def _resized(
-    model_config: dict[str, Any], image_size: int | None, context_length: int | None
-) -> dict[str, Any]:
-    if image_size is not None:
-        model_config["vision_cfg"]["image_size"] = image_size
-    if context_length is not None:
-        model_config["text_cfg"]["context_length"] = context_length
-    return model_config
-
-
-def resolve_config(config: Mapping[str, Any] | str) -> dict[str, Any]:
-    """A deep copy of the open_clip model configuration that `config` names or is."""
-    found: Any = copy.deepcopy(dict(config)) if not isinstance(config, str) else _look_up(config)
-    lacks = [key for key in REQUIRED if key not in found]
-    if lacks:
+def _chosen(
+    config: Mapping[str, Any] | str | None, start: str | Start | None, folder: Path | None
+) -> Start:
+    if (config is None) == (start is None):
         raise UserError(
-            f"model.tower.config lacks {', '.join(lacks)}; it is an open_clip model configuration "
-            f"with {', '.join(REQUIRED)}, or the name of one"
+            "give model.tower.config for random weights or start=... for weights of somebody's, "
+            f"not {'neither' if start is None else 'both'}"
         )
-    return {key: dict(v) if isinstance(v, Mapping) else v for key, v in found.items()}
+    if config is not None:
+        return Start(resolve_config(config), None, None, None, folder)
+    return read_start(start) if isinstance(start, str) else cast(Start, start)
 
 
-def _look_up(name: str) -> Any:
-    folder = _folder(name)
-    if folder is not None:
-        path = folder / "open_clip_config.json"
-        if not path.is_file():
-            raise UserError(f"{path} does not exist; a local-dir: model is an open_clip folder")
-        try:
-            return json.loads(path.read_text())["model_cfg"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is not an open_clip configuration ({error!r})") from None
-    found = open_clip.get_model_config(name)
-    if found is None:
-        near = [n for n in open_clip.list_models() if n.lower()[:5] == name.lower()[:5]][:8]
-        raise UserError(f"open_clip has no model {name!r}; near it: {', '.join(near) or 'none'}")
-    return copy.deepcopy(found)
-
-
-def _folder(config: Mapping[str, Any] | str) -> Path | None:
-    if isinstance(config, str) and config.startswith("local-dir:"):
-        return Path(config.removeprefix("local-dir:"))
-    return None
-
-
-def _refuse(model_config: Mapping[str, Any]) -> None:
-    """What can be known before anything is built."""
-    if "multimodal_cfg" in model_config:
-        raise UserError(NO_POOLED_TOKENS)
-    if model_config["vision_cfg"].get("patch_dropout"):
-        raise UserError(
-            "open_clip's patch dropout does not say which tokens it kept, and a box may ask for "
-            "them; set patch_dropout (of the run) instead, and leave "
-            "model.tower.config.vision_cfg.patch_dropout at 0"
-        )
-
-
-def _load(
-    name: str,
-    pretrained: str | None,
-    model_config: dict[str, Any],
-    image_size: int | None,
-    context_length: int | None,
-) -> Any:
-    """With weights, always: open_clip's own default is to go on with random ones."""
-    tag = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else None
-    quick_gelu = bool((tag or {}).get("quick_gelu"))  # else "ViT-B-32/openai" runs on another GELU
-    if quick_gelu:
-        model_config["quick_gelu"] = True
+def _fill(tower: Tower, start: Start, *, kernel: Kernel) -> None:
+    """Every weight of the start, its positions fitted to the tower's sizes."""
+    assert start.state is not None
+    state, wanted = dict(start.state), tower.clip.state_dict()
+    fit_positions(
+        state,
+        wanted,
+        old_aspect=aspect_of(start.config["vision_cfg"].get("image_size", 224)),
+        new_grid=tower.grid,
+        kernel=kernel,
+    )
     try:
-        return open_clip.create_model(
-            name,
-            pretrained=pretrained,
-            force_quick_gelu=quick_gelu,
-            force_image_size=image_size,
-            force_context_length=context_length,
-            require_pretrained=True,
-        )
-    except (RuntimeError, ValueError, OSError, SafetensorError) as error:
-        what = f"{name} with pretrained={pretrained}" if pretrained else name
-        raise UserError(f"open_clip cannot load {what}: {_one_line(error)}") from error
+        tower.clip.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(
+            "the weights of the start do not fit its architecture (model.tower.image_size and "
+            f"context_length included): {one_line(error)}"
+        ) from None
 
 
 def _from_config(model_config: Mapping[str, Any]) -> Any:
@@ -146,7 +94,7 @@ def _from_config(model_config: Mapping[str, Any]) -> Any:
     try:
         return make(**config)
     except (TypeError, RuntimeError, OSError) as error:
-        raise UserError(f"open_clip cannot build model.tower.config: {_one_line(error)}") from error
+        raise UserError(f"open_clip cannot build model.tower.config: {one_line(error)}") from error
 
 
 def _fit_input(visual: Any) -> None:
@@ -162,7 +110,3 @@ def _fit_input(visual: Any) -> None:
             f"{visual.image_size[0]}; set model.tower.image_size={size[0]}"
         )
     visual.set_input_size(visual.image_size)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

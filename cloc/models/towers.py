@@ -18,8 +18,10 @@ from torch import Tensor, nn
 
 from cloc import dist
 from cloc.errors import UserError
+from cloc.frame import ImageSize, height_and_width
 from cloc.loss_parts import upcast
 from cloc.models.patch_dropout import PatchDropout
+from cloc.models.positions import Kernel
 from cloc.models.tokenizers import decode, make_tokenizer
 from cloc.models.unpooled import PlainViT, unpooled
 
@@ -53,6 +55,7 @@ class Tower(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         folder: Path | None = None,
+        positions: Kernel = Kernel(),  # noqa: B008
     ) -> None:
         super().__init__()
         self.clip = clip
@@ -66,9 +69,10 @@ class Tower(nn.Module):
         # not the text tower's own: Hugging Face's say how many positions they have, not how many
         # open_clip tokenizes
         self.context_length: int = self.model_config["text_cfg"].get("context_length", 77)
-        self._unpooled = unpooled(clip.visual)
+        self.positions = positions
+        self._unpooled = unpooled(clip.visual, positions)
         self.width, self.grid = self._unpooled.width, self._unpooled.grid
-        self.image_size: int = _square(clip.visual.image_size)
+        self.image_size: ImageSize = _size(clip.visual.image_size)
         # CLIP keeps the text tower's parts on itself, CustomTextCLIP in `.text`
         self._text: Any = [getattr(clip, "text", clip)]  # a list, so it is not registered twice
         self.dropout: PatchDropout | None = None
@@ -85,11 +89,18 @@ class Tower(nn.Module):
         return causal and pool in ("argmax", "eos") and getattr(text, "cls_emb", None) is None
 
     def images(self, pixels: UInt8[Tensor, "b 3 h w"]) -> ImageFeatures:
-        """Normalises on the device and runs the vision tower once for both outputs."""
+        """Normalises on the device and runs the vision tower once for both outputs.
+
+        At another size than `image_size` where the tower can; positions are resampled then.
+        """
         x = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
         tokens, pooled = self._unpooled.run(x)
         kept = None if self.dropout is None else self.dropout.kept
         return ImageFeatures(tokens, F.normalize(upcast(pooled), dim=-1), kept)
+
+    def grid_at(self, pixels: UInt8[Tensor, "b 3 h w"]) -> tuple[int, int]:
+        """Rows and columns of the tokens that `images` gives for these pixels."""
+        return self._unpooled.grid_at(*pixels.shape[2:])
 
     def texts(self, tokens: Int[Tensor, "n t"]) -> Float[Tensor, "n d"]:
         """Unit vectors. `t` is the full context, or shorter where `short_text_exact`."""
@@ -120,13 +131,16 @@ class Tower(nn.Module):
         bias: Tensor | None = self.clip.logit_bias
         return None if bias is None else dist.local(bias).squeeze()
 
-    def freeze(self, *, image: bool, text: bool) -> None:
-        """Stops gradients into the whole image tower, the whole text tower, or both."""
-        for name, parameter in self.clip.named_parameters():
-            in_image = name.startswith("visual.")
-            in_text = not in_image and name not in ("logit_scale", "logit_bias")
-            if (image and in_image) or (text and in_text):
-                parameter.requires_grad_(False)
+    def train(self, mode: bool = True) -> "Tower":
+        """A tower without a trainable weight stays in evaluation: no dropout, no new statistics."""
+        super().train(mode)
+        visual = self.clip.visual
+        text = [child for child in self.clip.children() if child is not visual]
+        for parts in ([visual], text):
+            if not any(p.requires_grad for part in parts for p in part.parameters()):
+                for part in parts:
+                    part.eval()
+        return self
 
     def drop_patches(self, frac: float) -> None:
         """From here on the image tower leaves out this share of the patches in training."""
@@ -183,8 +197,7 @@ def _encode_short(text: Any, tokens: Int[Tensor, "n s"]) -> Float[Tensor, "n d"]
     return projection(x) if isinstance(projection, nn.Linear) else x @ projection
 
 
-def _square(size: int | tuple[int, int]) -> int:
-    height, width = (size, size) if isinstance(size, int) else size
-    if height != width:
-        raise UserError(f"the tower takes {height}x{width} pixels; only square inputs so far")
-    return height
+def _size(size: ImageSize) -> ImageSize:
+    """One number for a square."""
+    height, width = height_and_width(size)
+    return height if height == width else (height, width)

@@ -1,18 +1,23 @@
 """What a vision tower has before its pooler: tokens in a grid, whatever kind of tower it is.
 
-One class per kind, all with the same surface: `width` and `grid` of the tokens, `run`, `project`.
+One class per kind, all with the same surface: `width` and `grid` of the tokens, `grid_at` another
+size of the input, `run`, `project`.
 Tokens are what the pooler gets, so they are normalised where the tower normalises before pooling
 (class-token and attention-pooled ViTs, Swin) and not where it does so afterwards (ConvNeXt and ViTs
 with `fc_norm`) or never (ResNet, FastViT).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Float
 from open_clip.modified_resnet import ModifiedResNet
-from torch import Tensor
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from cloc.errors import UserError
+from cloc.models.positions import Kernel, resample
 
 NO_POOLED_TOKENS = (
     "CoCa towers end in an attentional pooler that replaces the patch tokens, so they have no "
@@ -27,17 +32,28 @@ POOLS_BY_ATTENTION = (
 class PlainViT:
     """open_clip's own Vision Transformer."""
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: Any, kernel: Kernel) -> None:
         if getattr(visual, "attn_pool", None) is not None:
             raise UserError(NO_POOLED_TOKENS)
         self.visual = visual
         self.width: int = visual.transformer.width
         self.grid: tuple[int, int] = tuple(visual.grid_size)
+        self.tables = _Tables(visual, "positional_embedding", self.grid, kernel)
+
+    def grid_at(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the tokens of an input of so many pixels."""
+        return _divided((height, width), self.visual.patch_size[0], self.visual)
 
     def run(self, x: Tensor) -> tuple[Float[Tensor, "b p w"], Float[Tensor, "b d"]]:
-        """Tokens row by row without the class token, and the pooled embedding, not unit length."""
-        out = self.visual.forward_intermediates(
-            x, indices=1, normalize_intermediates=True, output_fmt="NLC"
+        """Tokens row by row without the class token, and the pooled embedding, not unit length.
+
+        At another size than the tower's own its positions are resampled.
+        """
+        out = self.tables.call(
+            lambda visual: visual.forward_intermediates(
+                x, indices=1, normalize_intermediates=True, output_fmt="NLC"
+            ),
+            self.grid_at(*x.shape[2:]),
         )
         return out["image_intermediates"][-1], out["image_features"]
 
@@ -50,14 +66,21 @@ class PlainViT:
 class ResNet:
     """OpenAI's ResNets: the last feature map, which an attention pools."""
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: Any, kernel: Kernel) -> None:
         self.visual = visual
         self.width: int = visual.attnpool.positional_embedding.shape[1]
         self.grid = _divided(visual.image_size, 32, visual)
+        self.tables = _Tables(visual, "attnpool.positional_embedding", self.grid, kernel)
+
+    def grid_at(self, height: int, width: int) -> tuple[int, int]:
+        """See `PlainViT.grid_at`."""
+        return _divided((height, width), 32, self.visual)
 
     def run(self, x: Tensor) -> tuple[Float[Tensor, "b p w"], Float[Tensor, "b d"]]:
         """See `PlainViT.run`."""
-        out = self.visual.forward_intermediates(x, indices=1)
+        out = self.tables.call(
+            lambda visual: visual.forward_intermediates(x, indices=1), self.grid_at(*x.shape[2:])
+        )
         return out["image_intermediates"][-1].flatten(2).transpose(1, 2), out["image_features"]
 
     def project(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
@@ -68,7 +91,7 @@ class ResNet:
 class Trunk:
     """Any timm tower inside open_clip's wrapper: transformers, hybrids and convolutional ones."""
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: Any, kernel: Kernel) -> None:
         self.visual, self.trunk = visual, visual.trunk
         self.width: int = self.trunk.num_features
         self.num_prefix: int = getattr(self.trunk, "num_prefix_tokens", 0)
@@ -84,10 +107,31 @@ class Trunk:
                 )
             grid = _divided(visual.image_size, info[-1]["reduction"], self.trunk)
         self.grid: tuple[int, int] = tuple(grid)
+        self.tables: _Tables | None = None
+        if type(self.trunk) is VisionTransformer and self.trunk.pos_embed is not None:
+            self.trunk.patch_embed.strict_img_size = False  # the positions are resampled
+            self.tables = _Tables(visual, "trunk.pos_embed", self.grid, kernel)
+
+    def grid_at(self, height: int, width: int) -> tuple[int, int]:
+        """See `PlainViT.grid_at`; the own size alone for what is neither a plain ViT nor
+        convolutional."""
+        own = self.visual.image_size
+        if (height, width) == tuple(own):
+            return self.grid
+        if self.tables is None and (self.flat or self.channels_last):
+            raise UserError(
+                f"{type(self.trunk).__name__} takes {own[0]}x{own[1]} pixels, not {height}x{width}:"
+                f" its positions are no table; set model.tower.image_size=[{height},{width}]"
+            )
+        return _divided((height, width), own[0] // self.grid[0], self.trunk)
 
     def run(self, x: Tensor) -> tuple[Float[Tensor, "b p w"], Float[Tensor, "b d"]]:
         """See `PlainViT.run`."""
-        features = self.trunk.forward_features(x)
+        grid = self.grid_at(*x.shape[2:])
+        if self.tables is None:
+            features = self.trunk.forward_features(x)
+        else:
+            features = self.tables.call(lambda visual: visual.trunk.forward_features(x), grid)
         pooled = self.visual.head(self.trunk.forward_head(features))
         if self.flat:
             return features[:, self.num_prefix :], pooled
@@ -113,15 +157,41 @@ class Trunk:
 Unpooled = PlainViT | ResNet | Trunk
 
 
-def unpooled(visual: Any) -> Unpooled:
+def unpooled(visual: Any, kernel: Kernel) -> Unpooled:
     """The right one for open_clip's `visual`; `UserError` where there is none."""
     if hasattr(visual, "trunk"):
-        return Trunk(visual)
+        return Trunk(visual, kernel)
     if isinstance(visual, ModifiedResNet):
-        return ResNet(visual)
+        return ResNet(visual, kernel)
     if hasattr(visual, "transformer"):
-        return PlainViT(visual)
+        return PlainViT(visual, kernel)
     raise UserError(f"{type(visual).__name__} gives no patch tokens; choose a ViT tower")
+
+
+class _Tables:
+    """A tower's table of positions, resampled where an input has another grid than its own."""
+
+    def __init__(self, visual: nn.Module, name: str, grid: tuple[int, int], kernel: Kernel) -> None:
+        self.visual, self.name, self.grid, self.kernel = visual, name, grid, kernel
+
+    def call(self, run: Callable[[Any], Any], grid: tuple[int, int]) -> Any:
+        """`run(visual)`, during which the positions are those of `grid`."""
+        if grid == self.grid:
+            return run(self.visual)
+        table = self.visual.get_parameter(self.name)
+        fitted = resample(table, old=self.grid, new=grid, kernel=self.kernel)
+        return functional_call(_Run(self.visual, run), {f"visual.{self.name}": fitted})
+
+
+class _Run(nn.Module):
+    """Any call of a module as a forward, which is what `functional_call` calls."""
+
+    def __init__(self, visual: nn.Module, run: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.visual, self.run = visual, run
+
+    def forward(self) -> Any:
+        return self.run(self.visual)
 
 
 def _divided(size: Any, reduction: int, tower: Any) -> tuple[int, int]:

@@ -70,6 +70,7 @@ class Panel(NamedTuple):
 _GROUPS: tuple[tuple[str, tuple[str, ...], bool, bool], ...] = (
     ("Training", ("train/",), False, False),
     ("Benchmark", ("val/", "novel/"), False, False),
+    ("Kept of the start", ("retention/",), False, False),
     ("Logit scales", ("scale/",), True, False),
     ("Gradient norms", ("grad/",), True, True),
     ("Optimizer", ("optim/",), False, False),

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cloc.frame import ImageSize, height_and_width
 from cloc.interfaces import Embeddings, RegionBatch
 
 # TFLOP/s of dense bf16 products, from NVIDIA's datasheets; the first name that fits wins.
@@ -38,7 +39,7 @@ class StepCost(NamedTuple):
 
 
 def step_cost(
-    model: nn.Module, *, image_size: int, regions: int, context: int, region_context: int
+    model: nn.Module, *, image_size: ImageSize, regions: int, context: int, region_context: int
 ) -> StepCost:
     """`model` is on the meta device; a batch's cost is linear in its images and in its phrases."""
 
@@ -75,14 +76,14 @@ def shapes(
     images: int,
     regions: int,
     phrases: int,
-    image_size: int,
+    image_size: ImageSize,
     context: int,
     region_context: int,
 ) -> RegionBatch:
     """A batch of the meta device: nothing but its shapes."""
     with torch.device("meta"):
         return RegionBatch(
-            images=torch.empty(images, 3, image_size, image_size, dtype=torch.uint8),
+            images=torch.empty(images, 3, *height_and_width(image_size), dtype=torch.uint8),
             captions=torch.empty(images, context, dtype=torch.long),
             caption_valid=torch.empty(images, dtype=torch.bool),
             boxes=torch.empty(images, regions, 4),

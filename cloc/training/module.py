@@ -78,13 +78,28 @@ class CLOCModule(L.LightningModule):
         }
 
     def _term(self, name: str, out: Embeddings, batch: RegionBatch) -> Any:
-        missing = [field for field in self.losses[name].needs if getattr(out, field) is None]
+        missing = [need for need in self.losses[name].needs if not _gives(out, need)]
         if missing:
             raise UserError(
-                f"the loss {name} needs {', '.join(missing)}, which this model does not give; add "
-                f"model.region_head (and model.box_head for grounding), or remove losses.{name}"
+                f"the loss {name} needs {', '.join(missing)}, which this model does not give; "
+                f"{_cure(missing)}, or remove losses.{name}"
             )
         return self.losses[name](out, batch)
+
+
+def _gives(out: Embeddings, need: str) -> bool:
+    """`need` is a field of `Embeddings`, or `extra.KEY`."""
+    field, _, key = need.partition(".")
+    return key in out.extra if key else getattr(out, field) is not None
+
+
+def _cure(missing: Sequence[str]) -> str:
+    """What our own losses look for in `extra` comes from a teacher, the rest from the heads."""
+    cures = {
+        False: "add model.region_head (and model.box_head for grounding)",
+        True: "set model.teacher",
+    }
+    return " and ".join(cures[x] for x in sorted({"extra." in need for need in missing}))
 
 
 def check_accumulation(batches: int) -> None:

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -37,20 +39,37 @@ def rated_groups(
     lr: float,
     factors: Mapping[str, float],
     layer_decay: Mapping[str, float],
+    wait: Mapping[str, int] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """`parameter_groups`, each split by learning rate, the highest first.
+    """`parameter_groups`, each split by learning rate, the highest first, and by waiting time.
 
     A parameter's rate is `lr` times the factor of its part, times the layer decay of its tower to
-    the power of the number of layers above it: 1 in the last block, 0 behind it.
+    the power of the number of layers above it: 1 in the last block, 0 behind it. A part that waits
+    does not move before that step (`warmup_cosine`).
     """
     rates = relative_rates(model, factors=factors, layer_decay=layer_decay)
-    of = {id(parameter): rates[name] for name, parameter in model.named_parameters()}
+    _check_wait(wait, parts={part_of(name) for name in rates})
+    of = {
+        id(parameter): (rates[name], wait.get(part_of(name), 0))
+        for name, parameter in model.named_parameters()
+    }
     groups = []
     for group in parameter_groups(model):
-        for rate in sorted({of[id(p)] for p in group["params"]}, reverse=True):
-            chosen = [p for p in group["params"] if of[id(p)] == rate]
-            groups.append({**group, "params": chosen, "lr": lr * rate})
+        kinds = {of[id(p)] for p in group["params"]}
+        for rate, steps in sorted(kinds, key=lambda kind: (-kind[0], kind[1])):
+            chosen = [p for p in group["params"] if of[id(p)] == (rate, steps)]
+            waits = {"wait": steps} if steps else {}
+            groups.append({**group, "params": chosen, "lr": lr * rate, **waits})
     return groups
+
+
+def _check_wait(wait: Mapping[str, int], *, parts: set[str]) -> None:
+    for part, steps in wait.items():
+        if part not in parts or type(steps) is not int or steps < 0:
+            raise UserError(
+                f"rates.wait.{part}={steps}: give a number of steps for one of the parts "
+                f"{', '.join(sorted(parts))}"
+            )
 
 
 def relative_rates(
@@ -117,7 +136,10 @@ def clippable(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
 
 
 def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: int, steps: int) -> LambdaLR:
-    """Linear over `warmup` steps, then half a cosine down to 0 at `steps` (CLOC, table A)."""
+    """Linear over `warmup` steps, then half a cosine down to 0 at `steps` (CLOC, table A).
+
+    A group with `wait` is at 0 for so many steps, then takes `warmup` more to reach that curve.
+    """
 
     def factor(step: int) -> float:
         if step < warmup:
@@ -125,4 +147,9 @@ def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: int, steps: int) 
         done = (step - warmup) / max(steps - warmup, 1)
         return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
-    return LambdaLR(optimizer, factor)
+    def waiting(step: int, *, wait: int) -> float:
+        begun = min((step - wait + 1) / max(warmup, 1), 1.0)
+        return factor(step) * begun if step >= wait else 0.0
+
+    waits = [group.get("wait", 0) for group in optimizer.param_groups]
+    return LambdaLR(optimizer, [partial(waiting, wait=w) if w else factor for w in waits])

@@ -25,6 +25,7 @@ KEYS = {
     *("benchmarks", "eval", "checkpoint_every", "log_every", "accumulate", "peak_tflops"),
     *("failures", "checkpoints", "checkpoint_minutes", "checkpoint_keep"),
     *("rates", "ema", "compile", "recompute", "patch_dropout"),
+    *("start", "freeze", "lora", "retention"),
 }
 
 

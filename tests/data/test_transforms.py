@@ -208,3 +208,16 @@ def test_sides_are_whole_words_and_keep_their_case(text, swapped):
 def test_a_setting_out_of_range_names_itself(make):
     with pytest.raises(UserError, match=r"^(Flip|RandomCrop)\.\w+ is .*expected"):
         make()
+
+
+def test_a_frame_that_is_no_square_keeps_boxes_on_their_pixels():
+    """PadResize and RandomCrop end at (height, width)."""
+    painted = paint((90, 60, (30, 10, 60, 40)))
+    for transform in (PadResize((40, 100)), RandomCrop((40, 100), scale=(1.0, 1.0))):
+        found = transform(painted, np.random.default_rng(0))
+        assert found.image.size == (100, 40)
+        x0, y0, x1, y1 = found.boxes[0]
+        red = found.image.pixels(100, 40)[..., 0] > 127
+        rows, columns = np.nonzero(red)
+        seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose(seen, [x0, y0, x1, y1], atol=1.5)

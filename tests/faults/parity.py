@@ -20,15 +20,18 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cloc.interfaces import RegionBatch
+from cloc.losses.clipself import CLIPSelf
+from cloc.losses.distill_image import DistillImage
 from cloc.losses.grounding import Grounding
 from cloc.losses.image_text import ImageText
 from cloc.losses.image_text_sigmoid import ImageTextSigmoid
+from cloc.losses.region_hard_negatives import RegionHardNegatives
 from cloc.losses.region_text import RegionText
 from cloc.models.build import build_model
 from tests.helpers.fit import make_module
 from tests.helpers.models import CLOC_PARTS, NATIVE, SIZE, random_pixels
 from tests.helpers.ranks import run_ranks
-from tests.helpers.rows import random_boxes
+from tests.helpers.rows import random_boxes, unit_rows
 
 IMAGES, REGIONS, NEGATIVES, WORDS = 16, 3, 2, 64  # the last word ends a text
 WORLDS, PIECES = (1, 2, 4), (1, 2, 4)
@@ -64,6 +67,10 @@ def make_losses(threshold):
             found[f"grounding {kind} {match}"] = ({"grounding": loss}, False)
     every = {"image_text": ImageText(), "region_text": RegionText(conflict="text")}
     found["all three"] = ({**every, "grounding": Grounding()}, True)
+    tuning = {"distill_image": DistillImage(), "clipself": CLIPSelf()}
+    tuning["region_hard_negatives"] = RegionHardNegatives()
+    found |= {name: ({name: loss}, True) for name, loss in tuning.items()}
+    found["all of fine-tuning"] = (tuning, True)
     return found
 
 
@@ -81,11 +88,19 @@ def make_layouts():
 
 
 def make_model(dtype):
+    """It gives the teacher's rows of the batch for those of a teacher of its own."""
     config = copy.deepcopy(NATIVE)
     config["text_cfg"]["vocab_size"] = WORDS
     config["init_logit_bias"] = -3.0
     torch.manual_seed(0)
-    return build_model({"config": config}, **copy.deepcopy(CLOC_PARTS)).to(dtype)
+    model = build_model({"config": config}, **copy.deepcopy(CLOC_PARTS)).to(dtype)
+    model.register_forward_hook(teach)
+    return model
+
+
+def teach(model, given, out):
+    rows = {name: x.to(out.image.dtype) for name, x in given[0].extra.items()}
+    return out._replace(extra=rows)
 
 
 def make_batch(valid, captions, *, negatives):
@@ -112,7 +127,10 @@ def make_batch(valid, captions, *, negatives):
         phrase_index=index * valid,
         negative_index=wrong.where(there & valid[..., None] & negatives, -1),
         keys=tuple(map(str, range(IMAGES))),
-        extra={},
+        extra={
+            "teacher_image": unit_rows(2, IMAGES, NATIVE["embed_dim"]),
+            "teacher_region": unit_rows(3, IMAGES, REGIONS, NATIVE["embed_dim"]),
+        },
     )
 
 
@@ -123,6 +141,7 @@ def share(batch, rank, world):
         for name, x in batch._asdict().items()
         if name not in ("phrases", "keys", "extra")
     }
+    mine["extra"] = {name: x.chunk(world)[rank] for name, x in batch.extra.items()}
     index, wrong = mine["phrase_index"], mine["negative_index"]
     used = torch.cat([index.flatten(), wrong[wrong >= 0]]).unique().roll(rank)
     place = torch.zeros(len(batch.phrases), dtype=torch.long)

@@ -73,7 +73,9 @@ def make_batch(
     )
 
 
-def make_embeddings(b: int, **given: Tensor) -> Embeddings:
+def make_embeddings(
+    b: int, *, extra: Mapping[str, Tensor] | None = None, **given: Tensor
+) -> Embeddings:
     """`given` fields, and an image tower's own where a test does not care."""
     image_text = {
         "image": unit_rows(90, b, 4),
@@ -81,7 +83,7 @@ def make_embeddings(b: int, **given: Tensor) -> Embeddings:
         "scale": torch.tensor(7.0, dtype=torch.float64),
     }
     heads = ("bias", "phrase", "region", "region_scale", "predicted_boxes")
-    return Embeddings(**{**dict.fromkeys(heads), **image_text, **given}, extra={})
+    return Embeddings(**{**dict.fromkeys(heads), **image_text, **given}, extra=extra or {})
 
 
 class Largest(TorchDispatchMode):

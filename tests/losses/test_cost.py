@@ -6,9 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cloc.losses.clipself import CLIPSelf
+from cloc.losses.distill_image import DistillImage
 from cloc.losses.grounding import Grounding
 from cloc.losses.image_text import ImageText, image_text_loss
 from cloc.losses.image_text_sigmoid import image_text_sigmoid_loss
+from cloc.losses.region_hard_negatives import RegionHardNegatives
 from cloc.losses.region_text import RegionText, region_text_loss
 from tests.helpers.collectives import Collectives
 from tests.helpers.memory import held_bytes
@@ -100,8 +103,11 @@ def _check_collectives(rank):
     model = make_model()
     batch = model_batch(model)
     out = model(batch)
+    teacher = {"teacher_image": out.image.detach(), "teacher_region": out.region.detach()}
+    out = out._replace(extra=teacher)
     losses = {"image_text": (ImageText(), 2), "region_text": (RegionText(), 2)}
-    for loss, forward in (*losses.values(), (Grounding(), 1)):
+    sums = Grounding(), RegionHardNegatives(), DistillImage(), CLIPSelf()
+    for loss, forward in (*losses.values(), *((loss, 1) for loss in sums)):
         with Collectives() as count:
             value = loss(out, batch).value
         assert count.names == ["all_gather", "all_reduce"][-forward:]
@@ -115,5 +121,6 @@ def _check_collectives(rank):
 
 @pytest.mark.dist
 def test_a_step_makes_five_small_collectives_forward_and_five_backward():
-    """One gather of a rank's own rows for each contrastive loss, one sum for each loss."""
+    """One gather of a rank's own rows for each contrastive loss of the three of CLOC, one sum for
+    each of them and of the others."""
     run_ranks(_check_collectives)

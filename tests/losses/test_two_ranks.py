@@ -7,20 +7,29 @@ import pytest
 import torch
 import torch.distributed as td
 
+from cloc.losses.clipself import CLIPSelf, clipself_loss
+from cloc.losses.distill_image import DistillImage, distill_image_loss
 from cloc.losses.grounding import Grounding, grounding_loss
 from cloc.losses.image_text import ImageText, image_text_loss
 from cloc.losses.image_text_sigmoid import image_text_sigmoid_loss
+from cloc.losses.region_hard_negatives import RegionHardNegatives, region_hard_negatives_loss
 from cloc.losses.region_text import RegionText, region_text_loss
 from tests.helpers.ranks import run_ranks
 from tests.helpers.rows import graded, make_batch, make_embeddings, random_boxes, unit_rows
-from tests.losses import test_grounding, test_image_text_sigmoid, test_region_text
+from tests.losses import (
+    test_distill_image,
+    test_grounding,
+    test_image_text_sigmoid,
+    test_region_hard_negatives,
+    test_region_text,
+)
 
 WORLD = 2
 PARAMETERS = ("scale", "bias", "phrase_table")  # the same on every rank, as DDP keeps them
 RAGGED, FIRST_RANK_ONLY = (1, 6, 7, 8), range(6, 12)  # padded rows of 12
 
 
-def _walk(loss, b, region, phrase_table, scale, predicted, boxes, valid, index, negatives):
+def _walk(loss, region, phrase_table, scale, predicted, boxes, valid, index, negatives, **extra):
     """An adapter on a batch whose ranks hold different images and the same phrases."""
     batch = make_batch(
         valid=valid,
@@ -30,30 +39,51 @@ def _walk(loss, b, region, phrase_table, scale, predicted, boxes, valid, index, 
         boxes=boxes,
     )
     out = make_embeddings(
-        b, region=region, phrase=phrase_table, region_scale=scale, predicted_boxes=predicted
+        len(valid),
+        region=region,
+        phrase=phrase_table,
+        region_scale=scale,
+        predicted_boxes=predicted,
+        extra=extra,
     )
     return loss(out, batch)
 
 
 def walk_region_text(**tensors):
-    return _walk(RegionText(conflict="text", chunk=3), len(tensors["valid"]), **tensors)
+    return _walk(RegionText(conflict="text", chunk=3), **tensors)
 
 
 def walk_grounding(**tensors):
-    return _walk(Grounding(kind="l1_giou", match="nearest"), len(tensors["valid"]), **tensors)
+    return _walk(Grounding(kind="l1_giou", match="nearest"), **tensors)
 
 
-def walk_image_text(images, captions, valid, scale):
-    n = len(valid)
-    batch = make_batch(
+def walk_hard_negatives(**tensors):
+    return _walk(RegionHardNegatives(), **tensors)
+
+
+def walk_clipself(**tensors):
+    return _walk(CLIPSelf(), **tensors)
+
+
+def _without_regions(n):
+    return make_batch(
         valid=torch.zeros(n, 1, dtype=torch.bool),
         phrases=torch.ones(1, 2, dtype=torch.long),
         phrase_index=torch.zeros(n, 1, dtype=torch.long),
         negative_index=torch.zeros(n, 1, 0, dtype=torch.long),
         boxes=torch.zeros(n, 1, 4),
     )
-    out = make_embeddings(n, image=images, caption=captions, scale=scale)
-    return ImageText(chunk=4)(out, batch._replace(caption_valid=valid))
+
+
+def walk_image_text(images, captions, valid, scale):
+    batch = _without_regions(len(valid))._replace(caption_valid=valid)
+    out = make_embeddings(len(valid), image=images, caption=captions, scale=scale)
+    return ImageText(chunk=4)(out, batch)
+
+
+def walk_distill_image(images, teacher):
+    out = make_embeddings(len(images), image=images, extra={"teacher_image": teacher})
+    return DistillImage()(out, _without_regions(len(images)))
 
 
 def make_walk():
@@ -92,8 +122,26 @@ def make_cases():
         for kind, match in test_grounding.SETTINGS:
             options = {"kind": kind, "match": match}
             yield f"grounding {kind} {match}", grounding_loss, boxes, options
+    yield from fine_tuning_cases()
     yield "region_text adapter", walk_region_text, make_walk(), {}
     yield "grounding adapter", walk_grounding, make_walk(), {}
+    yield "hard negatives adapter", walk_hard_negatives, make_walk(), {}
+    taught = {**make_walk(), "teacher_region": unit_rows(6, 4, 3, 5)}
+    yield "clipself adapter", walk_clipself, taught, {}
+
+
+def fine_tuning_cases():
+    """Regions on both ranks, on the first alone, on none; every image has a teacher."""
+    for valid in ([[1, 0, 1, 1], [1, 1, 0, 1]], [[1, 1, 1, 1], [0] * 4], [[0] * 4] * 2):
+        found = test_region_hard_negatives.make_regions(valid=[*valid, valid[1]])
+        found = {name: x if name == "scale" else x[:2] for name, x in found.items()}
+        yield "hard negatives", region_hard_negatives_loss, found, {}
+        region = {name: found[name] for name in ("regions", "valid")}
+        region["teacher"] = found["texts"][:, :, 0]
+        yield "clipself", clipself_loss, region, {}
+    images = test_distill_image.make_images()
+    yield "distill_image", distill_image_loss, images, {}
+    yield "distill_image adapter", walk_distill_image, images, {}
 
 
 def _check_case(rank, loss, inputs, options, expected):

@@ -78,7 +78,7 @@ def test_which_head_is_built():
         ),
         ({"region_scale": {"initial": 5.0}}, r"region_scale scales a region head; set model"),
         ({"tower": {**TOWER, "size": 64}}, r"model\.tower: .*'size'; .* image_size"),
-        ({"tower": {}}, r"model\.tower: missing a required argument: 'config'"),
+        ({"tower": {}}, r"give model\.tower\.config for random weights or start="),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(parts, reason):

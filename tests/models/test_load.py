@@ -120,7 +120,7 @@ def test_a_damaged_checkpoint_is_named(run, export):
     )
     (folder / "cloc_config.json").unlink()
     (export / "open_clip_model.safetensors").write_bytes(b"")
-    refuse(export, r"open_clip cannot load local-dir:")
+    refuse(export, r"open_clip cannot load ")
 
 
 def test_instead_of_a_damaged_checkpoint_the_one_before_is_loaded_with_a_warning(run):
@@ -156,14 +156,14 @@ def test_an_export_that_is_not_whole_is_named(export):
         refuse(export, rf"{name} is missing: the export is not whole; export")
         path.write_bytes(kept)
     (export / "open_clip_model.safetensors").unlink()
-    refuse(export, r"open_clip cannot load local-dir:")
+    refuse(export, r"open_clip cannot load ")
 
 
 def test_the_tower_of_an_export_must_be_the_one_beside_it(export):
     config = json.loads((export / "open_clip_config.json").read_text())
     config["model_cfg"]["vision_cfg"]["layers"] = NATIVE["vision_cfg"]["layers"] + 1
     (export / "open_clip_config.json").write_text(json.dumps(config))
-    refuse(export, r"open_clip cannot load local-dir:.*resblocks\.2")
+    refuse(export, r"open_clip cannot load .*resblocks\.2")
 
 
 def test_importing_cloc_alone_loads_no_torch():

@@ -189,17 +189,20 @@ def test_scale_and_bias_are_scalars_also_where_open_clip_keeps_vectors():
     assert make_tower(NATIVE).bias() is None
 
 
-@pytest.mark.parametrize("image", [True, False])
-@pytest.mark.parametrize("text", [True, False])
-def test_freeze_stops_whole_towers_and_nothing_else(image, text):
-    tower = make_tower(NATIVE)
-    tower.freeze(image=image, text=text)
-    for name, parameter in tower.clip.named_parameters():
-        if name in ("logit_scale", "logit_bias"):
-            assert parameter.requires_grad
-        else:
-            frozen = image if name.startswith("visual.") else text
-            assert parameter.requires_grad is not frozen, name
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_tower_without_a_trainable_weight_stays_in_evaluation(kind):
+    tower = make_tower(CONFIGS[kind]).train()
+    visual = tower.clip.visual
+    text = [child for child in tower.clip.children() if child is not visual]
+    assert visual.training
+    visual.requires_grad_(False)
+    tower.train()
+    assert not any(module.training for module in visual.modules())
+    assert all(part.training for part in text)
+    for part in text:
+        part.requires_grad_(False)
+    tower.train()
+    assert not any(part.training for part in text)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

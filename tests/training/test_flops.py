@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from cloc.training.flops import datasheet_flops, model_flops, shapes, step_cost
+from cloc.training.freeze import freeze
 from tests.helpers.models import CLOC_PARTS, CONTEXT, NATIVE, SIZE, TEXT, VISION, make_model
 
 WIDTH, PATCHES, DIM = VISION["width"], (SIZE // VISION["patch_size"]) ** 2, NATIVE["embed_dim"]
@@ -62,7 +63,7 @@ def test_a_batchs_cost_is_linear_in_its_images_and_in_its_phrases():
 
 def test_frozen_parameters_get_no_gradient_and_cost_none():
     model = on_meta(region_head=None)
-    model.tower.freeze(image=True, text=True)
+    freeze(model, ["image_tower", "text_tower"])
     model.tower.clip.logit_scale.requires_grad_(False)
     forward = model_flops(model, batch(images=1))
     patches = 4 * PATCHES * WIDTH * 3 * VISION["patch_size"] ** 2

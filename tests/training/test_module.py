@@ -93,6 +93,50 @@ def test_a_missing_field_is_named(parts, says):
         module.training_step(model_batch(model), 0)
 
 
+class Pupil:
+    """A loss with a teacher."""
+
+    def __init__(self, *needs):
+        self.needs = needs
+
+    def __call__(self, out, batch):
+        return Term((out.image - out.extra["teacher_image"]).square().sum(), {})
+
+
+@pytest.mark.parametrize(
+    ("needs", "says"),
+    [
+        (
+            ("image", "extra.teacher_image"),
+            "^the loss pupil needs extra.teacher_image, which this model does not give; "
+            r"set model.teacher, or remove losses\.pupil$",
+        ),
+        (
+            ("region", "extra.teacher_region"),
+            "needs region, extra.teacher_region, which .*; add model.region_head .* and set "
+            "model.teacher, or remove",
+        ),
+    ],
+)
+def test_a_missing_entry_of_extra_is_named_with_its_cure(needs, says):
+    model = make_model(region_head=None)
+    module = make_module(model, losses={"pupil": Pupil(*needs)})
+    with pytest.raises(UserError, match=says):
+        module.training_step(model_batch(model), 0)
+
+
+def test_a_loss_gets_the_entry_of_extra_that_it_needs():
+    model = make_model(region_head=None)
+    batch = model_batch(model)
+    module = make_module(model, losses={"pupil": Pupil("image", "extra.teacher_image")})
+    module.log_dict = lambda *args, **kwargs: None
+    teacher = torch.zeros(len(batch.images), model.tower.dim)
+    model.register_forward_hook(
+        lambda model, args, out: out._replace(extra={"teacher_image": teacher})
+    )
+    torch.testing.assert_close(module.training_step(batch, 0).item(), float(len(batch.images)))
+
+
 def test_lightnings_accumulation_is_refused_with_the_right_key(tmp_path):
     """Its gradients are those of another objective (relative error 0.49 where it was measured)."""
     model = make_model()

@@ -9,6 +9,7 @@ from _run import compose_config, make
 from timm.optim import param_groups_layer_decay
 
 from cloc.errors import UserError
+from cloc.training.freeze import freeze
 from cloc.training.optim import parameter_groups, rated_groups, relative_rates, warmup_cosine
 from tests.helpers.fit import Kept, fit, make_module
 from tests.helpers.models import CONFIGS, CONVOLUTIONAL, NATIVE, make_model, model_batch
@@ -17,7 +18,7 @@ from tests.helpers.models import CONFIGS, CONVOLUTIONAL, NATIVE, make_model, mod
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_two_groups_partition_the_trainable_parameters(kind):
     model = make_model(CONFIGS[kind])
-    model.tower.freeze(image=True, text=False)
+    freeze(model, ["image_tower"])
     groups = parameter_groups(model)
     ids = [id(parameter) for group in groups for parameter in group["params"]]
     assert len(ids) == len(set(ids))
@@ -286,3 +287,32 @@ def test_gradients_are_clipped_before_a_fused_step_too(tmp_path, fused):
     fit(module, [model_batch(model)], tmp_path, loggers=[kept], **settings)
     moved = torch.stack([(p - before[n]).norm() for n, p in model.named_parameters()]).norm()
     assert moved.item() * 1e3 == pytest.approx(0.25, rel=1e-2)
+
+
+def test_a_part_that_waits_is_at_0_and_then_reaches_the_curve_of_the_others():
+    parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": parameters[:1]}, {"params": parameters[1:], "wait": 6}]
+    optimizer = torch.optim.SGD(groups, lr=2.0)
+    schedule = warmup_cosine(optimizer, warmup=4, steps=20)
+    found = []
+    for _ in range(20):
+        found.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    others, waiting = zip(*found, strict=True)
+    assert waiting[:6] == (0,) * 6
+    shares = [waiting[i] / others[i] for i in range(6, 20)]
+    assert shares == pytest.approx([0.25, 0.5, 0.75, *[1.0] * 11])
+
+
+def test_groups_are_split_by_the_steps_a_part_waits():
+    model = make_model()
+    factors = {"factors": {}, "layer_decay": {}}
+    groups = rated_groups(model, lr=1.0, **factors, wait={"image_tower": 3})
+    waits = {id(p): group.get("wait", 0) for group in groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        assert waits[id(parameter)] == (3 if ".visual." in name else 0), name
+    with pytest.raises(UserError, match=r"rates\.wait\.tower=3: give a number of steps for one of"):
+        rated_groups(model, lr=1.0, **factors, wait={"tower": 3})
+    with pytest.raises(UserError, match=r"rates\.wait\.image_tower=-1: give"):
+        rated_groups(model, lr=1.0, **factors, wait={"image_tower": -1})

@@ -1,0 +1,37 @@
+"""The start of a run, kept in its folder: what it is compared with, taught by and mixed with."""
+
+import json
+import shutil
+from pathlib import Path
+
+from cloc.checkpoint import CONFIG, WEIGHTS
+from cloc.models.towers import Tower
+from cloc.tensor_file import write_tensors
+
+FOLDER = "start"
+
+
+def keep(tower: Tower, run: Path, *, description: dict[str, object]) -> None:
+    """Writes `run/start`: the tower, its configuration and its tokenizer; staged, then renamed."""
+    staged, folder = run / f"{FOLDER}.partial", run / FOLDER
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    (staged / CONFIG).write_text(json.dumps({"tower": description["tower"]}, indent=2) + "\n")
+    state = {f"tower.clip.{key}": value for key, value in tower.clip.state_dict().items()}
+    with (staged / WEIGHTS).open("wb") as file:
+        write_tensors(file, state)
+    keep_tokenizer(tower, staged)
+    staged.rename(folder)
+
+
+def keep_tokenizer(tower: Tower, folder: Path) -> None:
+    """The files of a tokenizer that is not open_clip's own."""
+    tokenizer = tower.tokenizer()
+    if hasattr(tokenizer, "tokenizer"):  # Hugging Face's
+        tokenizer.tokenizer.save_pretrained(folder)
+
+
+def tokenizer_folder(run: Path) -> Path | None:
+    """Where `keep` left one; None: open_clip's own."""
+    folder = run / FOLDER
+    return folder if (folder / "tokenizer_config.json").is_file() else None

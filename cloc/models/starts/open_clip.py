@@ -1,0 +1,133 @@
+"""A start from open_clip: a pretrained name, a folder, a hub repository, or a file of weights."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import open_clip
+from open_clip.factory import load_state_dict
+from torch import Tensor
+
+from cloc.errors import UserError, one_line
+from cloc.models.start import UNREADABLE, Start
+from cloc.models.tower_config import look_up
+
+CONFIG = "open_clip_config.json"
+# What OpenAI's own files hold beside the weights, and nobody else's.
+OPENAI_MARKS = ("input_resolution", "context_length", "vocab_size")
+
+
+def read(where: str) -> Start:
+    """`where` is `NAME,TAG` or `NAME/TAG` with one of open_clip's names and one of its tags or a
+    file of weights; a folder with an `open_clip_config.json`; `hf-hub:REPOSITORY`; or a file in the
+    layout of OpenAI's own, whose architecture its shapes tell."""
+    path = Path(where.removeprefix("local-dir:"))
+    if where.startswith("hf-hub:"):
+        return _created(where, where, config=None, tag=None)
+    if path.is_dir() or where.startswith("local-dir:"):
+        return _created(where, f"local-dir:{path}", config=_of_folder(path), folder=path)
+    if path.is_file():
+        return _openai(path)
+    name, _, tag = re.sub("[,/]", ",", where, count=1).partition(",")
+    config = look_up(name)
+    if not tag:
+        raise UserError(
+            f"open_clip:{where} names no weights; write open_clip:{name}/TAG, with one of "
+            f"{', '.join(open_clip.list_pretrained_tags_by_model(name)[:8]) or 'your own files'}"
+        )
+    known = open_clip.get_pretrained_cfg(name, tag) or {}
+    quick_gelu = bool(known.get("quick_gelu"))  # else "ViT-B-32/openai" runs on another GELU
+    if quick_gelu:
+        config["quick_gelu"] = True
+    return _created(where, name, config=config, tag=tag, quick_gelu=quick_gelu)
+
+
+def _created(
+    where: str,
+    name: str,
+    *,
+    config: dict[str, Any] | None,
+    tag: str | None = None,
+    quick_gelu: bool = False,
+    folder: Path | None = None,
+) -> Start:
+    """Through open_clip, with weights always: its own default is to go on with random ones."""
+    try:
+        clip = open_clip.create_model(
+            name, pretrained=tag, force_quick_gelu=quick_gelu, require_pretrained=True
+        )
+        config = config or open_clip.get_model_config(name)
+    except UNREADABLE as error:
+        raise UserError(f"open_clip cannot load {where}: {one_line(error)}") from error
+    if config is None:
+        raise UserError(f"open_clip:{where} has no {CONFIG}")
+    visual = clip.visual
+    mean, std = getattr(visual, "image_mean", None), getattr(visual, "image_std", None)
+    return Start(config, clip.state_dict(), mean, std, folder)
+
+
+def _of_folder(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; an open_clip folder has it beside the weights")
+    try:
+        found = json.loads(path.read_text())["model_cfg"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not an open_clip configuration ({error!r})") from None
+    return dict(found)
+
+
+def _openai(path: Path) -> Start:
+    try:
+        found = load_state_dict(str(path))
+    except UNREADABLE as error:
+        raise UserError(
+            f"{path} is no file of weights alone ({one_line(error)}); save the state dict as "
+            "safetensors, or with torch.save"
+        ) from error
+    state = {key: value for key, value in found.items() if key not in OPENAI_MARKS}
+    if not {"visual.proj", "text_projection", "visual.conv1.weight"} <= set(state):
+        raise UserError(
+            f"{path} has not the layout of OpenAI's ViT files, so it does not tell its "
+            f"architecture; write open_clip:NAME,{path}"
+        )
+    if not set(OPENAI_MARKS) & set(found):
+        raise UserError(
+            f"{path} does not tell whether it was trained with QuickGELU (OpenAI) or GELU; write "
+            f"open_clip:ViT-B-32-quickgelu,{path} or open_clip:ViT-B-32,{path}, with its own name"
+        )
+    state = {key: value.float() for key, value in state.items()}
+    return Start(openai_config(state), state, None, None, None)
+
+
+def openai_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The open_clip configuration of OpenAI's ViT with weights of these shapes; QuickGELU, and
+    heads of 64 as all of theirs have."""
+    width, _, _, patch = state["visual.conv1.weight"].shape
+    grid = round((len(state["visual.positional_embedding"]) - 1) ** 0.5)
+    text_width = len(state["ln_final.weight"])
+    return {
+        "embed_dim": state["text_projection"].shape[1],
+        "quick_gelu": True,
+        "vision_cfg": {
+            "image_size": grid * patch,
+            "layers": _count(state, "visual.transformer.resblocks."),
+            "width": width,
+            "head_width": 64,
+            "patch_size": patch,
+        },
+        "text_cfg": {
+            "context_length": len(state["positional_embedding"]),
+            "vocab_size": len(state["token_embedding.weight"]),
+            "width": text_width,
+            "heads": text_width // 64,
+            "layers": _count(state, "transformer.resblocks."),
+        },
+    }
+
+
+def _count(state: Mapping[str, Tensor], prefix: str) -> int:
+    blocks = {key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)}
+    return len(blocks)

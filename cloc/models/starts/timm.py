@@ -1,0 +1,74 @@
+"""A start from a timm vision tower, with a text tower of ours beside it."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import timm
+import torch
+from open_clip.factory import load_state_dict
+from torch import Tensor
+
+from cloc.errors import UserError, one_line
+from cloc.models.start import UNREADABLE, Start
+
+# CLIP's own beside a ViT-B.
+TEXT = {"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12}
+EMBED_DIM = 512
+
+
+def read(where: str) -> Start:
+    """`where` is `NAME`, with timm's own weights of it from the hub, or `NAME,FILE`.
+
+    The trunk keeps its weights but for the classifier; the projection behind it and the text tower
+    (CLIP's, 12 layers of width 512) begin at random.
+    """
+    name, _, file = where.partition(",")
+    try:
+        trunk: Any = timm.create_model(name, pretrained=not file)
+    except UNREADABLE as error:
+        raise UserError(
+            f"timm:{where} cannot be loaded ({one_line(error)}); give one of timm.list_models(), "
+            "and timm:NAME,FILE where there is no network"
+        ) from error
+    if file:
+        _load(trunk, Path(file), name)
+    found = trunk.pretrained_cfg
+    size = tuple(found["input_size"][1:])
+    config: dict[str, Any] = {
+        "embed_dim": EMBED_DIM,
+        "vision_cfg": {
+            "timm_model_name": name,
+            "timm_pool": getattr(trunk, "global_pool", "avg") or "avg",
+            "timm_proj": "linear",
+            "image_size": size[0] if size[0] == size[1] else size,
+        },
+        "text_cfg": dict(TEXT),
+    }
+    clip = open_clip.CLIP(**copy.deepcopy(config))
+    state = _joined(clip.state_dict(), trunk.state_dict())
+    return Start(config, state, tuple(found["mean"]), tuple(found["std"]), None)
+
+
+def _load(trunk: torch.nn.Module, file: Path, name: str) -> None:
+    if not file.is_file():
+        raise UserError(f"timm:{name},{file}: there is no such file")
+    try:
+        trunk.load_state_dict(load_state_dict(str(file)))
+    except UNREADABLE as error:
+        raise UserError(f"{file} is no checkpoint of timm's {name}: {one_line(error)}") from error
+
+
+def _joined(state: dict[str, Tensor], trunk: dict[str, Any]) -> dict[str, Tensor]:
+    """`state` with every weight of its trunk taken from `trunk`, which may have a classifier."""
+    missing = []
+    for key in [k for k in state if k.startswith("visual.trunk.")]:
+        own = key.removeprefix("visual.trunk.")
+        if own in trunk and trunk[own].shape == state[key].shape:
+            state[key] = trunk[own]
+        else:
+            missing.append(own)
+    if missing:
+        raise UserError(f"open_clip builds this timm tower otherwise: {', '.join(missing[:3])}")
+    return state

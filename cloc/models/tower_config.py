@@ -1,0 +1,65 @@
+"""open_clip's model configurations: found by name, checked, at another size."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import open_clip
+
+from cloc.errors import UserError
+from cloc.models.unpooled import NO_POOLED_TOKENS
+
+REQUIRED = ("embed_dim", "vision_cfg", "text_cfg")
+
+
+def look_up(name: str) -> dict[str, Any]:
+    """A deep copy of the configuration of one of open_clip's names."""
+    found = open_clip.get_model_config(name)
+    if found is None:
+        near = [n for n in open_clip.list_models() if n.lower()[:5] == name.lower()[:5]][:8]
+        raise UserError(f"open_clip has no model {name!r}; near it: {', '.join(near) or 'none'}")
+    return dict(copy.deepcopy(found))
+
+
+def resolve_config(config: Mapping[str, Any] | str) -> dict[str, Any]:
+    """A deep copy of the open_clip model configuration that `config` names or is."""
+    found = look_up(config) if isinstance(config, str) else copy.deepcopy(dict(config))
+    lacks = [key for key in REQUIRED if key not in found]
+    if lacks:
+        raise UserError(
+            f"model.tower.config lacks {', '.join(lacks)}; it is an open_clip model configuration "
+            f"with {', '.join(REQUIRED)}, or the name of one"
+        )
+    return {key: dict(v) if isinstance(v, Mapping) else v for key, v in found.items()}
+
+
+def resized(
+    model_config: dict[str, Any], image_size: Any | None, context_length: int | None
+) -> dict[str, Any]:
+    """The same with these instead of the configured ones; None keeps them."""
+    found = copy.deepcopy(model_config)
+    if image_size is not None:
+        square = isinstance(image_size, int)
+        found["vision_cfg"]["image_size"] = image_size if square else list(image_size)
+    if context_length is not None:
+        found["text_cfg"]["context_length"] = context_length
+    return found
+
+
+def refuse(model_config: Mapping[str, Any]) -> None:
+    """Raises `UserError` for what cannot be a tower, as far as it shows before one is built."""
+    if "multimodal_cfg" in model_config:
+        raise UserError(NO_POOLED_TOKENS)
+    vision = model_config["vision_cfg"]
+    size = vision.get("image_size", 224)
+    if isinstance(vision.get("layers"), (list, tuple)) and not isinstance(size, int):
+        raise UserError(
+            f"model.tower.image_size={size}: open_clip builds its ResNets square "
+            "alone; give one number (inputs of other shapes are resampled at forward)"
+        )
+    if vision.get("patch_dropout"):
+        raise UserError(
+            "open_clip's patch dropout does not say which tokens it kept, and a box may ask for "
+            "them; set patch_dropout (of the run) instead, and leave "
+            "model.tower.config.vision_cfg.patch_dropout at 0"
+        )

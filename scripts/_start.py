@@ -1,0 +1,59 @@
+"""Where a run begins: somebody's weights, which are kept, taught by, frozen in parts or adapted."""
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from _run import plain
+from omegaconf import DictConfig
+
+from cloc.errors import UserError
+from cloc.interfaces import Loss
+from cloc.models.cloc import CLOC
+from cloc.models.kept import FOLDER, keep
+from cloc.models.lora import add_lora
+from cloc.models.teacher import IMAGE, REGION, Teacher
+from cloc.training.freeze import freeze, freeze_unread_scales
+
+
+def model_settings(cfg: DictConfig, run: Path, *, resumed: bool) -> dict[str, Any]:
+    """`build_model`'s; a resumed run begins with the start it kept, wherever that came from."""
+    settings: dict[str, Any] = plain(cfg.model)
+    if cfg.start is None:
+        return settings
+    if settings["tower"].get("start") is None:
+        raise UserError(
+            f"start={cfg.start}, but this model has an architecture of its own (model.tower.config)"
+            "; choose model=from_start"
+        )
+    if resumed:
+        settings["tower"]["start"] = f"run:{run / FOLDER}"
+    return settings
+
+
+def keep_start(cfg: DictConfig, run: Path, model: CLOC) -> None:
+    """Once, of a run that has one."""
+    if cfg.start is not None and not (run / FOLDER).is_dir():
+        keep(model.tower, run, description=model.description)
+
+
+def adapt(cfg: DictConfig, model: CLOC, losses: Iterable[Loss]) -> None:
+    """In place, of a model that is as it was built: a teacher where a loss needs one, LoRA, and
+    what keeps its weights."""
+    losses = list(losses)
+    needed = {field for loss in losses for field in loss.needs}
+    fields = [name for name in (IMAGE, REGION) if f"extra.{name}" in needed]
+    if fields:
+        if cfg.start is None:
+            raise UserError(f"a loss needs extra.{fields[0]}: the teacher is the start; set start=")
+        model.teacher = Teacher(copy.deepcopy(model.tower), fields)
+    if cfg.lora is not None:
+        try:
+            add_lora(model, **plain(cfg.lora))
+        except TypeError:
+            raise UserError(f"lora={plain(cfg.lora)}; it has rank, alpha and targets") from None
+    freeze(model, plain(cfg.freeze))
+    freeze_unread_scales(model, losses)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(f"freeze={plain(cfg.freeze)} leaves nothing to train; take a part out")
