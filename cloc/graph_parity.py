@@ -58,7 +58,7 @@ def _tokens(model: Any, probe: Probe) -> Tensor:
     model.eval()
     tokens = tower.images(probe.images.to(tower.mean.device)).tokens.float().cpu()
     model.train(training)
-    return tokens.unflatten(1, tower.grid)
+    return tokens.unflatten(1, tower.grid_at(probe.images))
 
 
 def _with_reason(run: Run, loader: str) -> Run:

@@ -14,10 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
-from torch.func import functional_call
 
 from cloc.errors import UserError
-from cloc.free_size import free_size, resize_table
+from cloc.frame import height_and_width
 
 Axes = Mapping[str, Mapping[int, str]]  # of tensors by name: which axes are free, and their names
 # what the graphs are traced with: sizes that differ from each other, so that none is taken for
@@ -40,36 +39,28 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, tower: Any) -> None:
         super().__init__()
-        self.grid: tuple[int, int] = tower.grid
-        self.step: int = tower.image_size // tower.grid[0]
-        self.free, self.table = free_size(tower.clip.visual)
-        self.seen = _Seen(tower)
+        self.visual = tower.clip.visual
+        self.step: int = height_and_width(tower.image_size)[0] // tower.grid[0]
+        self.free = _takes_another_size(tower, self.step)
+        # bound methods: of the tower, the graph has the vision tower's weights and no others
+        self._images, self._grid_at = tower.images, tower.grid_at
 
     def forward(
         self, pixels: UInt8[Tensor, "b 3 h w"]
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b rows columns width"]]:
         """At another size than the tower's own where `free`, in multiples of `step`."""
-        grid, tables = self.grid, {}
-        if self.free:
-            grid = (pixels.shape[2] // self.step, pixels.shape[3] // self.step)
-        if self.table is not None:
-            own = self.seen.visual.get_parameter(self.table.name)
-            resized = resize_table(own, self.table.num_prefix, self.grid, grid)
-            tables = {f"visual.{self.table.name}": resized}
-        seen = functional_call(self.seen, tables, (pixels,))
-        return seen.pooled, seen.tokens.unflatten(1, grid)
+        seen = self._images(pixels)
+        return seen.pooled, seen.tokens.unflatten(1, self._grid_at(pixels))
 
 
-class _Seen(nn.Module):
-    """`tower.images` as a module that owns the vision tower's weights and no others."""
-
-    def __init__(self, tower: Any) -> None:
-        super().__init__()
-        self.visual = tower.clip.visual
-        self._images = tower.images  # a bound method: the tower itself is not registered
-
-    def forward(self, pixels: Tensor) -> Any:
-        return self._images(pixels)
+def _takes_another_size(tower: Any, step: int) -> bool:
+    height, width = height_and_width(tower.image_size)
+    larger = torch.zeros(1, 3, height + step, width + 2 * step, dtype=torch.uint8)
+    try:
+        tower.grid_at(larger)
+    except UserError:  # which names the tower and why
+        return False
+    return True
 
 
 class TextEncoder(nn.Module):
@@ -198,9 +189,9 @@ def described_model(model: Any, parts: list[Part]) -> dict[str, Any]:
         "dtype": "float32",
         "pixels": "uint8 RGB; the graph divides by 255 and applies mean and std itself",
         **tower.preprocess,
-        "image_size": tower.image_size,
+        "image_size": height_and_width(tower.image_size),
         "image_size_free": image.free,
-        "image_size_multiple_of": image.step if image.free else tower.image_size,
+        "image_size_multiple_of": image.step,
         "interpolation": "bicubic",
         "resize_mode": "longest",
         "fill_color": 0,

@@ -14,6 +14,7 @@ from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
 
 from cloc.errors import UserError
+from cloc.frame import height_and_width
 from cloc.parity import Probe, answers, write_parity
 
 TOLERANCE = 1e-5  # of unit embeddings, and of tokens by the largest of them, element by element
@@ -62,7 +63,7 @@ class Timm:
             model_config={"cloc_classifier": classifier},
             data_config={
                 **tower.preprocess,
-                "input_size": (3, tower.image_size, tower.image_size),
+                "input_size": (3, *height_and_width(tower.image_size)),
                 "interpolation": "bicubic",
                 "crop_pct": 1.0,
                 "crop_mode": "border",
@@ -139,7 +140,7 @@ def _of_plain_vit(tower: Any) -> Any:
             num_heads=block.attn.num_heads,
             patch_size=visual.patch_size[0],
             mlp_ratio=block.mlp.c_fc.out_features / width,
-            img_size=tower.image_size,
+            img_size=height_and_width(tower.image_size),
             pre_norm=not isinstance(visual.ln_pre, nn.Identity),
             global_pool={"tok": "token", "avg": "avg"}[visual.pool_type],
             fc_norm=False,

@@ -74,7 +74,7 @@ def test_any_number_of_images_boxes_and_phrases(model, call, b, r):
 
 
 def test_another_size_goes_through_all_graphs(call):
-    """Numbers at other sizes: tests/test_free_size.py and `other size` of parity.json."""
+    """Numbers at other sizes: tests/test_graph_parts.py and `other size` of parity.json."""
     seen = call("image_encoder", pixels=random_pixels(0, 2, size=64)[:, :, :40])
     assert seen["tokens"].shape == (2, 5, 8, 32)
     region = call("prompter", tokens=seen["tokens"], boxes=random_boxes(0, 2, 3).float())["region"]
@@ -114,7 +114,7 @@ def test_the_configuration_says_what_the_files_say(model, folder):
     assert config.pop("opset") == 20
     assert config["dtype"] == "float32"
     assert (config["mean"], config["std"]) == tuple(model.tower.preprocess.values())
-    assert (config["image_size"], config["image_size_multiple_of"]) == (32, 8)
+    assert (config["image_size"], config["image_size_multiple_of"]) == ([32, 32], 8)
     assert (config["image_size_free"], config["context_length"]) == (True, 12)
 
 

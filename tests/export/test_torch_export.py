@@ -70,4 +70,4 @@ def test_what_the_folder_holds(folder):
     assert max(error["max_error"] for error in found["outputs"].values()) <= 1e-5
     config = json.loads((folder / "torch_export_config.json").read_text())
     assert config["graphs"]["prompter.pt2"]["inputs"]["boxes"] == ["batch", "boxes", 4]
-    assert (config["torch"], config["image_size"]) == (torch.__version__, 32)
+    assert (config["torch"], config["image_size"]) == (torch.__version__, [32, 32])
