@@ -4,6 +4,9 @@ CLOC (arXiv 2410.02746), section 3.2 and appendix B.1. One pre-norm transformer 
 width over [prompt tokens; image tokens], then its own pooling and projection. A box is two tokens,
 the sinusoidal encodings of its corners; a phrase is one token, its text embedding made as wide as
 the tower. Both go through the same weights.
+
+Exports trace this file with a free number of images, prompts, rows and columns: `len` would fix one
+of them, and ONNX has no `repeat_interleave` by such a number.
 """
 
 import math
@@ -127,7 +130,7 @@ class Prompter(nn.Module):
             ]
         )
         own = owner[:, None] == owner
-        mask = torch.cat([own.new_ones(len(owner), tokens.shape[1]), own], 1)
+        mask = torch.cat([own.new_ones(own.shape[0], tokens.shape[1]), own], 1)
         rows = torch.cat([p.flatten(1, 2) for p in asked], 1)
         out = self._layer(rows, torch.cat([tokens, rows], 1), mask)
         parts = out.split([p.shape[1] * p.shape[2] for p in asked], 1)
@@ -151,12 +154,12 @@ class Prompter(nn.Module):
             rows = torch.cat(
                 [
                     prompt.to(tokens.dtype).flatten(0, 1),
-                    tokens.repeat_interleave(count, dim=0),
+                    tokens[:, None].expand(-1, count, -1, -1).flatten(0, 1),
                 ],
                 1,
             )
             out = self.norm_out(self._layer(rows, rows, None)).mean(1)
-            answers.append(self.project(out).unflatten(0, (len(tokens), count)))
+            answers.append(self.project(out).unflatten(0, (tokens.shape[0], count)))
         return answers[0], answers[1]
 
     def _layer(
@@ -184,4 +187,6 @@ def _patch_centres(grid: tuple[int, int], device: torch.device) -> Float[Tensor,
     rows, columns = grid
     y = (torch.arange(rows, device=device, dtype=torch.float32) + 0.5) / rows
     x = (torch.arange(columns, device=device, dtype=torch.float32) + 0.5) / columns
-    return torch.stack([x.repeat(rows), y.repeat_interleave(columns)], -1)
+    return torch.stack([x.expand(rows, columns), y[:, None].expand(rows, columns)], -1).flatten(
+        0, 1
+    )

@@ -57,8 +57,10 @@ def pool_boxes(
     """Mean token inside each box, in float32 (torchvision's kernel has no bf16 on every device)."""
     rows, columns = grid
     maps = tokens.float().transpose(1, 2).unflatten(2, (rows, columns))
-    cells = boxes.float() * boxes.new_tensor([columns, rows, columns, rows], dtype=torch.float32)
-    owner = torch.arange(len(boxes), device=boxes.device).repeat_interleave(boxes.shape[1])
-    indexed = torch.cat([owner[:, None].float(), cells.flatten(0, 1)], 1)
+    x, y = boxes.float()[..., 0::2] * columns, boxes.float()[..., 1::2] * rows
+    cells = torch.stack([x, y], -1).flatten(-2)
+    # neither `len` nor `repeat_interleave`: exports are traced with a free number of both
+    owner = torch.arange(boxes.shape[0], device=boxes.device)[:, None].expand(boxes.shape[:2])
+    indexed = torch.cat([owner.reshape(-1, 1).float(), cells.flatten(0, 1)], 1)
     pooled = roi_align(maps, indexed, output_size=samples, sampling_ratio=2, aligned=True)
     return pooled.mean((2, 3)).unflatten(0, boxes.shape[:2])

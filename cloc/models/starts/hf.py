@@ -67,9 +67,7 @@ def read(where: str | Path) -> Start:
 
 def _fetched(repository: str) -> Path:
     try:
-        return Path(
-            snapshot_download(repository, allow_patterns=["*.json", "*.safetensors", "*.txt"])
-        )
+        return Path(snapshot_download(repository, allow_patterns=list(FILES)))
     except (OSError, ValueError) as error:
         raise UserError(
             f"hf:{repository}: there is no such folder, and the hub gives none ({one_line(error)})"
