@@ -122,6 +122,13 @@ class Benchmark(Protocol):
 class Exporter(Protocol):
     """Writes one format of a trained model into a new folder, loads it as its users will, and
     records in `parity.json` (`cloc.parity`) how far its answers are from the model's; raises
-    `UserError` where that is too far, or where the format cannot hold the model."""
+    `UserError` where that is too far, or where the format cannot hold the model.
+
+    `usage` is Python that loads the folder, written FOLDER, through `library`, for pictures of SIDE
+    pixels; `loads_back` says whether `cloc.load` reads it too."""
+
+    library: str
+    usage: str
+    loads_back: bool
 
     def export(self, model: Any, folder: Path, probe: Any) -> None: ...

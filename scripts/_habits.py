@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from cloc.data.datamodule import RegionData
 from cloc.data.examples import read_split
+from cloc.data.shard_set import read_manifest
 from cloc.errors import UserError
 from cloc.eval.runner import evaluate
 from cloc.interfaces import Embedder, Example, Split
@@ -50,11 +51,15 @@ def make_callbacks(
         ask_every_n_steps=cfg.log_every,
     )
     ema = [] if cfg.ema.decay is None else [EMA(**cfg.ema)]
-    samples = {name: shards.total for name, shards in data.shards.items()}
+    facts = {
+        "samples": {name: shards.total for name, shards in data.shards.items()},
+        "licenses": licences(data),
+        "digest": data.digest(),
+    }
     return [
         speed,
         GradNorms(every_n_steps=cfg.log_every),
-        Provenance(run, seed=cfg.seed, data={"samples": samples, "digest": data.digest()}),
+        Provenance(run, seed=cfg.seed, data=facts),
         Drops(run, every_n_steps=cfg.log_every),
         FirstBatch(run, decode=model.tower.words),
         checkpoints,
@@ -63,6 +68,17 @@ def make_callbacks(
         *in_loop_benchmarks(cfg, ema),
         *retention(cfg, run, ema, checkpoints.save),
     ]
+
+
+def licences(data: RegionData) -> dict[str, str]:
+    """What the manifests of the sources say under `license`."""
+    folders = {
+        name: Path(source.shards)
+        for name, source in data.sources.items()
+        if isinstance(source.shards, str) and Path(source.shards).is_dir()
+    }
+    found = {name: read_manifest(folder).get("license") for name, folder in folders.items()}
+    return {name: str(licence) for name, licence in found.items() if licence}
 
 
 def retention(cfg: DictConfig, run: Path, ema: Sequence[EMA], save: Any) -> list[L.Callback]:

@@ -9,15 +9,31 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from open_clip.tokenizer import SimpleTokenizer
-from safetensors.torch import save_file
-from torch import Tensor
 
 from cloc.errors import UserError
 from cloc.parity import Probe, answers, write_parity
 from cloc.transformers_layout.convert import to_transformers
+from cloc.weight_files import save_region_head, save_weights
 
 TOLERANCE = 1e-5  # of unit embeddings, element by element
 START, END = "<|startoftext|>", "<|endoftext|>"  # as CLIPTokenizer has them
+
+
+USAGE = """\
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+model = AutoModel.from_pretrained("FOLDER")
+processor = AutoImageProcessor.from_pretrained("FOLDER")
+tokenizer = AutoTokenizer.from_pretrained("FOLDER")
+"""
+VISION_USAGE = """\
+from transformers import AutoConfig, AutoImageProcessor
+import transformers
+
+name = AutoConfig.from_pretrained("FOLDER").architectures[0]
+model = getattr(transformers, name).from_pretrained("FOLDER")
+processor = AutoImageProcessor.from_pretrained("FOLDER")
+"""
 
 
 class HF:
@@ -28,8 +44,12 @@ class HF:
     `region_head/`, as in an open_clip export.
     """
 
-    def __init__(self, *, vision_only: bool = False) -> None:
-        self.vision_only = vision_only
+    library = "transformers"
+
+    def __init__(self, *, vision_only: bool = False, precision: str = "float32") -> None:
+        self.vision_only, self.precision = vision_only, precision
+        self.usage = VISION_USAGE if vision_only else USAGE
+        self.loads_back = not vision_only
 
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through transformers and compares embeddings."""
@@ -37,15 +57,11 @@ class HF:
         state = tower.clip.state_dict()
         config, weights = to_transformers(tower.model_config, state, vision_only=self.vision_only)
         _write(folder / "config.json", config)
-        _save(weights, folder / "model.safetensors")
+        save_weights(weights, folder / "model.safetensors", precision=self.precision)
         _write(folder / "preprocessor_config.json", _processor(config, tower))
         if not self.vision_only:
             _write_tokenizer(config, tower, folder)
-        if model.region_head is not None:
-            beside = folder / "region_head"
-            beside.mkdir()
-            _save(model.region_state(), beside / "region_head.safetensors")
-            _write(beside / "cloc_config.json", model.description)
+        save_region_head(model, folder, precision=self.precision)
         with _quiet(transformers):
             theirs = load_and_answer(transformers, folder, tower, probe)
         write_parity(
@@ -68,7 +84,7 @@ def load_and_answer(
     [name] = config["architectures"]
     local = {"local_files_only": True}
     model, info = getattr(transformers, name).from_pretrained(
-        folder, output_loading_info=True, **local
+        folder, output_loading_info=True, dtype=torch.float32, **local
     )
     wrong = {key: sorted(map(str, value)) for key, value in info.items() if value}
     if wrong:
@@ -174,8 +190,3 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def _save(state: Mapping[str, Tensor], path: Path) -> None:
-    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    save_file(tensors, path, metadata={"format": "pt"})  # transformers insists on it

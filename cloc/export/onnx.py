@@ -32,6 +32,17 @@ class ONNX:
     forgotten or applied twice. The weights of a graph above 1.5 GB go into a file beside it.
     """
 
+    library = "onnxruntime"
+    loads_back = False
+    usage = """\
+import numpy as np
+import onnxruntime
+
+image_encoder = onnxruntime.InferenceSession("FOLDER/image_encoder.onnx")
+pixels = np.zeros((1, 3, SIDE, SIDE), np.uint8)  # RGB, see onnx_config.json
+image, tokens = image_encoder.run(["image", "tokens"], {"pixels": pixels})
+"""
+
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through onnxruntime and compares every output."""
         runtime = _packages()

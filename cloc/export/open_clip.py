@@ -6,10 +6,10 @@ from typing import Any
 
 import open_clip
 import torch
-from safetensors.torch import save_file
 
 from cloc.errors import UserError
 from cloc.parity import Probe, answers, write_parity
+from cloc.weight_files import save_region_head, save_weights
 
 TOLERANCE = 1e-5  # of unit embeddings, element by element
 
@@ -17,9 +17,20 @@ TOLERANCE = 1e-5  # of unit embeddings, element by element
 class OpenCLIP:
     """`open_clip.create_model_and_transforms("local-dir:FOLDER")` loads what this writes.
 
-    The region head goes into `region_head/`: open_clip takes the first weight file it finds in the
-    folder itself, and its strict load accepts no extra key.
+    The region head goes into `region_head/`.
     """
+
+    library = "open_clip"
+    loads_back = True
+    usage = """\
+import open_clip
+
+model, _, preprocess = open_clip.create_model_and_transforms("local-dir:FOLDER")
+tokenizer = open_clip.get_tokenizer("local-dir:FOLDER")
+"""
+
+    def __init__(self, *, precision: str = "float32") -> None:
+        self.precision = precision
 
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through open_clip and compares embeddings."""
@@ -35,15 +46,12 @@ class OpenCLIP:
             },
         }
         (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
-        _save(tower.clip.state_dict(), folder / "open_clip_model.safetensors")
+        weights = folder / "open_clip_model.safetensors"
+        save_weights(tower.clip.state_dict(), weights, precision=self.precision)
         tokenizer = tower.tokenizer()
         if hasattr(tokenizer, "tokenizer"):  # Hugging Face's: open_clip looks for it in the folder
             tokenizer.tokenizer.save_pretrained(folder)
-        if model.region_head is not None:
-            beside = folder / "region_head"
-            beside.mkdir()
-            _save(model.region_state(), beside / "region_head.safetensors")
-            (beside / "cloc_config.json").write_text(json.dumps(model.description, indent=2) + "\n")
+        save_region_head(model, folder, precision=self.precision)
         write_parity(
             folder,
             answers(model, probe),
@@ -72,7 +80,3 @@ def load_and_answer(folder: Path, probe: Probe) -> dict[str, torch.Tensor]:
         "image": model.encode_image(normalize(probe.images.float() / 255), normalize=True),
         "text": model.encode_text(tokens, normalize=True),
     }
-
-
-def _save(state: dict[str, torch.Tensor], path: Path) -> None:
-    save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, path)

@@ -46,6 +46,14 @@ class Timm:
     and timm's transform pads with the mean colour where our frame is black.
     """
 
+    library = "timm"
+    loads_back = False
+    usage = """\
+import timm
+
+model = timm.create_model("local-dir:FOLDER", pretrained=True)  # the image tower
+"""
+
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through timm and compares unit embeddings and
         un-pooled tokens."""

@@ -18,6 +18,15 @@ class TorchExport:
     axes of `cloc.export.onnx`, each called with its inputs in order, on a CPU. Without our code or
     open_clip's. `torch_export_config.json` says what a caller must know."""
 
+    library = "pytorch"
+    loads_back = False
+    usage = """\
+import torch
+
+image_encoder = torch.export.load("FOLDER/image_encoder.pt2").module()
+image, tokens = image_encoder(torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8))  # RGB
+"""
+
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through torch and compares every output."""
         parts = graph_parts(model)

@@ -9,8 +9,8 @@ from jinja2 import Environment
 
 CARD = """\
 ---
-license: apache-2.0
-library_name: open_clip
+license: {{ license }}
+library_name: {{ library }}
 tags: [clip, cloc, region-text, grounding]
 ---
 # {{ name }}
@@ -24,15 +24,10 @@ A CLIP image-text model.
 
 ## Use
 
-As a drop-in CLIP, with open_clip alone:
-
 ```python
-import open_clip
+{{ usage }}```
 
-model, _, preprocess = open_clip.create_model_and_transforms("local-dir:{{ folder }}")
-tokenizer = open_clip.get_tokenizer("local-dir:{{ folder }}")
-```
-
+{% if loads_back -%}
 Through `cloc`{% if head %}, with its region head{% endif %}:
 
 ```python
@@ -45,9 +40,12 @@ images, texts = embedder.images(x), embedder.texts(["a red star"])  # unit vecto
 regions = embedder.regions(x, boxes, valid)  # unit vectors
 {% endif -%}
 {% if grounds -%}
-found = embedder.ground(x, [["a red star"]])  # boxes in [0, 1] of the padded square
+found = embedder.ground(x, [["a red star"]])  # boxes in [0, 1] of the padded frame
 {% endif -%}
 ```
+
+{% endif -%}
+Errors of this export against the model it comes from are in `parity.json`.
 
 Images are resized by the long side to {{ size }} pixels and padded to a square with black.
 
@@ -70,8 +68,11 @@ Not measured yet: `python scripts/evaluate.py run=...` writes them.
 {% endfor %}"""
 
 
-def model_card(run: Path, *, description: Mapping[str, Any], folder: str) -> str:
-    """Markdown from `metrics.json` and `provenance.json` of the run; what is missing is said."""
+def model_card(
+    run: Path, *, description: Mapping[str, Any], folder: str, exporter: Any, license: str
+) -> str:
+    """Markdown from `metrics.json` and `provenance.json` of the run, the data's manifest digest and
+    licences, and the exporter's own lines of code; what is missing is said."""
     metrics = _read(run / "metrics.json")
     provenance = _read(run / "provenance.json")
     rows = [
@@ -85,7 +86,8 @@ def model_card(run: Path, *, description: Mapping[str, Any], folder: str) -> str
         for metric, value in values.items()
         if f"{metric}_chance" in values
     ]
-    vision = description["tower"]["config"]["vision_cfg"]
+    size = description["tower"]["config"]["vision_cfg"].get("image_size", 224)
+    facts = [(k, v) for k, v in provenance.items() if isinstance(v, str | int)]
     text: str = (
         Environment(autoescape=False, keep_trailing_newline=True)  # Markdown, not HTML
         .from_string(CARD)
@@ -94,12 +96,26 @@ def model_card(run: Path, *, description: Mapping[str, Any], folder: str) -> str
             head=description.get("region_head") is not None,
             grounds=description.get("box_head") is not None,
             folder=folder,
-            size=vision.get("image_size", 224),
+            library=exporter.library,
+            usage=exporter.usage.replace("FOLDER", folder).replace("SIDE", str(size)),
+            loads_back=exporter.loads_back,
+            license=license,
+            size=size,
             rows=rows,
-            facts=[(k, v) for k, v in provenance.items() if isinstance(v, str | int)],
+            facts=[*facts, *_of_data(provenance.get("data", {}))],
         )
     )
     return text
+
+
+def _of_data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a run's provenance says of its shards: samples and licence of each source, digest."""
+    licences = data.get("licenses", {})
+    lines = [
+        (f"data {name}", f"{count:,} samples, licence {licences.get(name) or 'not recorded'}")
+        for name, count in data.get("samples", {}).items()
+    ]
+    return [*lines, ("data digest", data["digest"])] if "digest" in data else lines
 
 
 def _read(path: Path) -> dict[str, Any]:

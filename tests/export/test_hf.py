@@ -16,6 +16,7 @@ from cloc.models.build import build_model
 from cloc.models.embedder import ModelEmbedder
 from cloc.models.starts.hf import read
 from cloc.models.tower_build import make_tower
+from cloc.weight_files import round_weights
 from tests.helpers.hf import TINY_SIGLIP, make_clip, make_siglip
 from tests.helpers.models import (
     CLOC_PARTS,
@@ -253,16 +254,16 @@ def test_a_siglip_with_clips_words_gets_no_tokenizer(tmp_path):
 
 def test_weights_that_transformers_reads_otherwise_are_refused(tmp_path, monkeypatch):
     model = make_model(region_head=None)
-    save = module._save
+    save = module.save_weights
 
-    def swapped(state, path):
+    def swapped(state, path, **options):
         state = dict(state)
         name = "vision_model.encoder.layers.0.self_attn.{}_proj.weight"
         q, k = name.format("q"), name.format("v")
         state[q], state[k] = state[k], state[q]
-        save(state, path)
+        save(state, path, **options)
 
-    monkeypatch.setattr(module, "_save", swapped)
+    monkeypatch.setattr(module, "save_weights", swapped)
     with pytest.raises(UserError, match=r"exported image differs by .*at most 1e-05 is right"):
         export(model, tmp_path / "out")
     assert not (tmp_path / "out" / "parity.json").exists()
@@ -272,11 +273,11 @@ def test_a_weight_that_transformers_would_make_up_is_refused(tmp_path, monkeypat
     """A temperature is in no embedding, so parity alone would not see it."""
     model = make_model(region_head=None)
 
-    def lossy(state, path):
+    def lossy(state, path, **options):
         kept = {k: v.contiguous() for k, v in state.items() if k != "logit_scale"}
         save_file(kept, path, metadata={"format": "pt"})
 
-    monkeypatch.setattr(module, "_save", lossy)
+    monkeypatch.setattr(module, "save_weights", lossy)
     with pytest.raises(UserError, match=r"CLIPModel does not take the weights .*logit_scale"):
         export(model, tmp_path / "out")
 
@@ -299,3 +300,15 @@ def test_without_transformers_the_extra_is_named(model, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"needs the package transformers .*cloc-pretrain\[hf\]"):
         export(model, tmp_path / "out")
     assert not names_in(tmp_path / "out")
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_half_weights_are_those_of_the_model_rounded_to_them(tmp_path, precision):
+    model = make_model()
+    round_weights(model, precision)
+    HF(precision=precision).export(model, tmp_path, probe_of(model))
+    stored = load_file(tmp_path / "model.safetensors")
+    halves = [v for v in stored.values() if v.is_floating_point()]
+    assert all(value.dtype == getattr(torch, precision) for value in halves)
+    errors = json.loads((tmp_path / "parity.json").read_text())["outputs"]
+    assert max(error["max_error"] for error in errors.values()) <= 1e-5

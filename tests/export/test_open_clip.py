@@ -7,7 +7,7 @@ import open_clip
 import PIL.Image
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import cloc
 from cloc.errors import UserError
@@ -15,6 +15,7 @@ from cloc.export import open_clip as module
 from cloc.export.open_clip import OpenCLIP
 from cloc.models.build import build_model
 from cloc.models.embedder import ModelEmbedder
+from cloc.weight_files import round_weights
 from tests.helpers.models import CLOC_PARTS, EVA, NATIVE, make_model
 from tests.helpers.photos import MINI
 from tests.helpers.probe import probe_of
@@ -121,7 +122,7 @@ def test_a_timm_tower_is_exported_at_its_own_size_and_refused_at_another(tmp_pat
 def test_weights_that_open_clip_reads_otherwise_are_refused(tmp_path, monkeypatch):
     model = make_model(region_head=None)
     other = make_model(seed=1, region_head=None).tower.clip.state_dict()
-    monkeypatch.setattr(module, "_save", lambda state, path: save_file(other, path))
+    monkeypatch.setattr(module, "save_weights", lambda state, path, **_: save_file(other, path))
     with pytest.raises(UserError, match=r"exported image differs by .*at most 1e-05 is right"):
         OpenCLIP().export(model, tmp_path, probe_of(model))
     assert not (tmp_path / "parity.json").exists()
@@ -139,3 +140,15 @@ def test_a_hugging_face_tokenizer_is_saved_beside_the_weights(tmp_path, monkeypa
     monkeypatch.setattr(model.tower, "tokenizer", lambda: words)
     OpenCLIP().export(model, tmp_path, probe_of(model))
     assert saved == [tmp_path]
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_half_weights_are_those_of_the_model_rounded_to_them(tmp_path, precision):
+    model = make_model()
+    round_weights(model, precision)
+    OpenCLIP(precision=precision).export(model, tmp_path, probe_of(model))
+    stored = load_file(tmp_path / "open_clip_model.safetensors")
+    assert {value.dtype for value in stored.values()} == {getattr(torch, precision)}
+    assert cloc.load(tmp_path).model.state_dict().keys() == model.state_dict().keys()
+    for name, value in cloc.load(tmp_path).model.state_dict().items():
+        assert value.equal(model.state_dict()[name]), name

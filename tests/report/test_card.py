@@ -23,10 +23,17 @@ def run(tmp_path):
     return folder
 
 
-def card(run, *, region_head=None, box_head=None):
+class Shown:
+    """An exporter, as far as the card asks it."""
+
+    library, loads_back = "somelib", True
+    usage = 'somelib.load("FOLDER", SIDE)\n'
+
+
+def card(run, *, region_head=None, box_head=None, exporter=Shown):
     tower = {"config": {"vision_cfg": {"image_size": 64}}}
     parts = {"tower": tower, "region_head": region_head, "box_head": box_head}
-    return model_card(run, description=parts, folder="out")
+    return model_card(run, description=parts, folder="out", exporter=exporter, license="mit")
 
 
 def test_numbers_with_a_chance_line_are_a_table_of_the_runs_own(run):
@@ -45,7 +52,25 @@ def test_where_it_comes_from_and_how_large_its_images_are(run):
     assert "* commit: abc123\n* seed: 7\n" in text
     assert "packages" not in text
     assert "by the long side to 64 pixels and padded to a square with black" in text
-    assert 'create_model_and_transforms("local-dir:out")' in text
+
+
+def test_the_code_is_the_exporters_own_and_clocs_where_it_loads_the_folder(run):
+    text = card(run)
+    assert "license: mit\nlibrary_name: somelib\n" in text
+    assert '```python\nsomelib.load("out", 64)\n```' in text
+    assert "cloc.load" in text
+    assert "are in `parity.json`" in text
+    bare = type("Bare", (Shown,), {"loads_back": False})
+    assert "cloc" not in card(run, exporter=bare).split("## Numbers")[0].split("## Use")[1]
+
+
+def test_the_data_are_named_with_their_licences_and_digest(run):
+    data = {"samples": {"a": 12345, "b": 2}, "licenses": {"a": "cc-by-4.0"}, "digest": "d1"}
+    (run / "provenance.json").write_text(json.dumps({**PROVENANCE, "data": data}))
+    text = card(run)
+    assert "* data a: 12,345 samples, licence cc-by-4.0\n" in text
+    assert "* data b: 2 samples, licence not recorded\n" in text
+    assert "* data digest: d1\n" in text
 
 
 def test_what_is_missing_is_said(tmp_path):
@@ -76,7 +101,7 @@ def test_only_calls_that_the_model_answers(run, parts, regions, grounds):
 
 def test_the_page_is_markdown_with_metadata_on_top(run):
     text = card(run)
-    assert re.match(r"---\nlicense: apache-2\.0\nlibrary_name: open_clip\n.*?\n---\n# ", text, re.S)
+    assert re.match(r"---\nlicense: mit\nlibrary_name: somelib\n.*?\n---\n# ", text, re.S)
     assert text.count("```") % 2 == 0
     assert "{{" not in text
     assert "{%" not in text

@@ -1,0 +1,47 @@
+"""Weights of an export on disk: their precision, and the region head beside somebody's layout."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from cloc.errors import UserError
+
+PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def round_weights(model: nn.Module, precision: str) -> None:
+    """In place, float32 weights that `precision` holds exactly: what an export is compared with."""
+    if precision not in PRECISIONS:
+        raise UserError(f"precision={precision}; choose from {', '.join(PRECISIONS)}")
+    dtype = PRECISIONS[precision]
+    for value in model.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(value.to(dtype))
+
+
+def save_weights(state: Mapping[str, Tensor], path: Path, *, precision: str = "float32") -> None:
+    """Safetensors; floating point numbers in `precision`, others as they are."""
+    dtype = PRECISIONS[precision]
+    stored = {name: _stored(value, dtype) for name, value in state.items()}
+    save_file(stored, path, metadata={"format": "pt"})  # transformers asks for it
+
+
+def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
+    value = value.detach().cpu().contiguous()
+    return value.to(dtype) if value.is_floating_point() else value
+
+
+def save_region_head(model: Any, folder: Path, *, precision: str = "float32") -> None:
+    """Into `region_head/`: open_clip takes the first weight file it finds in the folder itself, and
+    its strict load accepts no extra key. Nothing for a plain CLIP."""
+    if model.region_head is None:
+        return
+    beside = folder / "region_head"
+    beside.mkdir()
+    save_weights(model.region_state(), beside / "region_head.safetensors", precision=precision)
+    (beside / "cloc_config.json").write_text(json.dumps(model.description, indent=2) + "\n")
