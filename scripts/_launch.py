@@ -1,6 +1,7 @@
 """The processes of a run: who started them, and what the first of them decides for all."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from lightning.pytorch.plugins.environments import (
 )
 
 from cloc.errors import UserError
+from cloc.models.kept import FOLDER
 
 WAIT_S = 300  # for the first process to come up: nodes of a large job start minutes apart
 LINGER_S = 10  # of a first process that is through, for the others to hear of it
@@ -209,12 +211,11 @@ def freeze(run: Path, config: str, *, fresh: bool) -> None:
 
 @contextmanager
 def kept_if_begun(run: Path) -> Iterator[None]:
-    """A run that fails with nothing in its folder but its config leaves no folder, so that the
-    corrected command is no second run into it."""
+    """A run that fails with nothing in its folder but its config and its start leaves no folder, so
+    that the corrected command is no second run into it."""
     try:
         yield
     except BaseException:
-        if [path.name for path in run.iterdir()] == ["config.yaml"]:
-            (run / "config.yaml").unlink()
-            run.rmdir()
+        if {path.name for path in run.iterdir()} <= {"config.yaml", FOLDER, f"{FOLDER}.partial"}:
+            shutil.rmtree(run)
         raise

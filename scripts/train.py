@@ -83,6 +83,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", "The `srun` command is available")
     # Lightning 2.6 on torch 2.14
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+    # frozen towers, and what is adapted by LoRA
+    warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
     # a resumed run: the loader is told how many batches to skip, the folder is the run's own
     warnings.filterwarnings("ignore", ".*your dataloader is not resumable")
 

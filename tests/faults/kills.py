@@ -21,6 +21,8 @@ from tests.helpers.commands import ROOT, start, succeed
 
 SETTINGS = ("experiment=smoke", "steps=12", "checkpoint_every=3", "eval.every=0")
 CPU = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=bf16-mixed")
+AFTER_A_CHECKPOINT = 0.75  # of the kills; most of a run this short is its imports
+LAST_STEPS_S = 1.0  # about what the steps from the first checkpoint to the end take
 LAYOUTS = {
     "one": (),
     "two": ("trainer.devices=2", "trainer.strategy=ddp"),
@@ -44,13 +46,20 @@ def kill_one(place, name, *, layout, rng, lasts_s):
     Returns the fault or None, and the moment; a run that had ended by itself is no kill.
     """
     process = _start(place, *command(name, layout, rng.randrange(3)))
+    checkpoints = place_of(place / "runs" / name)
+    if rng.random() < AFTER_A_CHECKPOINT:
+        while process.poll() is None and not checkpoints.steps():
+            time.sleep(0.01)
+        waits_s = rng.uniform(0, LAST_STEPS_S)
+    else:
+        waits_s = rng.uniform(0, lasts_s)
     try:
-        process.wait(rng.uniform(0.6, 1.0) * lasts_s)
+        process.wait(waits_s)
         return None, "after its end"
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    saved = place_of(place / "runs" / name).steps()
+    saved = checkpoints.steps()
     again = start("train", *command(name, layout, rng.randrange(3)), "resume=auto", cwd=place)
     if again.returncode:
         return f"{name}: {again.stderr.strip()[-300:]}", "failed"

@@ -6,62 +6,68 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+OID = "0" * 40
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Keeps what is uploaded in `repositories`, {repository: {path: bytes}}."""
+
+    repositories: dict
+    status: int
+
+    def log_message(self, *args):
+        """Quiet."""
+
+    def do_GET(self):
+        self.answer({"sha": OID, "siblings": [], "id": "x", "modelId": "x"})
+
+    def do_POST(self):
+        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = self.path.split("?")[0].strip("/").split("/")
+        what = parts[4] if len(parts) > 4 else "/".join(parts)
+        answers = {
+            "api/repos/create": self.create,
+            "api/validate-yaml": lambda raw, _: {"errors": [], "warnings": []},  # of the card
+            "preupload": self.preupload,
+            "commit": self.commit,
+        }
+        self.answer(answers[what](raw, "/".join(parts[2:4])))
+
+    def create(self, raw, _):
+        asked = json.loads(raw)
+        name = f"{asked['organization']}/{asked['name']}"
+        self.repositories.setdefault(name, {})
+        return {"url": f"http://{self.headers['Host']}/{name}"}
+
+    def preupload(self, raw, _):
+        modes = {"uploadMode": "regular", "shouldIgnore": False}
+        return {"files": [{"path": f["path"], **modes} for f in json.loads(raw)["files"]]}
+
+    def commit(self, raw, name):
+        for line in map(json.loads, raw.splitlines()):
+            if line["key"] == "file":
+                content = base64.b64decode(line["value"]["content"])
+                self.repositories[name][line["value"]["path"]] = content
+        url = f"http://{self.headers['Host']}/{name}/commit/{OID}"
+        return {"success": True, "commitOid": OID, "commitUrl": url, "hookOutput": ""}
+
+    def answer(self, body):
+        raw = json.dumps(body if self.status == 200 else {"error": "not allowed here"}).encode()
+        self.send_response(self.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
 
 @contextmanager
 def local_hub(*, status=200):
-    """(address, repositories): what was uploaded, {repository: {path: bytes}}; every answer has
-    `status`, and the hub's own error where that is no success."""
-    repositories = {}
-
-    class Hub(BaseHTTPRequestHandler):
-        def log_message(self, *args):
-            """Quiet."""
-
-        def answer(self, body):
-            raw = json.dumps(body if status == 200 else {"error": "not allowed here"}).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def do_GET(self):
-            self.answer({"sha": "0" * 40, "siblings": [], "id": "x", "modelId": "x"})
-
-        def do_POST(self):
-            raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            parts = self.path.split("?")[0].strip("/").split("/")
-            address = f"http://{self.headers['Host']}"
-            if parts[:3] == ["api", "repos", "create"]:
-                asked = json.loads(raw)
-                name = f"{asked['organization']}/{asked['name']}"
-                repositories.setdefault(name, {})
-                self.answer({"url": f"{address}/{name}"})
-            elif parts == ["api", "validate-yaml"]:  # the card's metadata
-                self.answer({"errors": [], "warnings": []})
-            elif parts[4] == "preupload":
-                files = json.loads(raw)["files"]
-                modes = {"uploadMode": "regular", "shouldIgnore": False}
-                self.answer({"files": [{"path": f["path"], **modes} for f in files]})
-            elif parts[4] == "commit":
-                name = "/".join(parts[2:4])
-                for line in map(json.loads, raw.splitlines()):
-                    if line["key"] == "file":
-                        content = base64.b64decode(line["value"]["content"])
-                        repositories[name][line["value"]["path"]] = content
-                self.answer(
-                    {
-                        "success": True,
-                        "commitOid": "0" * 40,
-                        "commitUrl": f"{address}/{name}/commit/{'0' * 40}",
-                        "hookOutput": "",
-                    }
-                )
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    """(address, repositories); with another `status` everything is refused."""
+    handler = type("Handler", (Hub,), {"repositories": {}, "status": status})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", repositories
+        yield f"http://127.0.0.1:{server.server_port}", handler.repositories
     finally:
         server.shutdown()
         server.server_close()

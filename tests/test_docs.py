@@ -1,0 +1,60 @@
+"""Every block of docs/using.md, run as it stands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from cloc.export.hf import HF
+from cloc.export.onnx import ONNX
+from cloc.export.open_clip import OpenCLIP
+from cloc.export.timm import Timm
+from tests.helpers.models import make_model
+from tests.helpers.probe import probe_of
+from tests.helpers.tracing import without_type_checks
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs/using.md").read_text()
+BLOCKS = dict(re.findall(r"^## (.+?)\n.*?^```python\n(.*?)^```", PAGE, re.M | re.S))
+FORMATS = {"open_clip": OpenCLIP, "hf": HF, "timm": Timm, "onnx": ONNX}
+
+
+def test_every_block_is_found():
+    assert list(BLOCKS) == [
+        *("open_clip", "transformers", "timm", "ONNX", "A LLaVA-style model", "cloc"),
+    ]
+    assert PAGE.count("```python") == len(BLOCKS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("using")
+    model = make_model()
+    for name, exporter in FORMATS.items():
+        (folder / "exports" / name).mkdir(parents=True)
+        with without_type_checks():
+            exporter().export(model, folder / "exports" / name, probe_of(model))
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    PIL.Image.fromarray(pixels).save(folder / "photo.jpg")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", BLOCKS)
+def test_a_block_runs(folder, title):
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKS[title]],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
