@@ -4,8 +4,12 @@
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
+from typing import Any
 
+import yaml
 from _run import cli
 from rich.console import Console
 from rich.table import Column, Table
@@ -29,6 +33,7 @@ def main(runs: list[str]) -> None:
     metrics = {run: read_metrics(Path(run)) for run in runs}
     console = Console()
     console.print(side_by_side(metrics))
+    console.print(how_trained(runs))
     for run in runs:
         found = [str(Path(run) / name) for name in LEFT if (Path(run) / name).exists()]
         console.print(f"{run}: open {', '.join(found)}", soft_wrap=True)
@@ -55,6 +60,54 @@ def side_by_side(metrics: dict[str, dict[str, dict[str, float]]]) -> Table:
                 chance = next((c for c in chances if c is not None), None)
                 table.add_row(key, metric, *map(_shown, values), _shown(chance))
     return table
+
+
+def how_trained(runs: list[str]) -> Table:
+    """What each run trained, how fast (median), in how much memory (highest), and for a run with a
+    retention guard what share of the start's figures was left at its end (the smallest)."""
+    first = Column("trained", overflow="fold")
+    table = Table(first, *(Path(run).name for run in runs))
+    logs = [_logs(Path(run)) for run in runs]
+    counts = [_read(Path(run) / "provenance.json").get("parameters", {}) for run in runs]
+    table.add_row("parameters trained", *(_count(found.get("trained")) for found in counts))
+    table.add_row("of", *(_count(found.get("total")) for found in counts))
+    table.add_row("samples", *(_count(_samples(Path(run))) for run in runs))
+    table.add_row("images/s", *(_of(log.get("speed/images_per_s"), median) for log in logs))
+    table.add_row("memory, GiB", *(_of(log.get("memory/peak_gib"), max) for log in logs))
+    left = [
+        [values[-1] for key, values in log.items() if key.startswith("retention/")] for log in logs
+    ]
+    table.add_row("kept of the start", *(_of(values, min) for values in left))
+    return table
+
+
+def _logs(run: Path) -> dict[str, list[float]]:
+    """Every key of `metrics.jsonl` with its values, in order."""
+    found: dict[str, list[float]] = {}
+    path = run / "metrics.jsonl"
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        for key, value in json.loads(line).items():
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def _of(values: list[float] | None, summary: Callable[[list[float]], float]) -> str:
+    return f"{summary(values):.3g}" if values else ""
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _samples(run: Path) -> int | None:
+    """Images of all steps that the run was to make."""
+    path = run / "config.yaml"
+    cfg = yaml.safe_load(path.read_text()) if path.is_file() else None
+    return None if cfg is None else cfg["steps"] * cfg["batch_size"]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def _shown(value: float | None) -> str:

@@ -96,6 +96,8 @@ def test_each_command_says_what_it_made(chain):
     assert chain.printed["export"].startswith("runs/smoke/open_clip: README.md, open_clip_config")
     compared = chain.printed["compare"]
     assert "region_classification@crop/novel" in compared
+    assert "parameters trained" in compared
+    assert "images/s" in compared
     assert "runs/smoke: open runs/smoke/report.html" in compared
 
 

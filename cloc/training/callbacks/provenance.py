@@ -11,6 +11,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
 
 PACKAGES = (
     "torch",
@@ -42,9 +43,16 @@ class Provenance(L.Callback):
             "devices": trainer.world_size,
             "precision": str(trainer.precision),
             "seed": self.seed,
+            "parameters": parameter_counts(pl_module),
             "data": dict(self.data),
         }
         (self.folder / "provenance.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def parameter_counts(module: nn.Module) -> dict[str, int]:
+    """Of all weights, and of those that are trained."""
+    counts = [(p.numel(), p.requires_grad) for p in module.parameters()]
+    return {"total": sum(n for n, _ in counts), "trained": sum(n for n, on in counts if on)}
 
 
 def git_commit() -> str:

@@ -1,0 +1,37 @@
+"""What a table of runs says of how they were trained."""
+
+import io
+import json
+
+from compare_runs import how_trained
+from rich.console import Console
+
+FACTS = {"parameters": {"total": 1234567, "trained": 4321}}
+ROWS = [
+    {"step": 0, "speed/images_per_s": 10.0, "memory/peak_gib": 1.5},
+    {"step": 9, "speed/images_per_s": 30.0, "memory/peak_gib": 1.25},
+    {"step": 19, "speed/images_per_s": 20.0, "retention/a.x": 0.5, "retention/a.y": 0.9},
+    {"step": 20, "retention/a.x": 0.97, "retention/a.y": 0.99},
+]
+
+
+def test_each_figure_is_the_runs_own_and_what_is_missing_stays_empty(tmp_path):
+    """Median speed, highest memory, the smallest share of the start at the end."""
+    run, bare = tmp_path / "run", tmp_path / "bare"
+    for folder in (run, bare):
+        folder.mkdir()
+    (run / "provenance.json").write_text(json.dumps(FACTS))
+    (run / "config.yaml").write_text("steps: 20\nbatch_size: 64\n")
+    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, ROWS)) + "\n")
+    text = io.StringIO()
+    Console(width=100, file=text).print(how_trained([str(run), str(bare)]))
+    lines = [line.replace("│", "|") for line in text.getvalue().splitlines()]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
+    assert cells == [
+        ["parameters trained", "4,321", ""],
+        ["of", "1,234,567", ""],
+        ["samples", "1,280", ""],
+        ["images/s", "20", ""],
+        ["memory, GiB", "1.5", ""],
+        ["kept of the start", "0.97", ""],
+    ]
