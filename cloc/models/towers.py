@@ -25,6 +25,7 @@ from cloc.models.positions import Kernel
 from cloc.models.tokenizers import decode, make_tokenizer
 from cloc.models.unpooled import PlainViT, unpooled
 
+EVERYDAY = "A photo of 2 dogs, left of the ring!"  # with whatever stands at its start and end
 MAX_LOG_SCALE = math.log(100)  # CLIP's cap on the temperature
 
 
@@ -174,8 +175,19 @@ class Tower(nn.Module):
         return decode(self._own_tokenizer, tokens)
 
     def tokenizer(self) -> Callable[[list[str], int], Int[Tensor, "n t"]]:
-        """`tokenize(texts, context_length)` of this tower's own vocabulary."""
-        return make_tokenizer(self.model_config, folder=self.folder)
+        """`tokenize(texts, context_length)` of this tower's own vocabulary; `UserError` where it
+        gives tokens that the text tower has not."""
+        tokenize = make_tokenizer(self.model_config, folder=self.folder)
+        last = int(tokenize([EVERYDAY], self.context_length).max())
+        text = self._text[0]
+        own = getattr(text, "token_embedding", None)
+        embedding = text.transformer.get_input_embeddings() if own is None else own
+        if last >= embedding.num_embeddings:
+            raise UserError(
+                f"the tokenizer does not fit: it gives token {last}, but the text tower knows "
+                f"{embedding.num_embeddings}; take the tokenizer the weights were trained with"
+            )
+        return tokenize
 
     @cached_property  # reading a vocabulary takes 0.2 s
     def _own_tokenizer(self) -> Any:

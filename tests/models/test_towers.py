@@ -248,3 +248,11 @@ def test_words_gives_back_what_was_tokenized(tower):
 def test_the_state_dict_is_open_clips_own(tower):
     own = {k.removeprefix("clip."): v for k, v in tower.state_dict().items()}
     assert own.keys() == tower.clip.state_dict().keys()
+
+
+def test_a_tokenizer_that_does_not_fit_the_text_tower_is_refused():
+    small = {**NATIVE, "text_cfg": {**NATIVE["text_cfg"], "vocab_size": 1000}}
+    says = r"tokenizer does not fit: it gives token 49407, but the text tower knows 1000; take the"
+    with pytest.raises(UserError, match=says):
+        make_tower(small).tokenizer()
+    assert make_tower(NATIVE).tokenizer()(["a dog"], CONTEXT).shape == (1, CONTEXT)
