@@ -103,10 +103,12 @@ def test_batches_are_valid_and_as_many_as_the_run_has_steps(shards):
 
 
 READS = """
-import sys, time
+import signal, sys, time
 from cloc.data.shard_set import open_shards
 from tests.helpers.loaders import loader
 if __name__ == "__main__":
+    # a shell that starts tests in the background has them ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     batches = iter(loader(open_shards({folder!r}, key="data.train"), workers=2, steps=500))
     next(batches)
     print("reading", flush=True)
