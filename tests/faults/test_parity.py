@@ -10,7 +10,7 @@ from tests.faults import parity
 @pytest.mark.dist
 def test_two_ranks_in_two_pieces_give_the_gradients_of_one_process():
     names = ("all three", "image_text_sigmoid", "region_text cosine with negatives")
-    names = (*names, "all of fine-tuning")
+    names = (*names, "distill_image", "clipself", "region_hard_negatives")
     found = parity.run((1, 2), names=names, pieces=(1, 2), dtypes=("float64",))
     assert found["wrong"] == []
     parts = found["largest"]["float64"]

@@ -63,7 +63,7 @@ def test_a_stopped_run_goes_on_without_the_place_its_start_came_from(place):
     options = ("steps=4", "losses=[image_text,region_text_scenes,grounding_scenes,distill_image]")
     lora = ("lora={rank: 2, alpha: 4, targets: [mlp.c_fc]}", "rates.wait={}")
     assert tune(place, "whole", *options, *lora).returncode == 0
-    assert tune(place, "part", *options, *lora).returncode == 0
+    shutil.copytree(place / "runs/whole", place / "runs/part")
     for folder in (place / "runs/part/checkpoints").glob("step-00000004*"):
         shutil.rmtree(folder)
     (place / "runs/clip").rename(place / "runs/elsewhere")
