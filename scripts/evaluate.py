@@ -61,6 +61,8 @@ def check_command(cfg: DictConfig) -> None:
         raise UserError(f"out={cfg.out} goes with model=; a run's numbers go to its own folder")
     if cfg.ema and cfg.run is None:
         raise UserError("ema=true is for a run; give run=runs/NAME")
+    if cfg.wise_ft != 1 and cfg.run is None:
+        raise UserError(f"wise_ft={cfg.wise_ft} is for a run; give run=runs/NAME")
     if cfg.twin is not None and cfg.run is None:
         raise UserError(f"twin={cfg.twin} is for the report of a run; give run=runs/NAME")
     if cfg.twin is not None and not Path(cfg.twin).is_dir():

@@ -214,6 +214,7 @@ def test_a_run_that_does_not_end_at_a_multiple_leaves_its_last_state(smoke, tmp_
         (["run={0}", "out={0}/x"], "out=.* goes with model="),
         (["model=open_clip:ViT-B-32"], "with model= give out=DIR too"),
         (["model=open_clip:ViT-B-32/x", "out={0}", "twin={0}"], "twin=.* is for the report of a"),
+        (["model=open_clip:ViT-B-32/x", "out={0}", "wise_ft=0.5"], "wise_ft=0.5 is for a run"),
         (["model=open_clip:ViT-B-32", "out={0}"], "names no weights; write open_clip:ViT-B-32/TAG"),
     ],
 )
