@@ -51,8 +51,10 @@ def load_model(path: Path, *, ema: bool = False, wise_ft: float = 1.0) -> CLOC:
     """
     for kind, mark in (("open_clip", "open_clip_config.json"), ("hf", HF_CONFIG)):
         if (path / mark).is_file():
+            _refuse_choice(path, ema=ema, wise_ft=wise_ft)
             return _from_export(path, kind)
     if (path / WEIGHTS).is_file():
+        _refuse_choice(path, ema=ema, wise_ft=wise_ft)
         return _from_files(path)
     place = place_of(path)
     step, damaged = newest(place, MODEL)
@@ -74,6 +76,16 @@ def load_model(path: Path, *, ema: bool = False, wise_ft: float = 1.0) -> CLOC:
     if wise_ft != 1:
         _mix(model, path, share=wise_ft)
     return model
+
+
+def _refuse_choice(path: Path, *, ema: bool, wise_ft: float) -> None:
+    """A folder of one set of weights has nothing to choose from."""
+    given = [*(["ema=true"] if ema else []), *([f"wise_ft={wise_ft}"] if wise_ft != 1 else [])]
+    if given:
+        raise UserError(
+            f"{path} is an export or a kept start, with one set of weights; {' and '.join(given)} "
+            "is for a run: give runs/NAME, or choose when exporting"
+        )
 
 
 def _with_tokenizer(description: dict[str, Any], folder: Path | None) -> dict[str, Any]:

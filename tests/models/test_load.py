@@ -181,3 +181,9 @@ def test_the_moving_average_of_a_run_is_loaded_where_it_is_asked_for(run):
     save_run(run, make_model(), step=2, average=average.state_dict())
     assert_same(average, cloc.load(run, ema=True).model)
     assert_same(make_model(), cloc.load(run).model)
+
+
+@pytest.mark.parametrize("choice", [{"ema": True}, {"wise_ft": 0.5}])
+def test_an_export_has_one_set_of_weights_and_no_choice(export, choice):
+    with pytest.raises(UserError, match=r"(ema=true|wise_ft=0\.5) is for a run: give runs/NAME"):
+        cloc.load(export, **choice)
