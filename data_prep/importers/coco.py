@@ -1,17 +1,11 @@
 """COCO-style instance and caption annotations -> records of schema `cloc-regions/1`."""
 
-import hashlib
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import PIL.Image
-from rich.progress import track
-
 from cloc.data.record import Caption, Record, Region
-from cloc.data.shards import write_shards
 from cloc.data.validate import is_finite, is_small
 from cloc.errors import UserError
 from data_prep.importers.coco_json import (
@@ -21,8 +15,7 @@ from data_prep.importers.coco_json import (
     refuse_strangers,
     rows_of,
 )
-
-_EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+from data_prep.importing import Split, check_share, is_held_out, read_picture, write_splits
 
 
 class Entry(NamedTuple):
@@ -51,8 +44,10 @@ class CocoSet(NamedTuple):
         An image's side is a function of its id alone, so it stays where it is when images are
         added and moves only from train to val when `val` grows.
         """
-        held = tuple(e for e in self.entries if _share(e.image_id) < val)
-        rest = tuple(e for e in self.entries if _share(e.image_id) >= val)
+        sides: dict[bool, list[Entry]] = {False: [], True: []}
+        for entry in self.entries:
+            sides[is_held_out(entry.image_id, share=val)].append(entry)
+        rest, held = tuple(sides[False]), tuple(sides[True])
         return {"train": rest, "val": held} if val > 0 else {"train": rest}
 
 
@@ -84,16 +79,21 @@ def coco(dataset: CocoSet, entries: Iterable[Entry]) -> Iterator[Record]:
     """Records with the files' own bytes, never re-encoded; pictures are read one at a time."""
     for entry in entries:
         path = dataset.images / entry.file_name
-        if not path.is_file():
+        picture = read_picture(
+            path,
+            cure=f"it is image {entry.image_id}: give its folder with images=DIR, or take the "
+            "image out of the annotation file",
+        )
+        if (picture.width, picture.height) != (entry.width, entry.height):
             raise UserError(
-                f"{path}: the image file of image {entry.image_id} is missing; give its folder "
-                "with images=DIR, or take the image out of the annotation file"
+                f"{path}: the picture is {picture.width}x{picture.height} pixels, image "
+                f"{entry.image_id} is annotated as {entry.width}x{entry.height}; use the files "
+                "the boxes were drawn on"
             )
-        content = path.read_bytes()
         yield Record(
             key=f"{entry.image_id:012d}",
-            image=content,
-            extension=_extension(path, entry),
+            image=picture.content,
+            extension=picture.extension,
             width=entry.width,
             height=entry.height,
             captions=entry.captions,
@@ -116,36 +116,24 @@ def write_coco(
     Each manifest carries the classes, the number of regions and the boxes left out by reason.
     A progress bar is drawn where stdout is a terminal.
     """
-    if not 0 <= val < 1:
-        raise UserError(f"val={val} is not a share of the images; give 0 <= val < 1")
+    check_share(val)
     dataset = read_coco(images, instances=instances, captions=captions)
-    manifests = {}
+    splits = {}
     for name, entries in dataset.split(val=val).items():
         if not entries:
             raise UserError(
                 f"{name} has none of the {len(dataset.entries)} images of {instances}; "
                 f"change val={val}"
             )
-        records = track(
-            coco(dataset, entries),
-            description=f"coco {name}",
-            total=len(entries),
-            disable=not sys.stdout.isatty(),
-        )
-        extra = {
-            "classes": {key: list(prompts) for key, prompts in dataset.classes.items()},
-            "drops": dict(sorted(sum((entry.drops for entry in entries), Counter()).items())),
-        }
-        manifests[name] = write_shards(
-            records, out / name, samples_per_shard=samples_per_shard, extra=extra
-        )
-    return manifests
-
-
-def _share(image_id: int) -> float:
-    """A number in [0, 1) that is the same on every machine, unlike Python's own hash."""
-    digest = hashlib.sha256(str(image_id).encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+        drops = Counter(dict(sorted(sum((e.drops for e in entries), Counter()).items())))
+        splits[name] = Split(coco(dataset, entries), drops, len(entries))
+    return write_splits(
+        out,
+        splits,
+        name="coco",
+        samples_per_shard=samples_per_shard,
+        classes=dataset.classes,
+    )
 
 
 def _entry(
@@ -199,21 +187,3 @@ def _category(category_id: Any, names: Mapping[int, str], where: str) -> str:
             "the file; add the category or remove that annotation"
         )
     return names[category_id]
-
-
-def _extension(path: Path, entry: Entry) -> str:
-    """By content, not by name; also checks that the picture has the annotated size."""
-    try:
-        with PIL.Image.open(path) as image:
-            found, size = image.format, image.size
-    except (OSError, PIL.Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not a readable picture ({error}); replace the file") from None
-    if found not in _EXTENSIONS:
-        allowed = ", ".join(_EXTENSIONS)
-        raise UserError(f"{path}: a {found} picture; convert it to one of {allowed}")
-    if size != (entry.width, entry.height):
-        raise UserError(
-            f"{path}: the picture is {size[0]}x{size[1]} pixels, image {entry.image_id} is "
-            f"annotated as {entry.width}x{entry.height}; use the files the boxes were drawn on"
-        )
-    return _EXTENSIONS[found]

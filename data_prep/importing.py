@@ -1,0 +1,157 @@
+"""What importers share: pictures as they are, splits by key, and shard sets with counted drops.
+
+An importer is one file of `importers/` with a function `write_NAME(out, ...)` that a file of
+`configs/import/` names. It reads annotations of one upstream layout and gives records to
+`write_splits`. Broken files are a `UserError`; what a large public set always has (pictures that
+are gone, boxes without area) is left out and counted.
+"""
+
+import hashlib
+import io
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import PIL.Image
+from rich.progress import track
+
+from cloc.data import validate
+from cloc.data.record import Record
+from cloc.data.shards import write_shards
+from cloc.errors import BadSample, UserError
+
+EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+
+
+class Picture(NamedTuple):
+    """An encoded image, never re-encoded, and its size in pixels as stored."""
+
+    content: bytes
+    extension: str
+    width: int
+    height: int
+
+
+class Split(NamedTuple):
+    """Records to be written, and what reading them leaves out, which is known only afterwards."""
+
+    records: Iterable[Record]
+    drops: Counter[str]  # reason -> how many; counted while `records` is read
+    total: int | None = None  # how many records are tried, for the progress bar
+
+
+def read_picture(path: Path, *, cure: str) -> Picture:
+    """The file as it is; its extension is by content, not by name.
+
+    A missing file raises `BadSample("missing")`, one that is no JPEG, PNG or WebP
+    `BadSample("picture")`; both say `cure`.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = f"{path}: the picture cannot be read ({error.strerror}); {cure}"
+        raise BadSample("missing", reason) from None
+    return parse_picture(content, where=str(path), cure=cure)
+
+
+def parse_picture(content: bytes, *, where: str, cure: str) -> Picture:
+    """Of encoded bytes; `read_picture` for what is wrong with them."""
+    try:
+        with PIL.Image.open(io.BytesIO(content)) as image:
+            found, (width, height) = image.format, image.size
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+        line = f"{where}: not a readable picture ({error}); {cure}"
+        raise BadSample("picture", line) from None
+    if found not in EXTENSIONS:
+        known = ", ".join(EXTENSIONS)
+        raise BadSample("picture", f"{where}: a {found} picture, known are {known}; {cure}")
+    return Picture(content, EXTENSIONS[found], width, height)
+
+
+def clipped(
+    box: Sequence[float], width: int, height: int, where: str, drops: Counter[str]
+) -> tuple[float, float, float, float] | None:
+    """Corners in pixels, clipped to the image; None, and a count, where nothing to see is left."""
+    try:
+        return validate.check_box(list(box), width, height, where)
+    except BadSample as error:
+        drops[error.reason] += 1
+        return None
+
+
+def words(text: Any) -> str:
+    """One line without control characters; "" for what is no text."""
+    return " ".join(validate.clean_text(text).split()) if isinstance(text, str) else ""
+
+
+def is_held_out(key: str | int, *, share: float) -> bool:
+    """About `share` of all keys. A function of the key alone, the same on every machine: a sample
+    stays where it is when others are added, and moves only to the held-out side when it grows."""
+    digest = hashlib.sha256(str(key).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64 < share
+
+
+def check_share(val: float) -> None:
+    """The setting `val` of an importer that has no splits of its own."""
+    if not 0 <= val < 1:
+        raise UserError(f"val={val} is not a share of the images; give 0 <= val < 1")
+
+
+def whole(
+    records: Iterable[Record | BadSample],
+    drops: Counter[str],
+    *,
+    budget: float,
+    at_least: int = 100,
+) -> Iterator[Record]:
+    """The records, without those that could not be made, which are counted by reason.
+
+    More than `budget` of them (a share; looked at after `at_least`, and at the end) is no accident:
+    the last one's message ends the import as a `UserError`.
+    """
+    tried = bad = 0
+    last: BadSample | None = None
+    for found in records:
+        tried += 1
+        if isinstance(found, BadSample):
+            drops[found.reason] += 1
+            bad, last = bad + 1, found
+        else:
+            yield found
+        if tried >= at_least:
+            _check_budget(bad, tried, last, budget)
+    _check_budget(bad, tried, last, budget)
+
+
+def _check_budget(bad: int, tried: int, last: BadSample | None, budget: float) -> None:
+    if last is not None and bad > budget * tried:
+        raise UserError(f"{last} ({bad} of {tried} samples cannot be used, budget={budget:g})")
+
+
+def write_splits(
+    out: Path,
+    splits: Mapping[str, Split],
+    *,
+    name: str,
+    samples_per_shard: int,
+    classes: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """`out/SPLIT` for each; returns their manifests, which hold `drops` and, where given, `classes`
+    (name -> prompts). A progress bar is drawn where stdout is a terminal."""
+    manifests = {}
+    for split, (records, drops, total) in splits.items():
+        shown = track(
+            records,
+            description=f"{name} {split}",
+            total=total,
+            disable=not sys.stdout.isatty(),
+        )
+        extra: dict[str, Any] = {"drops": drops}  # read when all records are written
+        if classes is not None:
+            extra = {"classes": {k: list(v) for k, v in classes.items()}, **extra}
+        manifests[split] = write_shards(
+            shown, out / split, samples_per_shard=samples_per_shard, extra=extra
+        )
+    return manifests
