@@ -19,7 +19,8 @@ import torch.distributed as td
 
 from cloc import dist
 from cloc.errors import UserError
-from cloc.training.heartbeat import PREEMPTED, SIGNALS, claim, told_by_another
+from cloc.signals import PREEMPTED, SIGNALS
+from cloc.training.heartbeat import claim, told_by_another
 
 PLAIN = (PREEMPTED, *(-number for number in SIGNALS))  # how a process ends that was told to
 CHILDREN: list[subprocess.Popen[bytes]] = []  # the other ranks, where Lightning starts them

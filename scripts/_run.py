@@ -1,15 +1,15 @@
 """What every script does first and last: compose its config, and say what is wrong in one line."""
 
-import ctypes
 import difflib
+import os
 import re
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-from _failures import ends_well
 from _trust import check_targets
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
@@ -17,16 +17,30 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from cloc.errors import UserError
+from cloc.signals import PREEMPTED, SIGNALS
 
+Ends = Callable[[], AbstractContextManager[None]]
 ENDED = "another process of this run has ended; its own message says why"
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 _SWEEP = "scripts/train.py --multirun KEY=a,b makes a run of each (docs/launching.md)"
 
 
-def cli(main: Callable[[list[str]], None]) -> None:
-    """Runs `main` on the command line's overrides; a `UserError` is one line and exit code 1."""
-    with ends_well():
+@contextmanager
+def ends_plainly() -> Iterator[None]:
+    """Around a command of one process: `UserError` is one line and exit code 1, a signal 143."""
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: os._exit(PREEMPTED))
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def cli(main: Callable[[list[str]], None], *, ends: Ends = ends_plainly) -> None:
+    """Runs `main` on the command line's overrides. A command of several ranks gives `ends`,
+    `_failures.ends_well`, which needs torch: others start in half the time without it."""
+    with ends():
         main(sys.argv[1:])
 
 
@@ -111,17 +125,3 @@ def make(cfg: Any) -> Any:
 def plain(cfg: Any) -> Any:
     """Dicts, lists and values, interpolations resolved."""
     return OmegaConf.to_container(cfg, resolve=True)
-
-
-def tune_for_cpu() -> None:
-    """Settings that made a training step on a CPU twice as fast where they were measured.
-
-    Torch's flash attention is slow in backward for the short sequences of small towers (0.31 s
-    against 0.52 s a step with plain products), and glibc gives large buffers back to the system
-    after every use (0.25 s against 0.31 s when told to keep them).
-    """
-    torch.backends.cuda.enable_flash_sdp(False)  # governs the CPU kernel too
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
-        libc.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD

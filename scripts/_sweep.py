@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from cloc.errors import UserError
-from cloc.training.heartbeat import PREEMPTED, SIGNALS
+from cloc.signals import PREEMPTED, SIGNALS
 
 FLAGS = ("-m", "--multirun")
 TRAIN = Path(__file__).with_name("train.py")

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from cloc.errors import UserError
 
 TRUSTED = (
-    *("cloc", "data_prep", "torch.optim", "timm.optim", "lightning.Trainer"),
+    *("cloc", "data_prep", "_grounding_detector", "torch.optim", "timm.optim", "lightning.Trainer"),
     *("lightning.pytorch.loggers", "lightning.pytorch.callbacks", "lightning.pytorch.strategies"),
     *("lightning.pytorch.plugins", "lightning.pytorch.profilers"),
 )

@@ -34,7 +34,9 @@ from _bench_race import race
 from _bench_save import saves
 from _bench_step import circumstances, clip_twin, in_turns, make_step, spread
 from _bench_tax import tax
-from _run import cli, compose_config, plain, tune_for_cpu
+from _cpu import tune_for_cpu
+from _failures import ends_well
+from _run import cli, compose_config, plain
 from omegaconf import DictConfig
 from train import make_data
 
@@ -186,4 +188,4 @@ def batches(cfg: DictConfig, *, steps: int) -> Iterator[RegionBatch]:
 
 
 if __name__ == "__main__":
-    cli(main)
+    cli(main, ends=ends_well)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from _run import cli, compose_config, make, plain, tune_for_cpu
+from _cpu import tune_for_cpu
+from _failures import ends_well
+from _run import cli, compose_config, make, plain
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -125,4 +127,4 @@ def summary(results: dict[str, dict[str, float]]) -> Table:
 
 
 if __name__ == "__main__":
-    cli(main)
+    cli(main, ends=ends_well)

@@ -1,10 +1,12 @@
-"""Writes shards from annotations or from a generator: `import=coco` or `import=scenes`."""
+"""Writes shards: `import=` from annotations or a generator, `pipeline=` from images alone."""
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from _pipeline import run_pipeline
 from _run import cli, compose_config, make, plain
 from rich.console import Console
 from rich.table import Table
@@ -74,9 +76,29 @@ def summary(out: Path) -> Table:
 def main(overrides: list[str]) -> None:
     settings = plain(compose_config("prepare", overrides))
     out, if_exists = Path(settings.pop("out")), settings.pop("if_exists")
+    if "engine" in settings:
+        made = run_pipeline(settings, out)
+        print(f"{out} is complete" if made else f"{out} was complete: there is nothing to do")
+        Console().print(totals(read_manifest(out)))
+        return
+    if "_target_" not in settings:
+        raise UserError("give import=NAME (coco, scenes, ...) or pipeline=vesl")
     if not prepare(settings, out=out, if_exists=if_exists):
         print(f"{out} was there already, with the same settings")
     Console().print(summary(out))
+
+
+def totals(manifest: Mapping[str, Any]) -> Table:
+    """What came in, what came out, and what was left out on the way by stage and reason."""
+    table = Table("", "count", show_header=False)
+    table.add_row("images read", f"{manifest['input_samples']:,}")
+    table.add_row("images written", f"{manifest['samples']:,}")
+    table.add_row("regions", f"{manifest['regions']:,}")
+    for reason, count in manifest["drops"].items():
+        table.add_row(f"left out, {reason}", f"{count:,}")
+    for row in manifest["quarantined"]:
+        table.add_row(f"failed: {row['path']}", row["error"])
+    return table
 
 
 if __name__ == "__main__":

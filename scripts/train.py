@@ -12,12 +12,14 @@ from functools import partial
 from pathlib import Path
 
 import lightning as L
+from _cpu import tune_for_cpu
+from _failures import ends_well
 from _guards import own_processes
 from _habits import make_callbacks
 from _job import Job, prepare, run_folder
 from _launch import Peers, decided, environment, find_peers, kept_if_begun
 from _resume import check_data, is_used
-from _run import cli, make, plain, tune_for_cpu
+from _run import cli, make, plain
 from _start import adapt, keep_start, model_settings
 from _sweep import FLAGS, sweep
 from lightning.pytorch.plugins.environments import ClusterEnvironment
@@ -164,4 +166,4 @@ def wanted_input(tower: Tower, region_context: int | str) -> ModelInput:
 
 
 if __name__ == "__main__":
-    cli(main)
+    cli(main, ends=ends_well)

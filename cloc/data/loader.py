@@ -16,8 +16,8 @@ from cloc.data.pipeline import Loaded, Plan, TrainStream
 from cloc.data.tally import BUDGET, Tally
 from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
+from cloc.signals import SIGNALS
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # the run answers them, with a checkpoint
 TIMEOUT_S = 600  # a worker that hangs ends the run instead of stalling every rank
 
 

@@ -43,7 +43,7 @@ def write_shards(
     partial.mkdir(parents=True)
     counts: Counter[str] = Counter(regions=0)
     shards = [
-        _write_shard(chunk, partial / f"{name}-{number:06d}.tar")
+        write_shard(chunk, partial / f"{name}-{number:06d}.tar")
         for number, chunk in enumerate(_chunks(_counted(records, counts), samples_per_shard))
     ]
     if not shards:
@@ -77,7 +77,8 @@ def _counted(records: Iterable[Record], counts: Counter[str]) -> Iterator[Record
         yield record
 
 
-def _write_shard(records: Iterable[Record], path: Path) -> dict[str, Any]:
+def write_shard(records: Iterable[Record], path: Path) -> dict[str, Any]:
+    """One tar and its index, in place; returns its entry of the manifest."""
     offsets, seen = [], set[str]()
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
         for record in records:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -11,8 +10,6 @@ from typing import Any, NamedTuple
 
 import torch.distributed as td
 
-PREEMPTED = 143  # the exit code a shell gives a process that SIGTERM has ended
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # that ask a run to end; the later one to requeue it
 FAILED = "cloc/failed"  # counts the ranks that have an error to tell
 EVERY_S = 0.5
 # Where a rank is when it waits for others: a collective, or DDP's in the middle of backward.

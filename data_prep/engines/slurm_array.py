@@ -1,0 +1,91 @@
+"""Units in the tasks of a Slurm array, each of which works through its share by itself."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cloc.errors import UserError, one_line
+from data_prep.drive import Outcome, drive
+from data_prep.engines.inline import InlinePool
+from data_prep.unit import Unit, Work, read_marker
+
+LOGS = "slurm"  # the folder of the tasks' own output, inside the output folder
+
+
+class SlurmArray:
+    """`tasks` of the array, submitted by submitit with `slurm` as sbatch's options (partition,
+    time, gres, cpus_per_task, mem, array_parallelism...).
+
+    This process only waits and shows: one that is killed can be started again, and what tasks have
+    finished meanwhile is not done twice. `cluster` is submitit's: null finds Slurm, "local" starts
+    the tasks as processes here.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: int,
+        slurm: Mapping[str, Any] | None = None,
+        cluster: str | None = None,
+        poll_s: float = 5.0,
+    ) -> None:
+        if tasks < 1:
+            raise UserError(f"engine.tasks={tasks}: at least 1 is needed")
+        self.tasks, self.slurm, self.cluster = tasks, dict(slurm or {}), cluster
+        self.poll_s = poll_s
+
+    def run(self, work: Work, units: Iterable[Unit]) -> Iterator[Outcome]:
+        """One outcome per unit, at the end of the task that had it."""
+        every = list(units)
+        shares = [every[start :: self.tasks] for start in range(min(self.tasks, len(every)))]
+        jobs = _submit(self, work, shares)
+        try:
+            waiting = dict(enumerate(jobs))
+            while waiting:
+                for number in [n for n, job in waiting.items() if job.done()]:
+                    yield from _outcomes(waiting.pop(number), work, shares[number])
+                if waiting:
+                    time.sleep(self.poll_s)
+        finally:
+            for job in jobs:
+                if not job.done():
+                    job.cancel()
+
+
+def _submit(engine: SlurmArray, work: Work, shares: list[list[Unit]]) -> list[Any]:
+    try:
+        import submitit
+    except ImportError as error:
+        raise UserError(
+            f"engine=slurm_array needs submitit ({error}): pip install 'cloc-pretrain[slurm]'"
+        ) from None
+    try:
+        executor = submitit.AutoExecutor(Path(work.out) / LOGS, cluster=engine.cluster)
+        own = ("time", "partition", "gres", "mem", "array_parallelism", "account", "qos")
+        known = {f"slurm_{k}" if k in own else k: v for k, v in engine.slurm.items()}
+        executor.update_parameters(name="cloc_prep", **known)
+        return list(executor.map_array(_work_through, [work] * len(shares), shares))
+    except (RuntimeError, NameError, TypeError, ValueError, OSError) as error:
+        raise UserError(f"engine=slurm_array: the array cannot be submitted ({error})") from None
+
+
+def _work_through(work: Work, units: list[Unit]) -> list[tuple[int, str]]:
+    """In a task: units that failed, and why. Markers are on disk; nothing large goes back."""
+    return [(o.unit.number, o.error) for o in drive(InlinePool(work), units) if o.marker is None]
+
+
+def _outcomes(job: Any, work: Work, units: list[Unit]) -> Iterator[Outcome]:
+    """What the task left on disk; for the rest, its own words."""
+    error = job.exception()
+    if error is None:
+        failed, said = dict(job.result()), ""
+    else:
+        said = f"its task of the array ended before it ({one_line(error)[-200:]})"
+        failed = {}
+    for unit in units:
+        marker = read_marker(Path(work.out), unit, work.job)
+        if unit.number in failed or marker is None:
+            yield Outcome(unit, None, failed.get(unit.number, said))
+        else:
+            yield Outcome(unit, marker)

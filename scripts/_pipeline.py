@@ -1,0 +1,84 @@
+"""`prepare.py pipeline=...`: input shards through the stages of the configuration, on an engine."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from _run import make
+
+from cloc.data.shard_set import open_shards
+from cloc.errors import UserError
+from data_prep.drive import Engine, Outcome
+from data_prep.job import (
+    Job,
+    begun_with,
+    finish,
+    is_complete,
+    manifest_digests,
+    markers,
+    open_job,
+    plan_units,
+    remember_stages,
+)
+from data_prep.progress import Progress
+from data_prep.stage import Stage
+from data_prep.unit import Unit, Work
+
+WRITTEN_BY = ("stages", "order", "parse", "max_unreadable")  # keys that decide what is written
+
+
+def run_pipeline(settings: Mapping[str, Any], out: Path) -> bool:
+    """Makes what is missing of `out`; False where nothing was."""
+    stages = _chosen(settings)
+    shards = open_shards(settings["input"], key="input")
+    units = plan_units(shards, sha256=manifest_digests(settings["input"]))
+    job = open_job(out, units, {key: settings[key] for key in WRITTEN_BY})
+    if is_complete(job):
+        return False
+    missing = [unit for unit, marker in markers(job) if marker is None]
+    work = Work(
+        make=partial(make_stage, stages),
+        stages=tuple(stages),
+        parse=make(settings["parse"]),
+        out=str(out.absolute()),
+        job=job.digest,
+        max_unreadable=settings["max_unreadable"],
+        begun_with=begun_with(job),
+    )
+    failed = _work_on(missing, work, make(settings["engine"]), job) if missing else []
+    finish(job, failed, budget=settings["budget"])
+    return True
+
+
+def _work_on(missing: Sequence[Unit], work: Work, engine: Engine, job: Job) -> list[Outcome]:
+    """The units that failed."""
+    failed, remembered = [], bool(work.begun_with)
+    with Progress(total=len(job.units), done=len(job.units) - len(missing)) as progress:
+        for outcome in engine.run(work, missing):
+            if outcome.marker is None:
+                failed.append(outcome)
+            elif not remembered:
+                remember_stages(job, outcome.marker)
+                remembered = True
+            progress.add(outcome.marker)
+    return failed
+
+
+def _chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The configured stages in their order."""
+    given = {name: stage for name, stage in settings["stages"].items() if stage}
+    order = settings["order"]
+    lost = sorted(set(given) - set(order))
+    if lost:
+        raise UserError(f"order={order} leaves out the stage {lost[0]}; add it, or take it away")
+    chosen = {name: given[name] for name in order if name in given}
+    if not chosen:
+        raise UserError("no stage is chosen; give stages/detect=owlv2 or another one")
+    return chosen
+
+
+def make_stage(stages: Mapping[str, Any], name: str) -> Stage:
+    """In the process that will call it."""
+    stage: Stage = make(stages[name])
+    return stage

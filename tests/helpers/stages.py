@@ -1,0 +1,56 @@
+"""Stages without a model, for the engine: what they do can be told from the shards."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+from data_prep.stage import PHRASES
+
+
+class Words:
+    """Phrases are the words of the first caption; captions of one word make the sample drop out."""
+
+    name = "words"
+
+    def __init__(self, *, longest=20, version=1):
+        self.longest, self.version = longest, version
+
+    def __call__(self, records, notes):
+        found = []
+        for record in records:
+            words = record.captions[0].text.split() if record.captions else []
+            for word in words:
+                if len(word) > self.longest:
+                    notes.phrase(record, "long", word)
+            kept = [word for word in words if len(word) <= self.longest]
+            if kept:
+                found.append(replace(record, meta={**record.meta, PHRASES: kept}))
+            else:
+                notes.sample(record, "wordless")
+        return found
+
+    def describe(self):
+        return {"version": self.version, "longest": self.longest}
+
+
+class Fails:
+    """Raises, or kills its process, for shards whose first key holds `mark`; every time, or while
+    the file `until` is missing (which it writes)."""
+
+    name = "fails"
+
+    def __init__(self, *, mark, by="error", until=None):
+        self.mark, self.by, self.until = mark, by, until
+
+    def __call__(self, records, notes):
+        if self.mark in records[0].key and not (self.until and Path(self.until).exists()):
+            if self.until:
+                Path(self.until).touch()
+            if self.by == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise RuntimeError(f"{self.mark}: no luck")
+        return list(records)
+
+    def describe(self):
+        return {"version": 1}
