@@ -141,7 +141,7 @@ def test_val_takes_its_share_by_key(tmp_path):
 def test_wrong_inputs_are_one_line(tmp_path):
     with pytest.raises(UserError, match="give shards=TARS, or parquet=FILES and images=DIR"):
         write_grit(tmp_path / "out", parquet="x")
-    with pytest.raises(UserError, match="parquet=.*: no parquet file; give a file, a folder"):
+    with pytest.raises(UserError, match=r"parquet=.*: no parquet file; give a file, a folder"):
         write_grit(tmp_path / "out", parquet=f"{tmp_path}/*.parquet", images=tmp_path)
     (tmp_path / "x.parquet").write_text("hello")
     with pytest.raises(UserError, match=r"x\.parquet: not readable as parquet") as error:
