@@ -3,6 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
@@ -56,19 +57,8 @@ def write_open_images(
     names = read_classes(Path(classes))
     captions = read_narratives(Path(narratives)) if narratives else {}
     drops = Counter[str]()
-    folder = Path(images)
-
-    def record(item: Item) -> Record:
-        picture = picture_below(folder, f"{item.image_id}.jpg", cure=CURE)
-        found = _regions(item, names, picture, drops)
-        return Record(
-            sample_key(f"{item.image_id}.jpg"),
-            *picture,
-            captions=captions_of(item.captions, "localized_narratives", drops),
-            regions=at_most(found, validate.MAX_REGIONS, "region", drops),
-        )
-
-    records = attempts(read_items(Path(boxes), names, captions), record)
+    items = read_items(Path(boxes), names, captions)
+    records = attempts(items, partial(_record, Path(images), names, drops))
     splits = {split: Split(whole(records, drops, budget=budget), drops)}
     return write_splits(
         out,
@@ -76,6 +66,18 @@ def write_open_images(
         name="open_images",
         samples_per_shard=samples_per_shard,
         classes={name: (name,) for name in names.values()},
+    )
+
+
+def _record(folder: Path, names: Mapping[str, str], drops: Counter[str], item: Item) -> Record:
+    name = f"{item.image_id}.jpg"
+    picture = picture_below(folder, name, cure=CURE)
+    found = _regions(item, names, picture, drops)
+    return Record(
+        sample_key(name),
+        *picture,
+        captions=captions_of(item.captions, "localized_narratives", drops),
+        regions=at_most(found, validate.MAX_REGIONS, "region", drops),
     )
 
 
