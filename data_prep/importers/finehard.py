@@ -1,0 +1,147 @@
+"""FineHARD (FG-CLIP): GRIT's pictures with long captions, boxes and hard negatives -> records."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cloc.data import validate
+from cloc.data.record import Record, Region
+from cloc.errors import BadSample, UserError
+from data_prep.importers.captioned import (
+    IsOurs,
+    at_most,
+    attempts,
+    box_of_fractions,
+    captions_of,
+    check_choice,
+    held_out,
+    phrase_of,
+    picture_below,
+    sample_key,
+)
+from data_prep.importers.json_rows import rows
+from data_prep.importing import Picture, words, write_splits
+
+# The beginning of `f_path` in the released files; FG-CLIP's own reader takes it away, too.
+PREFIX = "grit-20m/data-12m/"
+EXPRESSIONS = ("short_expr", "long_expr")
+CURE = "download it and give it FineHARD's name (url2key_jsons), or allow for it with budget="
+
+
+def write_finehard(
+    out: Path,
+    *,
+    annotations: str | Path,
+    images: str | Path,
+    expressions: Sequence[str] = ("short_expr",),
+    val: float = 0.0,
+    budget: float = 0.5,
+    samples_per_shard: int = 1000,
+) -> dict[str, dict[str, Any]]:
+    """Writes `out/train`, and `out/val` if `val` > 0; returns their manifests.
+
+    `annotations` is one of FineHARD's `jsonfiles` or their folder, read object by object; pictures
+    are `images/F_PATH`. Captions are `caption` (source "finehard_long") and `short_caption`
+    ("finehard_short"). Every box of `bbox_info` is a region for each of `expressions`; the
+    negatives are those of `short_expr`, and go with it.
+    """
+    check_choice(expressions, EXPRESSIONS, key="expressions")
+    read = partial(_records, find_files(Path(annotations)), Path(images), expressions)
+    splits = held_out(read, val=val, budget=budget)
+    return write_splits(out, splits, name="finehard", samples_per_shard=samples_per_shard)
+
+
+def find_files(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    found = sorted(path for path in place.iterdir() if path.suffix in (".json", ".jsonl"))
+    if not found:
+        raise UserError(f"{place} holds no .json; give FineHARD's jsonfiles with annotations=DIR")
+    return found
+
+
+def _records(
+    files: list[Path],
+    images: Path,
+    expressions: Sequence[str],
+    is_ours: IsOurs,
+    drops: Counter[str],
+) -> Iterator[Record | BadSample]:
+    def record(item: tuple[str, str, Mapping[str, Any]]) -> Record:
+        key, name, row = item
+        where = f"image {name}"
+        picture = picture_below(images, name, cure=CURE)
+        captions = captions_of(row["caption"], "finehard_long", drops)
+        captions += captions_of(row.get("short_caption"), "finehard_short", drops)
+        regions = [
+            region
+            for info in _checked_list(row["bbox_info"], where)
+            for region in _regions(info, expressions, picture, where, drops)
+        ]
+        kept = at_most(regions, validate.MAX_REGIONS, "region", drops)
+        return Record(key, *picture, captions=captions, regions=kept)
+
+    return attempts(_keyed(files, is_ours), record)
+
+
+def _keyed(
+    files: list[Path], is_ours: IsOurs
+) -> Iterator[tuple[str, str, Mapping[str, Any]] | BadSample]:
+    for path in files:
+        for row in rows(path, key="annotations"):
+            missing = [n for n in ("f_path", "caption", "bbox_info") if n not in row]
+            if missing or not isinstance(row["f_path"], str):
+                what = f"an object has no {(missing or ['f_path'])[0]!r}"
+                raise UserError(f"{path}: {what}; give FineHARD's jsonfiles with annotations=DIR")
+            name = row["f_path"].removeprefix(PREFIX)
+            try:
+                key = sample_key(name)
+            except BadSample as error:
+                yield error
+                continue
+            if is_ours(key):
+                yield key, name, row
+
+
+def _checked_list(given: Any, where: str) -> list[Any]:
+    if not isinstance(given, list):
+        raise BadSample("annotation", f"{where}: bbox_info is no list; drop the image")
+    return given
+
+
+def _regions(
+    info: Any,
+    expressions: Sequence[str],
+    picture: Picture,
+    where: str,
+    drops: Counter[str],
+) -> Iterator[Region]:
+    """`bbox` is x0, y0, x1, y1 in fractions, and the detector's score."""
+    given = info.get("bbox") if isinstance(info, dict) else None
+    corners = given[:4] if isinstance(given, list) else None
+    box = box_of_fractions(corners, picture, where, drops)
+    if box is None or not isinstance(given, list):
+        return
+    score = given[4] if len(given) > 4 and validate.is_finite(given[4]) else 1.0
+    for name in expressions:
+        if text := phrase_of(info.get(name), drops):
+            wrong = negatives_of(info, text, drops) if name == "short_expr" else ()
+            yield Region(box, text, score=float(score), source="finehard", negatives=wrong)
+
+
+def negatives_of(info: Mapping[str, Any], text: str, drops: Counter[str]) -> tuple[str, ...]:
+    """Of `short_expr_negs`, where `flag_short_neg` says that there are any; each once.
+
+    One that says the same as `text`, or that no shard takes, is counted as "negatives".
+    """
+    given = info.get("short_expr_negs")
+    if info.get("flag_short_neg") != 1 or not isinstance(given, dict):
+        return ()
+    found = dict.fromkeys(map(words, given.values()))
+    same = {phrase for phrase in found if phrase.casefold() == text.casefold()}
+    good = [p for p in found if validate.is_phrase(p) and p not in same]
+    if lost := len(given) - len(good):
+        drops["negatives"] += lost
+    return at_most(good, validate.MAX_NEGATIVES, "negatives", drops)

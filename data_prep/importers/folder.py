@@ -1,0 +1,182 @@
+"""A folder of pictures, with captions beside them or in one file -> records."""
+
+import csv
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from cloc.data.record import Caption, Record
+from cloc.errors import BadSample, UserError
+from data_prep.importers.captioned import (
+    IsOurs,
+    attempts,
+    captions_of,
+    held_out,
+    picture_below,
+    sample_key,
+)
+from data_prep.importers.json_rows import rows
+from data_prep.importing import write_splits
+
+# Looked at, so that what no shard can hold (a GIF) is counted and not passed over in silence.
+PICTURES = {
+    *(".jpg", ".jpeg", ".png", ".webp"),
+    *(".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif"),
+}
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+CURE = "restore the file, or allow for it with budget="
+
+
+class Captions(NamedTuple):
+    """Where captions come from: of a file, by name below the folder; or None: beside the picture"""
+
+    folder: Path
+    table: Mapping[str, list[Any]] | None
+
+
+def write_folder(
+    out: Path,
+    *,
+    images: str | Path,
+    captions: str | Path | None = None,
+    file_key: str = "file_name",
+    caption_key: str = "text",
+    val: float = 0.0,
+    budget: float = 0.01,
+    samples_per_shard: int = 1000,
+) -> dict[str, dict[str, Any]]:
+    """Writes `out/train`, and `out/val` if `val` > 0; returns their manifests.
+
+    All pictures below `images`, those without a caption too; a key is the path there without its
+    extension, other dots as `_`. Without `captions` each line of `a.txt` is a caption of `a.jpg`;
+    with it the file's `caption_key` holds those of `file_key`, a path below `images`, and a picture
+    that is listed but not there counts as "missing". Names and captions are held in memory.
+    """
+    folder = Path(images)
+    table = read_table(Path(captions), file_key, caption_key) if captions else None
+    names = by_key({*find_pictures(folder), *(table or ())})
+    read = partial(_records, names, Captions(folder, table))
+    splits = held_out(read, val=val, budget=budget, total=len(names))
+    return write_splits(out, splits, name="folder", samples_per_shard=samples_per_shard)
+
+
+def find_pictures(folder: Path) -> list[str]:
+    """Paths below the folder, of its subfolders too; what begins with a dot is left alone."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the folder of pictures with images=DIR")
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        chosen = [f for f in files if Path(f).suffix.lower() in PICTURES and f[0] != "."]
+        found += [(Path(place) / name).relative_to(folder).as_posix() for name in chosen]
+    if not found:
+        raise UserError(f"{folder} holds no picture; give the folder of pictures with images=DIR")
+    return found
+
+
+def by_key(names: Iterable[str]) -> dict[str, str]:
+    """Key -> name, in order of the keys; two pictures with one key are a `UserError`."""
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        key = sample_key(name)
+        if key in found:
+            both = f"{found[key]} and {name} would both have the key {key!r}"
+            raise UserError(f"{both}; rename one of them")
+        found[key] = name
+    return dict(sorted(found.items()))
+
+
+def read_table(path: Path, file_key: str, caption_key: str) -> dict[str, list[Any]]:
+    """Name -> captions, unchecked, of a .csv or .tsv with a header, .json or .jsonl file.
+
+    .json maps names to a sentence or a list of them; .jsonl has one object per row. Several rows of
+    one name add up. Another kind of file, a missing column and malformed content are `UserError`.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give the captions with captions=FILE")
+    kind = path.suffix.lower()
+    if kind in DELIMITERS:
+        pairs = _delimited(path, DELIMITERS[kind], file_key, caption_key)
+    elif kind == ".jsonl":
+        pairs = _from_rows(path, file_key, caption_key)
+    elif kind == ".json":
+        pairs = _mapping(path)
+    else:
+        known = ", ".join([*DELIMITERS, ".json", ".jsonl"])
+        raise UserError(f"{path}: captions are read from {known}; rename or convert the file")
+    found: dict[str, list[Any]] = {}
+    for name, given in pairs:
+        sentences = given if isinstance(given, list) else [given]
+        found.setdefault(PurePosixPath(name).as_posix(), []).extend(sentences)
+    return found
+
+
+def _delimited(
+    path: Path, delimiter: str, file_key: str, caption_key: str
+) -> Iterator[tuple[str, Any]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter=delimiter)
+            _check_columns(path, reader.fieldnames or (), file_key, caption_key)
+            for row in reader:
+                if not row[file_key]:
+                    what = f"line {reader.line_num} names no file"
+                    raise UserError(f"{path}: {what}; correct or remove that line")
+                yield row[file_key], row[caption_key]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a table in UTF-8 ({error}); export it again") from None
+
+
+def _from_rows(path: Path, file_key: str, caption_key: str) -> Iterator[tuple[str, Any]]:
+    for row in rows(path, key="captions"):
+        _check_columns(path, list(row), file_key, caption_key)
+        if not isinstance(row[file_key], str):
+            raise UserError(f"{path}: {file_key} is {row[file_key]!r}, expected a file name")
+        yield row[file_key], row[caption_key]
+
+
+def _check_columns(path: Path, found: Iterable[str], file_key: str, caption_key: str) -> None:
+    for setting, name in (("file_key", file_key), ("caption_key", caption_key)):
+        if name not in found:
+            known = ", ".join(found)
+            raise UserError(f"{path}: no column {name!r} among {known}; set {setting} to one")
+
+
+def _mapping(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON in UTF-8 ({error}); write it again") from None
+    if not isinstance(data, dict):
+        expected = "expected an object of file names and captions (lines of objects are .jsonl)"
+        raise UserError(f"{path}: a {type(data).__name__}, {expected}; rename or convert it")
+    yield from data.items()
+
+
+def _records(
+    names: Mapping[str, str], captions: Captions, is_ours: IsOurs, drops: Counter[str]
+) -> Iterator[Record | BadSample]:
+    def record(item: tuple[str, str]) -> Record:
+        key, name = item
+        picture = picture_below(captions.folder, name, cure=CURE)
+        sentences = _captions(captions, name, drops)
+        return Record(key, *picture, captions=sentences)
+
+    return attempts(((key, name) for key, name in names.items() if is_ours(key)), record)
+
+
+def _captions(captions: Captions, name: str, drops: Counter[str]) -> tuple[Caption, ...]:
+    if captions.table is not None:
+        return captions_of(captions.table.get(name), "folder", drops)
+    try:
+        text = (captions.folder / name).with_suffix(".txt").read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return ()
+    except UnicodeDecodeError:
+        drops["caption"] += 1
+        return ()
+    return captions_of([line for line in text.splitlines() if line.strip()], "folder", drops)

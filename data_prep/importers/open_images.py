@@ -1,0 +1,178 @@
+"""Open Images: boxes of 600 classes, and Localized Narratives as captions -> records."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import groupby
+from math import isfinite
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cloc.data import validate
+from cloc.data.record import Record, Region
+from cloc.errors import UserError
+from data_prep.importers.captioned import (
+    at_most,
+    attempts,
+    box_of_fractions,
+    captions_of,
+    picture_below,
+    sample_key,
+)
+from data_prep.importers.json_rows import rows
+from data_prep.importing import Picture, Split, whole, write_splits
+
+IMAGE, LABEL, SCORE, GROUP = "ImageID", "LabelName", "Confidence", "IsGroupOf"
+SIDES = ("XMin", "YMin", "XMax", "YMax")
+CURE = "download it, or allow for it with budget="
+
+
+class Item(NamedTuple):
+    """What the files say of one image."""
+
+    image_id: str
+    boxes: list[dict[str, str]]
+    captions: list[Any]
+
+
+def write_open_images(
+    out: Path,
+    *,
+    images: str | Path,
+    classes: str | Path,
+    boxes: str | Path,
+    narratives: str | Path | None = None,
+    split: str = "train",
+    budget: float = 0.01,
+    samples_per_shard: int = 1000,
+) -> dict[str, dict[str, Any]]:
+    """Writes `out/SPLIT`; returns its manifest.
+
+    `boxes` is read line by line and must hold each image's rows together, as the released files do.
+    Boxes of groups (`IsGroupOf` is 1) are left out and counted as "group"; a region's text and
+    label are its class's name, its score the `Confidence`. The captions of `narratives` (one JSON
+    Lines file) are held in memory; images that have one and no box follow at the end.
+    """
+    names = read_classes(Path(classes))
+    captions = read_narratives(Path(narratives)) if narratives else {}
+    drops = Counter[str]()
+    items = read_items(Path(boxes), names, captions)
+    records = attempts(items, partial(_record, Path(images), names, drops))
+    splits = {split: Split(whole(records, drops, budget=budget), drops)}
+    return write_splits(
+        out,
+        splits,
+        name="open_images",
+        samples_per_shard=samples_per_shard,
+        classes={name: (name,) for name in names.values()},
+    )
+
+
+def _record(folder: Path, names: Mapping[str, str], drops: Counter[str], item: Item) -> Record:
+    name = f"{item.image_id}.jpg"
+    picture = picture_below(folder, name, cure=CURE)
+    found = _regions(item, names, picture, drops)
+    return Record(
+        sample_key(name),
+        *picture,
+        captions=captions_of(item.captions, "localized_narratives", drops),
+        regions=at_most(found, validate.MAX_REGIONS, "region", drops),
+    )
+
+
+def read_classes(path: Path) -> dict[str, str]:
+    """MID -> name; a first line that names the columns, as some releases have it, is none."""
+    found = {}
+    for number, row in enumerate(_table(path, key="classes"), 1):
+        if len(row) != 2 or not row[1].strip():
+            what = f"line {number} is {','.join(row)!r}, expected a class and its name"
+            raise UserError(f"{path}: {what}; give class-descriptions with classes=FILE")
+        if number > 1 or row[0].startswith("/"):
+            found[row[0]] = " ".join(row[1].split())
+    return found
+
+
+def read_narratives(path: Path) -> dict[str, list[Any]]:
+    """Image -> captions, of Localized Narratives with or without their traces."""
+    found: dict[str, list[Any]] = {}
+    for row in rows(path, key="narratives"):
+        missing = [name for name in ("image_id", "caption") if not isinstance(row.get(name), str)]
+        if missing:
+            what = f"a line has no {missing[0]!r}"
+            raise UserError(f"{path}: {what}; give Localized Narratives with narratives=FILE")
+        found.setdefault(row["image_id"], []).append(row["caption"])
+    return found
+
+
+def read_items(
+    path: Path, names: Mapping[str, str], captions: Mapping[str, list[Any]]
+) -> Iterator[Item]:
+    """Image by image. One that comes back after another is a `UserError`: its boxes would be two
+    samples. Memory: the images' numbers, and the captions."""
+    seen = set[str]()
+    for image_id, group in groupby(_box_rows(path, names), key=lambda row: row[IMAGE]):
+        if image_id in seen:
+            raise UserError(
+                f"{path}: image {image_id} comes back after others, but each image's rows must "
+                "stand together; sort the file by ImageID"
+            )
+        seen.add(image_id)
+        yield Item(image_id, list(group), captions.get(image_id, []))
+    for image_id, given in captions.items():
+        if image_id not in seen:
+            yield Item(image_id, [], given)
+
+
+def _box_rows(path: Path, names: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    table = _table(path, key="boxes")
+    columns = next(table, [])
+    missing = [name for name in (IMAGE, LABEL, SCORE, *SIDES, GROUP) if name not in columns]
+    if missing:
+        known = ", ".join(columns)
+        what = f"no column {missing[0]!r} among {known}"
+        raise UserError(f"{path}: {what}; give annotations-bbox with boxes=FILE")
+    for number, values in enumerate(table, 2):
+        row = dict(zip(columns, values, strict=False))
+        if len(values) != len(columns) or not all(
+            map(_is_number, (row[n] for n in (*SIDES, SCORE)))
+        ):
+            raise UserError(f"{path}: line {number} is no box; download the file again")
+        if row[LABEL] not in names:
+            what = f"line {number} is of class {row[LABEL]!r}, which the class file does not list"
+            raise UserError(f"{path}: {what}; give the class file of this release")
+        yield row
+
+
+def _table(path: Path, *, key: str) -> Iterator[list[str]]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give it with {key}=FILE")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from (row for row in csv.reader(file) if row)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a table in UTF-8 ({error}); download it again") from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _regions(
+    item: Item, names: Mapping[str, str], picture: Picture, drops: Counter[str]
+) -> list[Region]:
+    found = []
+    for row in item.boxes:
+        if row[GROUP] == "1":
+            drops["group"] += 1
+            continue
+        corners = [float(row[name]) for name in SIDES]
+        box = box_of_fractions(corners, picture, f"image {item.image_id}", drops)
+        if box is not None:
+            name = names[row[LABEL]]
+            score = float(row[SCORE])
+            found.append(Region(box, name, score=score, source="open_images", label=name))
+    return found

@@ -1,0 +1,59 @@
+"""img2dataset's and other WebDataset tars of pictures with captions -> records."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cloc.data.record import Record
+from cloc.errors import BadSample
+from data_prep.importers.captioned import Fields, IsOurs, attempts, captions_of, held_out
+from data_prep.importers.tars import ours, read_details, read_member, read_text, tar_paths
+from data_prep.importing import write_splits
+
+
+def write_webdataset(
+    out: Path,
+    *,
+    shards: str,
+    caption_key: str | None = None,
+    keep: Sequence[str] = (),
+    val: float = 0.0,
+    budget: float = 0.01,
+    samples_per_shard: int = 1000,
+) -> dict[str, dict[str, Any]]:
+    """Writes `out/train`, and `out/val` if `val` > 0; returns their manifests.
+
+    A caption is the `txt` member, or the field `caption_key` of the `json` member (a sentence or a
+    list of them); the fields `keep` of the json go to `meta`, all others are left out. Samples
+    whose `status` is not success ("status") and pictures that no loader takes are counted under the
+    `budget`. Members outside the allowlist of `cloc.data.decode` are never read, a tar is never
+    whole in memory, and with `val` the tars are read twice. A `caption_key` or a name of `keep`
+    that no sample has is a `UserError`.
+    """
+    paths = tar_paths(shards, key="shards")
+    kept = Fields(keep, key="keep")
+    captions = Fields([caption_key] if caption_key else [], key="caption_key")
+    read = partial(_records, paths, captions, kept)
+    splits = held_out(read, val=val, budget=budget)
+    manifests = write_splits(out, splits, name="webdataset", samples_per_shard=samples_per_shard)
+    captions.check()
+    kept.check()
+    return manifests
+
+
+def _records(
+    paths: list[Path], captions: Fields, kept: Fields, is_ours: IsOurs, drops: Counter[str]
+) -> Iterator[Record | BadSample]:
+    def record(sample: Mapping[str, Any]) -> Record:
+        details = read_details(sample)
+        picture = read_member(sample)
+        given = read_text(sample, drops)
+        if captions.names:
+            given = captions.of(details, drops).get(captions.names[0])
+        sentences = captions_of(given, "webdataset", drops)
+        meta = kept.of(details, drops)
+        return Record(sample["__key__"], *picture, captions=sentences, meta=meta)
+
+    return attempts(ours(paths, is_ours), record)

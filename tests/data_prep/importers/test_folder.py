@@ -1,0 +1,138 @@
+"""The folder importer: keys, captions from every kind of file, and what cannot be used."""
+
+import json
+
+import pytest
+
+from cloc.data.record import Caption
+from cloc.errors import UserError
+from data_prep.importers.folder import write_folder
+from tests.data_prep.importers.written import jpeg, written
+from tests.helpers.shards import encode, flat
+
+
+@pytest.fixture
+def images(tmp_path):
+    """`a.jpg` with a text beside it, `sub.v2/b.c.png` without."""
+    folder = tmp_path / "images"
+    (folder / "sub.v2").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(jpeg())
+    (folder / "a.txt").write_text(" A cat \n\n it  sits\n")
+    (folder / "sub.v2/b.c.PNG").write_bytes(encode(flat(20, 10)))
+    return folder
+
+
+def texts(folder):
+    return {record.key: [c.text for c in record.captions] for record in written(folder)}
+
+
+def test_each_line_of_the_text_beside_a_picture_is_a_caption(images, tmp_path):
+    manifest = write_folder(tmp_path / "out", images=images)["train"]
+    first, second = written(tmp_path / "out/train")
+    assert first.key == "a"
+    assert first.captions == (Caption("A cat", "folder"), Caption("it sits", "folder"))
+    assert first.image == (images / "a.jpg").read_bytes()
+    assert (second.key, second.captions) == ("sub_v2/b_c", ())  # kept, without a caption
+    assert (second.extension, second.width, second.height) == ("png", 20, 10)
+    assert manifest["drops"] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("c.csv", 'file_name,text\na.jpg,"one, two"\nsub.v2/b.c.PNG,three\n./a.jpg,four\n'),
+        ("c.tsv", "text\tfile_name\none, two\ta.jpg\nthree\tsub.v2/b.c.PNG\nfour\ta.jpg\n"),
+        ("c.json", '{"a.jpg": ["one, two", "four"], "sub.v2/b.c.PNG": "three"}'),
+        (
+            "c.jsonl",
+            '{"file_name": "a.jpg", "text": ["one, two", "four"]}\n'
+            '{"file_name": "sub.v2/b.c.PNG", "text": "three"}\n',
+        ),
+    ],
+)
+def test_captions_of_one_file_by_name_below_the_folder(images, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    write_folder(tmp_path / "out", images=images, captions=tmp_path / name)
+    # And not the text beside the picture.
+    assert texts(tmp_path / "out/train") == {"a": ["one, two", "four"], "sub_v2/b_c": ["three"]}
+
+
+def test_columns_can_have_other_names(images, tmp_path):
+    (tmp_path / "c.csv").write_text("path,caption\na.jpg,one\n")
+    given = {"images": images, "captions": tmp_path / "c.csv"}
+    with pytest.raises(UserError, match=r"no column 'file_name' among path, caption; set file_key"):
+        write_folder(tmp_path / "out", **given)
+    with pytest.raises(UserError, match=r"no column 'text' among path, caption; set caption_key"):
+        write_folder(tmp_path / "out", **given, file_key="path")
+    write_folder(tmp_path / "out", **given, file_key="path", caption_key="caption")
+    assert texts(tmp_path / "out/train") == {"a": ["one"], "sub_v2/b_c": []}
+
+
+def test_listed_but_missing_and_unreadable_pictures_are_counted_under_the_budget(images, tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps({"gone.jpg": "x", "a.jpg": "cat", "../b.jpg": ""}))
+    (images / "d.gif").write_bytes(encode(flat(8, 8), "GIF"))
+    (images / "e.jpg").write_text("hello")
+    (images / ".hidden.jpg").write_text("hello")
+    given = {"images": images, "captions": tmp_path / "c.json"}
+    with pytest.raises(
+        UserError, match=r"gone\.jpg: .* cannot be read .*\(4 of 6 samples .* budget=0\.6"
+    ):
+        write_folder(tmp_path / "out", **given, budget=0.6)
+    assert not (tmp_path / "out/train").exists()
+    manifest = write_folder(tmp_path / "out", **given, budget=0.7)["train"]
+    assert (manifest["samples"], manifest["drops"]) == (2, {"missing": 2, "picture": 2})
+
+
+def test_captions_that_no_shard_takes_are_counted_and_the_picture_stays(images, tmp_path):
+    given = {"a.jpg": ["", None, "x" * 10_001, "good", "\ud800", *["more"] * 100]}
+    (tmp_path / "c.json").write_text(json.dumps(given))
+    drops = write_folder(tmp_path / "out", images=images, captions=tmp_path / "c.json")["train"]
+    assert drops["drops"] == {"caption": 5}
+    assert texts(tmp_path / "out/train")["a"] == ["good", *["more"] * 99]
+
+
+def test_val_takes_its_share_by_key(images, tmp_path):
+    for number in range(40):
+        (images / f"{number}.jpg").write_bytes(jpeg(8, 8))
+    write_folder(tmp_path / "out", images=images, val=0.3)
+    train, val = (set(texts(tmp_path / "out" / name)) for name in ("train", "val"))
+    assert len(train | val) == 42
+    assert not train & val
+    assert 5 <= len(val) <= 20
+
+
+def test_two_pictures_with_one_key_are_refused(images, tmp_path):
+    (images / "a.png").write_bytes(encode(flat(20, 10)))
+    with pytest.raises(UserError, match=r"a\.jpg and a\.png would both have the key 'a'; rename"):
+        write_folder(tmp_path / "out", images=images)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("none.csv", None, "no such file; give the captions with captions=FILE"),
+        ("c.xls", "x", "captions are read from .csv, .tsv, .json, .jsonl; rename"),
+        ("c.csv", "", "no column 'file_name' among ; set file_key"),
+        ("c.csv", "file_name,text\n,x\n", "line 2 names no file; correct"),
+        ("c.csv", b"file_name,text\n\xff,x\n", "not a table in UTF-8"),
+        ("c.json", "[1]", "a list, expected an object of file names and captions"),
+        ("c.json", "{", "not JSON in UTF-8"),
+        ("c.jsonl", '{"file_name": "a.jpg"}', "no column 'text' among file_name; set caption_key"),
+        ("c.jsonl", '{"file_name": 3, "text": "x"}', "file_name is 3, expected a file name"),
+        ("c.jsonl", '{"file_name": ', "not JSON in UTF-8"),
+    ],
+)
+def test_a_wrong_captions_file_is_one_line(images, tmp_path, name, content, says):
+    if content is not None:
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=says) as error:
+        write_folder(tmp_path / "out", images=images, captions=tmp_path / name)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_folder_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="no such folder; give the folder of pictures"):
+        write_folder(tmp_path / "out", images=tmp_path / "none")
+    with pytest.raises(UserError, match="holds no picture"):
+        write_folder(tmp_path / "out", images=tmp_path)
