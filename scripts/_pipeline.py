@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from _run import make
+from _stage_gallery import write_gallery
 
 from cloc.data.shard_set import open_shards
 from cloc.errors import UserError
@@ -31,6 +32,9 @@ WRITTEN_BY = ("stages", "order", "parse", "max_unreadable")  # keys that decide 
 def run_pipeline(settings: Mapping[str, Any], out: Path) -> bool:
     """Makes what is missing of `out`; False where nothing was."""
     stages = _chosen(settings)
+    for key in ("budget", "max_unreadable"):
+        if not 0 <= settings[key] <= 1:
+            raise UserError(f"{key}={settings[key]} is a share; give 0 to 1")
     shards = open_shards(settings["input"], key="input")
     units = plan_units(shards, sha256=manifest_digests(settings["input"]))
     job = open_job(out, units, {key: settings[key] for key in WRITTEN_BY})
@@ -47,6 +51,7 @@ def run_pipeline(settings: Mapping[str, Any], out: Path) -> bool:
         begun_with=begun_with(job),
     )
     failed = _work_on(missing, work, make(settings["engine"]), job) if missing else []
+    write_gallery(job, work.parse)
     finish(job, failed, budget=settings["budget"])
     return True
 
