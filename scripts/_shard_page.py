@@ -1,13 +1,17 @@
 """The statistics of a shard set as one HTML file with nothing to fetch, in the report's look."""
 
+import contextlib
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from _page import write_page
-from _shard_stats import Statistics, bars, mean, side_bars
+from _shard_stats import Statistics, bars, mean, repeated, side_bars
 
+from cloc.data.shard_set import read_manifest
+from cloc.errors import UserError
 from cloc.report.curves import RUN_COLOUR
 
 _TOP = 40
@@ -16,7 +20,19 @@ _SECTIONS = {
     "problems": "Problems",
     "charts": "Distributions",
     "phrases": "Phrases",
+    "paper": "Beside the paper",
 }
+# Table 1 of arXiv 2410.02746: images, regions of an image, tokens of a caption and of a phrase
+_TABLE_1 = (
+    ("Flickr Entities", "32K", "8.7", "-", "-"),
+    ("RefCOCO / + / g", "20K / 20K / 27K", "2.5 / 2.5 / 2.1", "-", "3.6 / 3.5 / 8.4"),
+    ("Visual Genome", "108K", "38.0", "-", "-"),
+    ("GRIT (released, valid URLs)", "17M", "1.8", "17.2", "4.6"),
+    ("Florence-2 FLD", "126M", "5.4", "70.5", "2.6"),
+    ("WiT labelled as OWL-ST", "300M", "5.1", "17.1", "3.9"),
+    ("VESL WiT", "300M", "11.6", "44.9", "2.1"),
+    ("VESL WiT+DFN", "2B", "11.5", "35.9", "2.1"),
+)
 _MAIN = """<section id="numbers">
 <h1>{{ title }}</h1>
 <div class="facts">{% for path in folders %}<span class="mono">{{ path }}</span>{% endfor %}</div>
@@ -41,6 +57,11 @@ _MAIN = """<section id="numbers">
 {% else %}
 <p class="good">All samples are well-formed.</p>
 {% endfor %}
+{% if drops %}
+<h3>Left out where the shards were made</h3>
+<table>{% for reason, count in drops %}
+<tr><td class="name">{{ reason }}</td><td>{{ "{:,}".format(count) }}</td></tr>{% endfor %}</table>
+{% endif %}
 </section>
 <section id="charts">
 <h2>Distributions</h2>
@@ -85,6 +106,20 @@ _MAIN = """<section id="numbers">
 <p class="soft">There are no regions.</p>
 {% endif %}
 </section>
+<section id="paper">
+<h2>Beside the paper</h2>
+<p class="soft">The lower rows are Table 1 of arXiv 2410.02746, which counts tokens; ours are
+words.</p>
+<div class="scroll"><table>
+<thead><tr><th class="name">data set</th><th>images</th><th>regions / image</th>
+<th>caption length</th><th>phrase length</th></tr></thead>
+<tbody>
+{% for row in paper %}
+<tr>{% for cell in row %}<td{{ ' class="name"' | safe if loop.first }}>{{ cell }}</td>{% endfor %}
+</tr>
+{% endfor %}
+</tbody></table></div>
+</section>
 """
 
 
@@ -108,8 +143,24 @@ def write_statistics(
         "phrases": seen.phrases.most_common(_TOP),
         "different": f"{'over ' if seen.forgot_phrases else ''}{len(seen.phrases):,}",
         "regions": seen.regions,
+        "drops": _drops(folders),
+        "paper": [_own_row(seen, _title(folders)), *_TABLE_1],
     }
     write_page(out, _MAIN, values, kind="shards", sections=_SECTIONS)
+
+
+def _drops(folders: Sequence[str]) -> list[tuple[str, int]]:
+    """What the manifests say was left out, the most frequent reason first."""
+    total = Counter[str]()
+    for folder in folders:
+        with contextlib.suppress(UserError):  # without a manifest, nobody counted
+            total.update(read_manifest(Path(folder)).get("drops", {}))
+    return total.most_common()
+
+
+def _own_row(seen: Statistics, title: str) -> tuple[str, ...]:
+    means = (seen.regions_per_image, seen.caption_words, seen.phrase_words)
+    return (title, f"{seen.samples:,}", *(f"{mean(counts):.1f}" for counts in means))
 
 
 def _title(folders: Sequence[str]) -> str:
@@ -128,7 +179,16 @@ def _cards(seen: Statistics, shards: Sequence[Path]) -> list[tuple[str, str, str
         ("Shards", f"{len(shards):,}", f"{size:,.1f} MiB"),
         ("Regions", f"{seen.regions:,}", f"in {share:.1%} of the images"),
         ("Captions", f"{seen.captions:,}", f"{mean(seen.caption_words):.1f} words on average"),
+        *_duplicates(seen),
     ]
+
+
+def _duplicates(seen: Statistics) -> list[tuple[str, str, str]]:
+    """Where the images were hashed: `stages/images=checks` of the pipeline."""
+    if not seen.hashes:
+        return []
+    hashed = f"of {seen.hashes.total():,} hashed images look like another one"
+    return [("Duplicates", f"{repeated(seen.hashes):,}", hashed)]
 
 
 def _charts(seen: Statistics) -> list[dict[str, Any]]:

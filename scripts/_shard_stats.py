@@ -4,6 +4,7 @@ from collections import Counter
 
 from cloc.data.record import Record, Region
 
+PHASH = "phash"  # the key of a record's meta data
 _MAX_PHRASES = 500_000  # different ones; beyond, the rare ones are forgotten
 _SIDE_BINS = 20
 
@@ -22,6 +23,7 @@ class Statistics:
         self.box_sides: Counter[int] = Counter()  # of the image, in steps of 5 %
         self.phrases: Counter[str] = Counter()
         self.forgot_phrases = False
+        self.hashes: Counter[str] = Counter()  # perceptual ones, where the pipeline stored them
 
     def add(self, record: Record) -> None:
         """Counts one sample."""
@@ -31,6 +33,8 @@ class Statistics:
         self.regions += len(record.regions)
         self.regions_per_image[len(record.regions)] += 1
         self.caption_words.update(len(c.text.split()) for c in record.captions)
+        if isinstance(phash := record.meta.get(PHASH), str):
+            self.hashes[phash] += 1
         for region in record.regions:
             self.phrase_words[len(region.text.split())] += 1
             self.box_sides[side_bin(region, record)] += 1
@@ -38,6 +42,11 @@ class Statistics:
         if len(self.phrases) > _MAX_PHRASES:
             self.phrases = Counter(dict(self.phrases.most_common(_MAX_PHRASES // 2)))
             self.forgot_phrases = True
+
+
+def repeated(hashes: Counter[str]) -> int:
+    """How many images have the hash of an earlier one."""
+    return hashes.total() - len(hashes)
 
 
 def side_bin(region: Region, record: Record) -> int:

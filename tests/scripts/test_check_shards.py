@@ -4,6 +4,7 @@ import html.parser
 import re
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -198,6 +199,20 @@ def test_the_page_is_one_file_with_every_number(tmp_path, capsys):
     assert "All samples are well-formed." in page.text
     assert "thing 0 of 6" in page.text
     assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "set"]
+
+
+def test_the_page_tells_drops_duplicates_and_stands_beside_the_paper(tmp_path):
+    records = [
+        replace(make_record(i), meta={"phash": phash}) for i, phash in enumerate(("a", "b", "a"))
+    ]
+    extra = {"drops": {"filter: regions, score": 1234}}
+    write_shards(records, tmp_path / "set", samples_per_shard=9, extra=extra)
+    assert main([str(tmp_path / "set"), f"out={tmp_path}/page.html"]) == 0
+    text = " ".join(Page((tmp_path / "page.html").read_text()).text.split())
+    assert "Duplicates 1 of 3 hashed images look like another one" in text
+    assert "filter: regions, score 1,234" in text
+    assert "set 3 1.0 " in text  # images, regions of an image
+    assert "VESL WiT 300M 11.6 44.9 2.1" in text
 
 
 def test_the_page_escapes_what_the_data_says_and_lists_problems(tmp_path):
