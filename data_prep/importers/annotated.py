@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from cloc.data import validate
 from cloc.data.record import Record, Region
@@ -51,6 +52,12 @@ def inside(folder: Path, name: Any, where: str) -> Path:
             "pictures; correct that entry"
         )
     return folder.joinpath(*parts)
+
+
+def by_url(folder: Path, url: Any, where: str) -> Path:
+    """`inside` by the last two parts of a URL's path: the name of a folder and of a file."""
+    parts = PurePosixPath(urlsplit(url).path).parts[-2:] if isinstance(url, str) else ()
+    return inside(folder, "/".join(parts), where)
 
 
 def read_sized(path: Path, size: tuple[Any, Any], *, cure: str) -> Picture:

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from cloc.data.record import Record
 from cloc.data.validate import shown
 from cloc.errors import UserError
-from data_prep.importers.annotated import inside
+from data_prep.importers.annotated import by_url
 from data_prep.importers.coco_json import Annotations, Row, read_annotations, to_record
 from data_prep.importers.train_val import write_train_val
 from data_prep.importing import words
@@ -36,7 +35,8 @@ def lvis_record(
     labels = {i: category.label for i, category in annotations.categories.items()}
     return to_record(
         row,
-        _place(images, row),
+        # LVIS draws its val from both of COCO's folders; the URL says from which.
+        by_url(images, row["coco_url"], f"image {image_id}"),
         annotations.found(image_id, drops),
         source="lvis",
         drops=drops,
@@ -73,13 +73,6 @@ def _synonyms(row: Row) -> list[str]:
     given = row.get("synonyms")
     names = given if isinstance(given, list) and given else [row["name"]]
     return [words(name).replace("_", " ") for name in names]
-
-
-def _place(images: Path, row: Row) -> Path:
-    """LVIS draws its val from both of COCO's folders; the URL says from which."""
-    url = row["coco_url"]
-    parts = PurePosixPath(urlsplit(url).path).parts[-2:] if isinstance(url, str) else ()
-    return inside(images, "/".join(parts), f"image {row['id']}")
 
 
 def _check_ids(row: Row, field: str, annotations: Annotations, path: Path) -> None:
