@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 from cloc.data import validate
 from cloc.data.record import Record, Region
@@ -13,6 +12,7 @@ from cloc.errors import BadSample, UserError
 from data_prep.importing import Picture, Split, clipped, read_picture, whole, words
 
 KEPT = ("id", "image_id", "category_id", "bbox", "iscrowd")
+MAX_NAME_BYTES = 255  # of a file or a folder, on every file system
 
 T = TypeVar("T")
 
@@ -45,8 +45,9 @@ def _slim(row: dict[str, Any]) -> dict[str, Any]:
 def inside(folder: Path, name: Any, where: str) -> Path:
     """The file `name` of the folder. A name from an annotation file that leads out of the folder is
     a `UserError`: it would put other pictures of this machine into shards."""
-    parts = PurePosixPath(name).parts if isinstance(name, str) else ()
-    if not parts or parts[0] == "/" or ".." in parts or "\0" in name:
+    parts = PurePosixPath(name).parts if validate.is_phrase(name) else ()
+    is_long = any(len(part.encode()) > MAX_NAME_BYTES for part in parts)
+    if not parts or parts[0] == "/" or ".." in parts or is_long:
         raise UserError(
             f"{where}: {validate.shown(name)} is not the name of a file inside the folder of "
             "pictures; correct that entry"
@@ -56,8 +57,8 @@ def inside(folder: Path, name: Any, where: str) -> Path:
 
 def by_url(folder: Path, url: Any, where: str) -> Path:
     """`inside` by the last two parts of a URL's path: the name of a folder and of a file."""
-    parts = PurePosixPath(urlsplit(url).path).parts[-2:] if isinstance(url, str) else ()
-    return inside(folder, "/".join(parts), where)
+    path = url.partition("?")[0] if isinstance(url, str) else ""
+    return inside(folder, "/".join(path.split("/")[-2:]), where)
 
 
 def read_sized(path: Path, size: tuple[Any, Any], *, cure: str) -> Picture:
