@@ -1,189 +1,154 @@
-"""COCO-style instance and caption annotations -> records of schema `cloc-regions/1`."""
+"""COCO-style instances, panoptic segments and captions -> records of schema `cloc-regions/1`."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cloc.data.record import Caption, Record, Region
-from cloc.data.validate import is_finite, is_small
+from cloc.data.record import Caption, Record
 from cloc.errors import UserError
+from data_prep.importers.annotated import Found, inside, split_of
 from data_prep.importers.coco_json import (
-    by_image,
+    Annotations,
+    Row,
+    checked,
+    images_of,
+    read_annotations,
     read_captions,
+    read_categories,
     read_json,
-    refuse_strangers,
     rows_of,
+    to_record,
 )
-from data_prep.importing import Split, check_share, is_held_out, read_picture, write_splits
+from data_prep.importing import check_share, is_held_out, write_splits
 
-
-class Entry(NamedTuple):
-    """What the annotation files say of one image; the picture itself is not read yet."""
-
-    image_id: int
-    file_name: str
-    width: int
-    height: int
-    license: int | None
-    captions: tuple[Caption, ...]
-    regions: tuple[Region, ...]
-    drops: Counter[str]  # reason -> boxes left out
+MERGED = ("-merged", "-other", "-stuff")  # how the panoptic set marks joined stuff classes
 
 
 class CocoSet(NamedTuple):
-    """A checked annotation set, in order of image id."""
+    """A checked annotation set; the pictures are not read yet."""
 
     images: Path
-    entries: tuple[Entry, ...]
-    classes: Mapping[str, tuple[str, ...]]  # category name -> its prompts
+    rows: Mapping[int, Row]  # what the files say of each image, in order of image id
+    captions: Mapping[int, tuple[Caption, ...]]
+    instances: Annotations | None
+    panoptic: Annotations | None
 
-    def split(self, *, val: float) -> dict[str, tuple[Entry, ...]]:
-        """About the share `val` of the images as "val", the rest as "train".
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        files = (self.panoptic, self.instances)
+        return {k: v for file in files if file for k, v in file.classes().items()}
+
+    def split(self, *, val: float) -> dict[str, tuple[int, ...]]:
+        """The ids of about the share `val` of the images as "val", the rest as "train".
 
         An image's side is a function of its id alone, so it stays where it is when images are
         added and moves only from train to val when `val` grows.
         """
-        sides: dict[bool, list[Entry]] = {False: [], True: []}
-        for entry in self.entries:
-            sides[is_held_out(entry.image_id, share=val)].append(entry)
+        sides: dict[bool, list[int]] = {False: [], True: []}
+        for image_id in self.rows:
+            sides[is_held_out(image_id, share=val)].append(image_id)
         rest, held = tuple(sides[False]), tuple(sides[True])
         return {"train": rest, "val": held} if val > 0 else {"train": rest}
 
+    def record(self, image_id: int, drops: Counter[str]) -> Record:
+        row = self.rows[image_id]
+        return to_record(
+            row,
+            inside(self.images, row["file_name"], f"image {image_id}"),
+            self.found(image_id, drops),
+            source="coco",
+            drops=drops,
+            captions=self.captions.get(image_id, ()),
+            meta={"license": row.get("license")},
+        )
+
+    def found(self, image_id: int, drops: Counter[str]) -> Iterator[Found]:
+        """Instances, then segments. Beside instances, which hold every thing already, the things of
+        the panoptic file are left out and counted as "thing"."""
+        if self.instances:
+            yield from self.instances.found(image_id, drops)
+        if self.panoptic:
+            yield from self.panoptic.found(image_id, drops, things=not self.instances)
+
 
 def read_coco(
-    images: str | Path, *, instances: str | Path, captions: str | Path | None = None
+    images: str | Path,
+    *,
+    instances: str | Path | None = None,
+    panoptic: str | Path | None = None,
+    captions: str | Path | None = None,
 ) -> CocoSet:
     """Reads and checks the annotation files; the first wrong thing is a `UserError` naming it.
 
-    Crowd boxes ("crowd") and boxes under one pixel inside the image ("degenerate") are left out
-    and counted. A region's text and label are its category name.
+    A region's label is its category name; its text too, but for the marks of joined stuff classes
+    ("sky-other-merged" is called "sky").
     """
-    images, instances = Path(images), Path(instances)
-    data = read_json(instances, ("images", "annotations", "categories"), key="instances")
-    names = {c["id"]: c["name"] for c in rows_of(data, "categories", ("id", "name"), instances)}
-    rows = rows_of(data, "images", ("id", "file_name", "width", "height"), instances)
-    boxes = by_image(
-        rows_of(data, "annotations", ("id", "image_id", "category_id", "bbox"), instances)
+    if not instances and not panoptic:
+        raise UserError("instances is not set; give instances=FILE, panoptic=FILE or both")
+    things = read_annotations(Path(instances), key="instances") if instances else None
+    segments = read_panoptic(Path(panoptic)) if panoptic else None
+    rows = {**(segments.images if segments else {}), **(things.images if things else {})}
+    return CocoSet(
+        Path(images),
+        dict(sorted(rows.items())),
+        read_captions(Path(captions)) if captions else {},
+        things,
+        segments,
     )
-    sentences = read_captions(Path(captions)) if captions else {}
-    refuse_strangers(boxes, rows, instances)
-    entries = tuple(
-        _entry(row, boxes.get(row["id"], ()), sentences.get(row["id"], ()), names, instances)
-        for row in sorted(rows, key=lambda row: row["id"])
-    )
-    return CocoSet(images, entries, {name: (name,) for name in names.values()})
 
 
-def coco(dataset: CocoSet, entries: Iterable[Entry]) -> Iterator[Record]:
-    """Records with the files' own bytes, never re-encoded; pictures are read one at a time."""
-    for entry in entries:
-        path = dataset.images / entry.file_name
-        picture = read_picture(
-            path,
-            cure=f"it is image {entry.image_id}: give its folder with images=DIR, or take the "
-            "image out of the annotation file",
-        )
-        if (picture.width, picture.height) != (entry.width, entry.height):
-            raise UserError(
-                f"{path}: the picture is {picture.width}x{picture.height} pixels, image "
-                f"{entry.image_id} is annotated as {entry.width}x{entry.height}; use the files "
-                "the boxes were drawn on"
-            )
-        yield Record(
-            key=f"{entry.image_id:012d}",
-            image=picture.content,
-            extension=picture.extension,
-            width=entry.width,
-            height=entry.height,
-            captions=entry.captions,
-            regions=entry.regions,
-            meta={"image_id": entry.image_id, "license": entry.license},
-        )
+def read_panoptic(path: Path) -> Annotations:
+    """The segments of a panoptic file as boxes; its PNG masks are not needed."""
+    data = read_json(path, ("images", "annotations", "categories"), key="panoptic")
+    boxes: dict[int, list[dict[str, Any]]] = {}
+    for row in rows_of(data, "annotations", ("image_id", "segments_info"), path):
+        where = f"segments_info of image {row['image_id']}, entry"
+        if not isinstance(row["segments_info"], list):
+            raise UserError(f"{path}: {where[:-7]} is no list; give a panoptic file")
+        fields = ("id", "category_id", "bbox")
+        segments = rows_of({where: row["segments_info"]}, where, fields, path)
+        boxes.setdefault(row["image_id"], []).extend(segments)
+    for group in boxes.values():
+        group.sort(key=lambda row: row["id"])
+    categories = read_categories(data, path, _spoken)
+    return checked(images_of(data, path), boxes, categories, path)
+
+
+def _spoken(row: Row) -> tuple[str]:
+    name: str = row["name"]
+    if row.get("isthing", True):
+        return (name,)
+    for mark in MERGED:
+        name = name.replace(mark, "")
+    return (name.replace("-", " "),)
 
 
 def write_coco(
     out: Path,
     *,
     images: str | Path,
-    instances: str | Path,
+    instances: str | Path | None = None,
+    panoptic: str | Path | None = None,
     captions: str | Path | None = None,
     val: float = 0.0,
+    budget: float = 0.0,
     samples_per_shard: int = 1000,
 ) -> dict[str, dict[str, Any]]:
-    """Writes `out/train`, and `out/val` if `val` > 0; returns their manifests.
-
-    Each manifest carries the classes, the number of regions and the boxes left out by reason.
-    A progress bar is drawn where stdout is a terminal.
-    """
+    """Writes `out/train`, and `out/val` if `val` > 0; returns their manifests."""
     check_share(val)
-    dataset = read_coco(images, instances=instances, captions=captions)
-    splits = {}
-    for name, entries in dataset.split(val=val).items():
-        if not entries:
+    dataset = read_coco(images, instances=instances, panoptic=panoptic, captions=captions)
+    sides = dataset.split(val=val)
+    for name, ids in sides.items():
+        if not ids:
             raise UserError(
-                f"{name} has none of the {len(dataset.entries)} images of {instances}; "
+                f"{name} has none of the {len(dataset.rows)} images of {instances or panoptic}; "
                 f"change val={val}"
             )
-        drops = Counter(dict(sorted(sum((e.drops for e in entries), Counter()).items())))
-        splits[name] = Split(coco(dataset, entries), drops, len(entries))
     return write_splits(
         out,
-        splits,
+        {name: split_of(ids, dataset.record, budget=budget) for name, ids in sides.items()},
         name="coco",
         samples_per_shard=samples_per_shard,
         classes=dataset.classes,
     )
-
-
-def _entry(
-    row: Mapping[str, Any],
-    annotations: Sequence[Mapping[str, Any]],
-    captions: Sequence[Caption],
-    names: Mapping[int, str],
-    file: Path,
-) -> Entry:
-    regions, drops = [], Counter[str]()
-    for annotation in annotations:
-        where = f"{file}: annotation {annotation['id']}"
-        box = _corners(annotation["bbox"], row["width"], row["height"], where)
-        if annotation.get("iscrowd"):
-            drops["crowd"] += 1
-        elif is_small(box):  # empty ones are, too
-            drops["degenerate"] += 1
-        else:
-            name = _category(annotation["category_id"], names, where)
-            regions.append(Region(box=box, text=name, source="coco", label=name))
-    return Entry(
-        image_id=row["id"],
-        file_name=row["file_name"],
-        width=row["width"],
-        height=row["height"],
-        license=row.get("license"),
-        captions=tuple(captions),
-        regions=tuple(regions),
-        drops=drops,
-    )
-
-
-def _corners(box: Any, width: int, height: int, where: str) -> tuple[float, float, float, float]:
-    """[x, y, width, height] in pixels as corners clipped to the image; may come out empty."""
-    cure = "correct or remove that annotation"
-    if not isinstance(box, list) or len(box) != 4:
-        raise UserError(f"{where}: bbox {box!r} is not [x, y, width, height]; {cure}")
-    if not all(map(is_finite, box)):
-        raise UserError(f"{where}: bbox {box} has a number that is not finite; {cure}")
-    x, y, box_width, box_height = (float(v) for v in box)
-    if box_width < 0 or box_height < 0:
-        raise UserError(f"{where}: bbox {box} is reversed (its size is negative); {cure}")
-    x1, y1 = min(x + box_width, float(width)), min(y + box_height, float(height))
-    return max(x, 0.0), max(y, 0.0), x1, y1
-
-
-def _category(category_id: Any, names: Mapping[int, str], where: str) -> str:
-    if category_id not in names:
-        raise UserError(
-            f"{where}: category_id {category_id!r} is not among the {len(names)} categories of "
-            "the file; add the category or remove that annotation"
-        )
-    return names[category_id]

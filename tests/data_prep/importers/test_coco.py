@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from collections import Counter
 
 import PIL.Image
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from cloc.data.record import Caption, Region, from_json, to_json
 from cloc.data.shard_set import read_manifest
 from cloc.errors import UserError
-from data_prep.importers.coco import coco, read_coco, write_coco
+from data_prep.importers.coco import read_coco, write_coco
 from tests.helpers.photos import MINI, NEEDS_MINI
 
 
@@ -36,8 +37,8 @@ def make_set(folder, *, annotations, images=(7, 3), captions=None, size=(40, 30)
 
 
 def records(given):
-    dataset = read_coco(given.pop("images"), **given)
-    return list(coco(dataset, dataset.entries))
+    dataset = read_coco(**given)
+    return [dataset.record(image_id, Counter()) for image_id in dataset.rows]
 
 
 def test_boxes_become_corners_clipped_to_the_image_and_text_is_the_category(tmp_path):
@@ -75,20 +76,21 @@ def test_captions_keep_their_words_and_order_of_ids(tmp_path):
     assert seven.captions == (Caption("Un chat", "coco"), Caption("A cat sits.", "coco"))
 
 
-def test_crowd_and_degenerate_boxes_are_left_out_and_counted(tmp_path):
+def test_crowds_and_boxes_without_an_inside_are_left_out_and_counted(tmp_path):
     boxes = [
         annotation(1, 7, [0, 0, 20, 20], iscrowd=1),
         annotation(2, 7, [5, 5, 0, 9]),
         annotation(3, 7, [5, 5, 9, 0.4]),
         annotation(4, 7, [39.5, 5, 9, 9]),  # half a pixel is inside the image
         annotation(5, 7, [5, 5, 1, 1]),
+        annotation(6, 7, [9, 9, -4, 5]),
+        annotation(7, 7, [41, 5, 9, 9]),
     ]
-    given = make_set(tmp_path, annotations=boxes)
-    dataset = read_coco(given.pop("images"), **given)
-    three, seven = dataset.entries
-    assert dict(seven.drops) == {"crowd": 1, "degenerate": 3}
-    assert not three.drops
-    assert [region.box for region in seven.regions] == [(5, 5, 6, 6)]
+    dataset = read_coco(**make_set(tmp_path, annotations=boxes))
+    drops = Counter()
+    assert [region.box for region in dataset.record(7, drops).regions] == [(5, 5, 6, 6)]
+    assert drops == {"crowd": 1, "box_reversed": 2, "box_small": 2, "box_outside": 1}
+    assert not dataset.record(3, drops).regions
 
 
 def test_what_is_imported_is_what_a_shard_reader_accepts(tmp_path):
@@ -102,7 +104,7 @@ def test_what_is_imported_is_what_a_shard_reader_accepts(tmp_path):
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        (annotation(31, 7, [9, 9, -4, 5]), "annotation 31: bbox .* is reversed"),
+        (annotation("x", 7, [9, 9, 4, 5]), "annotations x has id 'x', expected a whole number"),
         (annotation(31, 7, [9, float("nan"), 4, 5]), "annotation 31: bbox .* not finite"),
         (annotation(31, 7, [9, 10**400, 4, 5]), "annotation 31: bbox .* not finite"),
         (annotation(31, 7, [9, 9, 4]), "annotation 31: bbox .* is not .x, y, width, height"),
@@ -119,12 +121,23 @@ def test_a_bad_annotation_is_one_line_that_names_file_thing_and_cure(tmp_path, b
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_picture_is_named_with_its_cure(tmp_path):
+def test_a_missing_picture_is_named_with_its_cure_or_counted_within_the_budget(tmp_path):
     given = make_set(tmp_path, annotations=[])
     (tmp_path / "pictures/7.jpg").unlink()
-    with pytest.raises(
-        UserError, match=r"7\.jpg: the picture cannot be read .* image 7: .* images=DIR"
-    ):
+    says = r"7\.jpg: the picture cannot be read .* image 7: .* images=DIR.* budget=.*1 of 2 samples"
+    with pytest.raises(UserError, match=says):
+        write_coco(tmp_path / "out", **given)
+    assert not (tmp_path / "out/train").exists()
+    manifest = write_coco(tmp_path / "out", **given, budget=0.5)["train"]
+    assert (manifest["samples"], manifest["drops"]) == (1, {"missing": 1})
+
+
+@pytest.mark.parametrize("name", ["../pictures/7.jpg", "/7.jpg", "", 7])
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, name):
+    given = make_set(tmp_path, annotations=[])
+    text = given["instances"].read_text().replace('"7.jpg"', json.dumps(name))
+    given["instances"].write_text(text)
+    with pytest.raises(UserError, match=r"image 7: .* is not the name of a file inside the folder"):
         records(given)
 
 
@@ -156,7 +169,7 @@ def test_wrong_annotation_files_are_named_with_their_key(tmp_path):
 def test_an_empty_caption_and_an_image_listed_twice_are_refused(tmp_path):
     captions = [{"id": 9, "image_id": 7, "caption": "  "}]
     given = make_set(tmp_path / "a", annotations=[], captions=captions)
-    with pytest.raises(UserError, match=r"captions\.json: annotation 9 has caption '  '"):
+    with pytest.raises(UserError, match=r"captions\.json: annotation 9 has caption ' '"):
         read_coco(**given)
     with pytest.raises(UserError, match="image 7 is listed twice"):
         read_coco(**make_set(tmp_path / "b", annotations=[], images=(7, 3, 7)))
@@ -164,7 +177,7 @@ def test_an_empty_caption_and_an_image_listed_twice_are_refused(tmp_path):
 
 def split_ids(given, val):
     parts = read_coco(**given).split(val=val)
-    return {name: {entry.image_id for entry in entries} for name, entries in parts.items()}
+    return {name: set(ids) for name, ids in parts.items()}
 
 
 def test_an_images_side_is_a_function_of_its_id_alone(tmp_path):
@@ -206,6 +219,70 @@ def test_a_split_without_images_is_refused(tmp_path):
         write_coco(tmp_path / "out", **given, val=0.001)
 
 
+CATEGORIES = [
+    {"supercategory": "person", "isthing": 1, "id": 1, "name": "cat"},
+    {"supercategory": "textile", "isthing": 0, "id": 93, "name": "banner"},
+    {"supercategory": "sky", "isthing": 0, "id": 187, "name": "sky-other-merged"},
+    {"supercategory": "wall", "isthing": 0, "id": 175, "name": "wall-brick"},
+]
+
+
+def segment(number, category, box, iscrowd=0):
+    row = {"id": number, "category_id": category, "bbox": box, "area": box[2] * box[3]}
+    return {**row, "iscrowd": iscrowd}
+
+
+def make_panoptic(folder, *, segments, given, image=7):
+    data = json.loads(given["instances"].read_text())
+    rows = [{"segments_info": segments, "file_name": f"{image:012d}.png", "image_id": image}]
+    data = {"images": data["images"], "annotations": rows, "categories": CATEGORIES}
+    (folder / "panoptic.json").write_text(json.dumps(data))
+    return folder / "panoptic.json"
+
+
+SEGMENTS = [
+    segment(8_000_000, 187, [0, 0, 40, 9]),
+    segment(5, 1, [10, 5, 50, 10]),
+    segment(6, 1, [0, 0, 9, 9], iscrowd=1),
+    segment(7, 175, [0, 20, 40, 10]),
+]
+
+
+def test_panoptic_segments_are_regions_and_joined_stuff_is_called_as_people_call_it(tmp_path):
+    given = make_set(tmp_path, annotations=[annotation(1, 7, [0, 0, 9, 9])])
+    panoptic = make_panoptic(tmp_path, segments=SEGMENTS, given=given)
+    dataset = read_coco(given["images"], panoptic=panoptic)
+    drops = Counter()
+    found = dataset.record(7, drops).regions
+    assert [(r.text, r.label, r.box) for r in found] == [  # by segment id
+        ("cat", "cat", (10, 5, 40, 15)),
+        ("wall brick", "wall-brick", (0, 20, 40, 30)),
+        ("sky", "sky-other-merged", (0, 0, 40, 9)),
+    ]
+    assert drops == {"crowd": 1}
+    assert dataset.classes["sky-other-merged"] == ("sky",)
+
+
+def test_beside_instances_the_things_of_the_panoptic_file_are_left_out_and_counted(tmp_path):
+    given = make_set(tmp_path, annotations=[annotation(1, 7, [0, 0, 9, 9])])
+    panoptic = make_panoptic(tmp_path, segments=SEGMENTS, given=given)
+    manifest = write_coco(tmp_path / "out", **given, panoptic=panoptic)["train"]
+    assert (manifest["regions"], manifest["drops"]) == (3, {"crowd": 1, "thing": 1})
+    names = ["banner", "cat", "sky-other-merged", "traffic light", "wall-brick"]
+    assert sorted(manifest["classes"]) == names
+
+
+def test_a_file_that_is_not_panoptic_and_none_at_all_are_refused(tmp_path):
+    given = make_set(tmp_path, annotations=[annotation(1, 7, [0, 0, 9, 9])])
+    with pytest.raises(UserError, match="annotations 1 has no 'segments_info'"):
+        read_coco(given["images"], panoptic=given["instances"])
+    bad = make_panoptic(tmp_path, segments=[{"id": 3, "bbox": [0, 0, 1, 1]}], given=given)
+    with pytest.raises(UserError, match="segments_info of image 7, entry 3 has no 'category_id'"):
+        read_coco(given["images"], panoptic=bad)
+    with pytest.raises(UserError, match="instances is not set; give instances=FILE, panoptic=FILE"):
+        read_coco(given["images"])
+
+
 @NEEDS_MINI
 def test_real_photographs_become_shards(tmp_path):
     instances = MINI / "annotations/instances_train2017.json"
@@ -222,3 +299,24 @@ def test_real_photographs_become_shards(tmp_path):
         name = tar.getnames()[0]
         stored = tar.extractfile(name).read()
     assert stored == (pictures / name).read_bytes()
+
+
+@NEEDS_MINI
+def test_real_photographs_with_stuff_beside_their_instances(tmp_path):
+    data = json.loads((MINI / "annotations/instances_train2017.json").read_text())
+    rows = []
+    for image in data["images"]:
+        things = [a for a in data["annotations"] if a["image_id"] == image["id"]]
+        segments = [segment(a["id"], 1, a["bbox"], a["iscrowd"]) for a in things]
+        segments.append(segment(1, 187, [0, 0, image["width"], image["height"] // 2]))
+        rows.append({"segments_info": segments, "file_name": "x.png", "image_id": image["id"]})
+    panoptic = {"images": data["images"], "annotations": rows, "categories": CATEGORIES}
+    (tmp_path / "panoptic.json").write_text(json.dumps(panoptic))
+    both = write_coco(
+        tmp_path / "out",
+        images=MINI / "train2017",
+        instances=MINI / "annotations/instances_train2017.json",
+        panoptic=tmp_path / "panoptic.json",
+    )["train"]
+    assert (both["samples"], both["regions"]) == (80, 731 + 80)
+    assert both["drops"] == {"crowd": 8 + 8, "thing": 731}

@@ -1,0 +1,116 @@
+"""What importers of annotated pictures share: files, regions, and splits with a budget."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, TypeVar
+
+from cloc.data import validate
+from cloc.data.record import Record, Region
+from cloc.errors import BadSample, UserError
+from data_prep.importing import Picture, Split, clipped, read_picture, whole, words
+
+KEPT = ("id", "image_id", "category_id", "bbox", "iscrowd")
+MAX_NAME_BYTES = 255  # of a file or a folder, on every file system
+
+T = TypeVar("T")
+
+
+class Found(NamedTuple):
+    """What an annotation says of one region; nothing of it is checked yet."""
+
+    box: Sequence[float]  # corners in pixels
+    text: Any
+    label: str = ""
+
+
+def load_json(path: Path, *, key: str) -> Any:
+    """The file that the setting `key` names. Of an object with a category and a box only `KEPT` is
+    held: polygons and masks would take most of the memory."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give the annotation file with {key}=FILE")
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_hook=_slim)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({error}); download the file again") from None
+
+
+def _slim(row: dict[str, Any]) -> dict[str, Any]:
+    if "category_id" in row and "bbox" in row:
+        return {name: row[name] for name in KEPT if name in row}
+    return row
+
+
+def inside(folder: Path, name: Any, where: str) -> Path:
+    """The file `name` of the folder. A name from an annotation file that leads out of the folder is
+    a `UserError`: it would put other pictures of this machine into shards."""
+    parts = PurePosixPath(name).parts if validate.is_phrase(name) else ()
+    is_long = any(len(part.encode()) > MAX_NAME_BYTES for part in parts)
+    if not parts or parts[0] == "/" or ".." in parts or is_long:
+        raise UserError(
+            f"{where}: {validate.shown(name)} is not the name of a file inside the folder of "
+            "pictures; correct that entry"
+        )
+    return folder.joinpath(*parts)
+
+
+def by_url(folder: Path, url: Any, where: str) -> Path:
+    """`inside` by the last two parts of a URL's path: the name of a folder and of a file."""
+    path = url.partition("?")[0] if isinstance(url, str) else ""
+    return inside(folder, "/".join(path.split("/")[-2:]), where)
+
+
+def read_sized(path: Path, size: tuple[Any, Any], *, cure: str) -> Picture:
+    """The picture; one of another size than annotated raises `BadSample("size")`, for every box of
+    it would be misplaced."""
+    picture = read_picture(path, cure=cure)
+    if (picture.width, picture.height) != size:
+        raise BadSample(
+            "size",
+            f"{path}: the picture is {picture.width}x{picture.height} pixels, it is annotated as "
+            f"{size[0]}x{size[1]}; use the files the boxes were drawn on, or {cure}",
+        )
+    return picture
+
+
+def regions_of(
+    found: Iterable[Found], picture: Picture, *, source: str, where: str, drops: Counter[str]
+) -> tuple[Region, ...]:
+    """In their order; what can be no region is counted: a box by the reason of
+    `cloc.data.validate`, no usable words as "text", more than a record may hold as "too_many"."""
+    regions: list[Region] = []
+    for box, text, label in found:
+        corners = clipped(box, picture.width, picture.height, where, drops)
+        line = words(text)
+        if corners is None:
+            continue
+        if not validate.is_phrase(line):
+            drops["text"] += 1
+        elif len(regions) == validate.MAX_REGIONS:
+            drops["too_many"] += 1
+        else:
+            regions.append(Region(box=corners, text=line, source=source, label=label))
+    return tuple(regions)
+
+
+def split_of(
+    items: Sequence[T], make: Callable[[T, Counter[str]], Record], *, budget: float
+) -> Split:
+    """A record of every item; those that raise `BadSample` are counted by reason, at most the share
+    `budget` of them. `make` counts what it leaves out of a record."""
+    if not 0 <= budget <= 1:
+        raise UserError(f"budget={budget} is not a share of the samples; give 0 <= budget <= 1")
+    drops = Counter[str]()
+    records = whole(_tried(items, make, drops), drops, budget=budget)
+    return Split(records, drops, len(items))
+
+
+def _tried(
+    items: Iterable[T], make: Callable[[T, Counter[str]], Record], drops: Counter[str]
+) -> Iterator[Record | BadSample]:
+    for item in items:
+        try:
+            yield make(item, drops)
+        except BadSample as error:
+            yield error

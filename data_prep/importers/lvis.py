@@ -1,0 +1,84 @@
+"""LVIS v1 boxes, with the classes that are verified absent -> records of `cloc-regions/1`."""
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cloc.data.record import Record
+from cloc.data.validate import shown
+from cloc.errors import UserError
+from data_prep.importers.annotated import by_url
+from data_prep.importers.coco_json import Annotations, Row, read_annotations, to_record
+from data_prep.importers.train_val import write_train_val
+from data_prep.importing import words
+
+IMAGE_FIELDS = ("coco_url", "neg_category_ids", "not_exhaustive_category_ids")
+
+
+def read_lvis(path: Path, key: str) -> Annotations:
+    """A class's prompts are its synonyms, with spaces for underscores; the first is the text of its
+    regions."""
+    found = read_annotations(path, key=key, image_fields=IMAGE_FIELDS, prompts=_synonyms)
+    for row in found.images.values():
+        for field in IMAGE_FIELDS[1:]:
+            _check_ids(row, field, found, path)
+    return found
+
+
+def lvis_record(
+    image_id: int, drops: Counter[str], *, images: Path, split: str, annotations: Annotations
+) -> Record:
+    """`meta["absent"]` are the classes that people looked for and did not find in the image; those
+    of `meta["not_exhaustive"]` are there, but not around every object of them is a box."""
+    row = annotations.images[image_id]
+    labels = {i: category.label for i, category in annotations.categories.items()}
+    return to_record(
+        row,
+        # LVIS draws its val from both of COCO's folders; the URL says from which.
+        by_url(images, row["coco_url"], f"image {image_id}"),
+        annotations.found(image_id, drops),
+        source="lvis",
+        drops=drops,
+        meta={
+            "license": row.get("license"),
+            "absent": [labels[i] for i in row["neg_category_ids"]],
+            "not_exhaustive": [labels[i] for i in row["not_exhaustive_category_ids"]],
+        },
+    )
+
+
+def write_lvis(
+    out: Path,
+    *,
+    images: str | Path,
+    train: str | Path | None = None,
+    val: str | Path | None = None,
+    budget: float = 0.0,
+    samples_per_shard: int = 1000,
+) -> dict[str, dict[str, Any]]:
+    """Writes `out/train` and `out/val`, those whose file is given; returns their manifests."""
+    return write_train_val(
+        out,
+        {"train": train, "val": val},
+        read=read_lvis,
+        make=partial(lvis_record, images=Path(images)),
+        name="lvis",
+        budget=budget,
+        samples_per_shard=samples_per_shard,
+    )
+
+
+def _synonyms(row: Row) -> list[str]:
+    given = row.get("synonyms")
+    names = given if isinstance(given, list) and given else [row["name"]]
+    return [words(name).replace("_", " ") for name in names]
+
+
+def _check_ids(row: Row, field: str, annotations: Annotations, path: Path) -> None:
+    ids, known = row[field], annotations.categories
+    if not isinstance(ids, list) or not all(isinstance(i, int) and i in known for i in ids):
+        raise UserError(
+            f"{path}: image {row['id']} has {field} {shown(ids)}, expected ids of the file's "
+            f"{len(known)} categories; correct that entry"
+        )
