@@ -8,6 +8,7 @@ OF = {
     "tax": ("images",),
     "gpu": ("images", "device"),
     "doctor": ("images", "price_per_hour"),
+    "prep": ("shards_of_a_job",),
     "race": ("images", "tower", "device", "workers"),
 }
 OWN_OPTIONS = sorted({name for names in OF.values() for name in names})

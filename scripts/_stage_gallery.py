@@ -121,7 +121,7 @@ def _pictures(units: Sequence[Unit], keys: set[str], parse: Parse) -> dict[str, 
     """The stored pictures of the records with these keys; one that cannot be decoded is grey."""
     found: dict[str, PIL.Image.Image] = {}
     read = Reader(key="input")
-    for unit in units:
+    for unit in units if keys else ():
         for index in range(unit.samples):
             try:
                 raw = read(unit.path, index, count=unit.samples)

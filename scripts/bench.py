@@ -10,6 +10,7 @@ against clean ones, `what=seek` how long the first batch takes in the middle of 
 `what=tax experiment=NAME` is what regions cost beside plain CLIP, in FLOPs and in time, `what=race`
 plain CLIP against open_clip's own trainer, `what=doctor experiment=NAME` names what limits a run
 and predicts its length, `what=gpu experiment=NAME` gives images/s, MFU and memory of a GPU.
+`what=prep` is what the engines of data preparation cost beside a plain loop.
 `what=memory experiment=NAME trainer.devices=8 trainer.num_nodes=4` estimates what a GPU must hold.
 
 Ratios are of runs in the same process, in turns, so that a noisy machine hits both alike.
@@ -99,7 +100,15 @@ def measures_alone(own: Mapping[str, str]) -> dict[str, Measure]:
         "seek": seeking,
         "loss": lambda repeat: loss(),
         "race": partial(race, own),
+        "prep": partial(preparing, own),
     }
+
+
+def preparing(own: Mapping[str, str], *, repeat: int) -> dict[str, Any]:
+    """Its packages (ray) are needed for nothing else here."""
+    from _bench_prep import prep
+
+    return prep(own, repeat=repeat)
 
 
 def step(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:

@@ -43,9 +43,7 @@ class Ray:
                 f"engine.actors.{unknown[0]}: there is no such stage; choose from "
                 f"{', '.join(work.stages)}"
             )
-        ray = _ray()
-        _start(ray, self.address, self.workers)
-        pool = RayPool(ray, work, self.actors)
+        pool = RayPool(start_ray(self.address, self.workers), work, self.actors)
         try:
             yield from drive(pool, units)
         finally:
@@ -62,7 +60,9 @@ def _ray() -> Any:
     return ray
 
 
-def _start(ray: Any, address: str | None, workers: int | None) -> None:
+def start_ray(address: str | None, workers: int | None) -> Any:
+    """The package, connected."""
+    ray = _ray()
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # it warns of its own future
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody was asked
     paths = os.pathsep.join(path for path in sys.path if path)  # `scripts/` makes the stages
@@ -83,6 +83,7 @@ def _start(ray: Any, address: str | None, workers: int | None) -> None:
         ) from None
     for number, handler in handlers.items():  # Ray puts its own there, with an exit code of 15
         signal.signal(number, handler)
+    return ray
 
 
 class RayPool:
