@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cloc.data.record import Record
 from cloc.data.validate import is_phrase
@@ -15,7 +15,15 @@ from data_prep.stage import PHRASES, Notes
 
 ARTICLES = ("a", "an", "the")
 AT_MOST = 20  # phrases of one record: the paper's `max_num_queries`
-LISTS = ("adjectives", "determiners", "generic", "measures", "places", "quantities", "stop")  # of `phrases_of`
+LISTS = (
+    "adjectives",
+    "determiners",
+    "generic",
+    "measures",
+    "places",
+    "quantities",
+    "stop",
+)  # of `phrases_of`
 
 
 class Found(NamedTuple):
@@ -124,7 +132,9 @@ def _finished(
     unwanted = word_list("determiners") if articles else word_list("determiners").union(ARTICLES)
     while start < heads[0] and words[start] in unwanted:
         start += 1
-    kept = [w for w in words[start:end] if w not in word_list("generic") and any(map(str.isalnum, w))]
+    kept = [
+        w for w in words[start:end] if w not in word_list("generic") and any(map(str.isalnum, w))
+    ]
     if any(words[head] in word_list("generic") for head in heads):
         return Found(whole, "generic")
     if _is_place(words[start : heads[0] + 1]):

@@ -6,13 +6,11 @@ lists are those of `stages/words/`; a word on none of them is a noun.
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from cloc.data.record import Record
 from data_prep.stage import Notes
 from data_prep.stages.phrases.common import (
-    ARTICLES,
     AT_MOST,
     LISTS,
     Chunk,
@@ -23,28 +21,25 @@ from data_prep.stages.phrases.common import (
     with_phrases,
     word_list,
 )
-
-OWN_LISTS = (
-    "adjective_nouns",
-    "adverbs",
-    "animates",
-    "auxiliaries",
-    "conjunctions",
-    "ed_nouns",
-    "ing_either",
-    "ing_nouns",
-    "ly_words",
-    "numbers",
-    "plurals",
-    "prepositions",
-    "pronouns",
-    "verb_forms",
-    "verb_nouns",
-    "verbs",
+from data_prep.stages.phrases.word_forms import (
+    WORD_LISTS,
+    acts,
+    begins,
+    goes_on,
+    is_adjective,
+    is_closed,
+    is_determiner,
+    is_ing,
+    is_ly,
+    is_number,
+    is_past,
+    is_plural,
+    takes_object,
+    verbs,
+    word_at,
 )
-_TOKEN = re.compile(r"[^\W_]+(?:['’\-/&.][^\W_]+)*(?:['’](?=\s))?|[^\w\s]")
-_ADJECTIVE = re.compile(r".{3,}(?:ous|less|shaped|sized|like|style|colou?red)|.{3,}[^hm]ful")
-_NUMBER = re.compile(r"\d[\d.,]*")
+
+_TOKEN = re.compile(r"[^\W_]+(?:['\u2019\-/&.][^\W_]+)*(?:['\u2019](?=\s))?|[^\w\s]")
 _OPEN, _BEFORE, _NOUN = range(3)  # no phrase yet; determiner or adjectives; a noun was read
 
 
@@ -68,7 +63,7 @@ class LightPhrases:
         ]
 
     def phrases(self, caption: str) -> Iterator[Found]:
-        words = [word.replace("’", "'") for word in _TOKEN.findall(caption.lower())]
+        words = _TOKEN.findall(caption.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
         return phrases_of(words, list(chunks(words)), articles=self.articles)
 
     def describe(self) -> dict[str, Any]:
@@ -77,22 +72,8 @@ class LightPhrases:
             "extractor": "light",
             "at_most": self.at_most,
             "articles": self.articles,
-            "words": lists_digest(*LISTS, *OWN_LISTS),
+            "words": lists_digest(*LISTS, *WORD_LISTS),
         }
-
-
-class _Verbs(NamedTuple):
-    base: frozenset[str]
-    third: frozenset[str]  # "holds"
-    past: frozenset[str]  # and participles
-
-
-@cache
-def _verbs() -> _Verbs:
-    bases = word_list("verbs")
-    third = {f"{verb[:-1]}ies" if re.search("[^aeo]y$", verb) else f"{verb}s" for verb in bases}
-    third |= {f"{verb}es" for verb in bases if re.search("(s|x|z|ch|sh|o)$", verb)}
-    return _Verbs(bases, frozenset(third), word_list("verb_forms"))
 
 
 def chunks(words: Sequence[str]) -> Iterator[Chunk]:
@@ -102,8 +83,8 @@ def chunks(words: Sequence[str]) -> Iterator[Chunk]:
         end, noun = _read(words, at)
         if noun is not None:
             yield Chunk(at, noun + 1)
-            after = _word(words, end)
-            if after in _verbs().base | _verbs().third or _is_ing(after):
+            after = word_at(words, end)
+            if after in verbs().finite or is_ing(after):
                 end += 1  # it ended the phrase as a verb, and begins none
         at = max(end, at + 1)
 
@@ -112,7 +93,7 @@ def _read(words: Sequence[str], start: int) -> tuple[int, int | None]:
     """Where the phrase from `start` on ends, and its last noun; None where it has none."""
     state, noun, at = _OPEN, None, start
     while at < len(words):
-        part = _part(words, at, state, start)
+        part = _part(words, at, state)
         if not part:
             break
         if part == "noun":
@@ -120,66 +101,50 @@ def _read(words: Sequence[str], start: int) -> tuple[int, int | None]:
         elif state == _OPEN:
             state = _BEFORE
         at += 1
-    if noun is None and at > start and words[at - 1] in word_list("adjective_nouns"):
-        noun = at - 1
-    return at, noun
+    return at, _adjective_as_noun(words, start, at) if noun is None else noun
 
 
-def _part(words: Sequence[str], at: int, state: int, start: int) -> str:
-    """"before" (determiner, number, adjective) or "noun"; "" ends the phrase."""
+def _adjective_as_noun(words: Sequence[str], start: int, end: int) -> int | None:
+    """The "orange" of "a slice of orange", the "square" of "a red square right of it"."""
+    while end > start and words[end - 1] in word_list("places"):
+        end -= 1
+    found = end > start and words[end - 1] in word_list("adjective_nouns")
+    return end - 1 if found else None
+
+
+def _part(words: Sequence[str], at: int, state: int) -> str:
+    """ "before" (determiner, number, adjective) or "noun"; "" ends the phrase."""
     word = words[at]
     if not any(map(str.isalnum, word)) or word in ("and", "or"):
-        return "before" if state == _BEFORE and _joins_adjectives(words, at, start) else ""
+        return "before" if state == _BEFORE and _joins_adjectives(words, at) else ""
     if word == "can" and state == _BEFORE:
         return "noun"
-    if word in ARTICLES or word in word_list("determiners"):
-        return _determiner(words, at, state, start)
-    if word in word_list("numbers") or _NUMBER.fullmatch(word):
-        return _number(words, at, state)
-    if _is_adjective(word):
-        return _adjective(words, at, state)
-    if _is_closed(word):
-        return "before" if _qualifies(words, at, state) else ""
+    for matches, rule in _RULES:
+        if matches(word):
+            return rule(words, at, state)
     return _verb_or_noun(words, at, state)
 
 
-def _is_closed(word: str) -> bool:
-    """A word that no noun phrase goes on with."""
-    names = ("auxiliaries", "prepositions", "conjunctions", "pronouns", "adverbs")
-    return any(word in word_list(name) for name in names) or _is_ly(word)
-
-
-def _is_ly(word: str) -> bool:
-    return word.endswith("ly") and len(word) > 4 and word not in word_list("ly_words")
-
-
-def _is_adjective(word: str) -> bool:
-    if word in word_list("adjectives"):
-        return True
-    hyphenated = "-" in word and word.endswith(("ed", "ing", "en", "ic", "old"))
-    return hyphenated or bool(_ADJECTIVE.fullmatch(word))
-
-
-def _joins_adjectives(words: Sequence[str], at: int, start: int) -> bool:
+def _joins_adjectives(words: Sequence[str], at: int) -> bool:
     """The "and" of "black and white", the comma of "a dark, cluttered room"."""
-    after = at + 1
-    if words[at] == "," and _word(words, after) in ("and", "or"):
+    if words[at] not in (",", "and", "or"):
+        return False
+    before, after = at - 1, at + 1
+    if words[at] == "," and word_at(words, after) in ("and", "or"):
         after += 1
-    if words[at] not in (",", "and", "or") or not (_is_adjective(words[at - 1]) or _is_past(words[at - 1])):
-        return words[at] in ("and", "or") and words[at - 1] == ","
-    following = _word(words, after)
-    return _is_adjective(following) or _is_past(following)
+    if words[at] != "," and words[before] == ",":
+        before -= 1
+    pair = (words[before], word_at(words, after))
+    return all(is_adjective(word) or is_past(word) for word in pair)
 
 
-def _determiner(words: Sequence[str], at: int, state: int, start: int) -> str:
+def _determiner(words: Sequence[str], at: int, state: int) -> str:
     """Also after others of its kind ("all the"); "that" is one before a noun only."""
-    after = _word(words, at + 1)
-    if words[at] == "that" and (_is_closed(after) or after in _verbs().base | _verbs().third):
+    after = word_at(words, at + 1)
+    if words[at] == "that" and (is_closed(after) or after in verbs().finite):
         return ""
-    if state == _BEFORE:
-        kin = all(w in ARTICLES or w in word_list("determiners") for w in words[start:at])
-        return "before" if kin else ""
-    return "before" if state == _OPEN else ""
+    follows = state == _BEFORE and is_determiner(words[at - 1])
+    return "before" if state == _OPEN or follows else ""
 
 
 def _number(words: Sequence[str], at: int, state: int) -> str:
@@ -193,130 +158,92 @@ def _adjective(words: Sequence[str], at: int, state: int) -> str:
     word, both = words[at], words[at] in word_list("adjective_nouns")
     if state == _NOUN:
         return "noun" if both else ""
-    if state == _OPEN and word in word_list("adverbs") and not _goes_on(words, at + 1):
+    if state == _OPEN and word in word_list("adverbs") and not goes_on(words, at + 1):
         return ""
     return "before"
 
 
-def _qualifies(words: Sequence[str], at: int, state: int) -> bool:
-    """An adverb before an adjective: "a very busy street", "a dimly lit bedroom"."""
+def _closed(words: Sequence[str], at: int, state: int) -> str:
+    """No part, but for adverbs before an adjective ("a very busy street", "a dimly lit room")."""
     word = words[at]
-    if state == _NOUN or not (word in word_list("adverbs") or _is_ly(word)):
-        return False
-    after = _word(words, at + 1)
-    if state == _BEFORE and (after in word_list("adverbs") or _is_ly(after)):
-        return _qualifies(words, at + 1, state)
-    described = _is_adjective(after) or _is_past(after) or _is_ing(after)
-    return described and _goes_on(words, at + 2) and (state == _BEFORE or _is_adjective(after))
-
-
-def _is_past(word: str) -> bool:
-    regular = word.endswith("ed") and len(word) > 3 and word not in word_list("ed_nouns")
-    return regular or word in _verbs().past
-
-
-def _is_ing(word: str) -> bool:
-    singular = word.removesuffix("s")
-    return word.endswith("ing") and len(word) > 4 and singular not in word_list("ing_nouns")
-
-
-def _goes_on(words: Sequence[str], at: int) -> bool:
-    """Whether the word can stand inside a phrase that has begun."""
-    word = _word(words, at)
-    closed = not word or not any(map(str.isalnum, word)) or _is_closed(word)
-    return not closed and word not in ARTICLES and word not in word_list("determiners")
+    if state == _NOUN or not (word in word_list("adverbs") or is_ly(word)):
+        return ""
+    after = word_at(words, at + 1)
+    if state == _BEFORE and (after in word_list("adverbs") or is_ly(after)):
+        return _closed(words, at + 1, state)
+    verbal = state == _BEFORE and (is_past(after) or is_ing(after))
+    qualifies = (verbal or is_adjective(after)) and goes_on(words, at + 2)
+    return "before" if qualifies else ""
 
 
 def _verb_or_noun(words: Sequence[str], at: int, state: int) -> str:
     word = words[at]
-    if word.endswith("ing") and _word(words, at - 1) in word_list("auxiliaries"):
+    if word.endswith("ing") and word_at(words, at - 1) in word_list("auxiliaries"):
         return ""
-    if _is_ing(word):
+    if is_ing(word):
         return _ing(words, at, state)
-    if _is_past(word) and word not in _verbs().base:
+    if is_past(word) and word not in verbs().base:
         return _past(words, at, state)
-    if word in _verbs().third:
+    if word in verbs().third:
         return "" if _is_third(words, at, state) else "noun"
-    if word in _verbs().base:
+    if word in verbs().base:
         return "" if _is_base(words, at, state) else "noun"
     return "noun"
 
 
 def _ing(words: Sequence[str], at: int, state: int) -> str:
     """ "a sleeping cat", "a large gathering" and "a parking meter", but "a man holding a cup"."""
-    word, goes_on = words[at], _goes_on(words, at + 1)
+    word, more = words[at], goes_on(words, at + 1)
     if state == _BEFORE and words[at - 1] not in ("all", "both", "each"):
-        return "before" if goes_on else "noun"
-    if word in word_list("ing_either") and goes_on:
-        return ("" if _acts(words[at - 1]) else "noun") if state == _NOUN else "before"
-    is_thing = state == _OPEN and not goes_on and _word(words, at - 1) in ("with", "of")
+        return "before" if more else "noun"
+    if word in word_list("ing_either") and more:
+        return ("" if acts(words[at - 1]) else "noun") if state == _NOUN else "before"
+    is_thing = state == _OPEN and not more and word_at(words, at - 1) in ("with", "of")
     return "noun" if is_thing else ""  # "with tubing around it"
 
 
 def _past(words: Sequence[str], at: int, state: int) -> str:
     """ "a parked car" and "a tree lined street", but "a car parked here"."""
-    if not _goes_on(words, at + 1):
+    if not goes_on(words, at + 1):
         return ""
     if state == _NOUN:
         after = words[at + 1]
-        verb = _is_ing(after) and after not in word_list("ing_either")
-        alone = verb or _is_adjective(after) or _acts(words[at - 1])
+        verb = is_ing(after) and after not in word_list("ing_either")
+        alone = verb or is_adjective(after) or acts(words[at - 1])
         return "" if alone else "noun"
-    return "before" if state == _BEFORE or _begins(words, at) else ""
-
-
-def _acts(word: str) -> bool:
-    """A noun that a verb is likely to follow."""
-    return word in word_list("animates") or _is_plural(word)
-
-
-def _begins(words: Sequence[str], at: int) -> bool:
-    """At the beginning of a clause or after a preposition, where a phrase is due."""
-    before = _word(words, at - 1)
-    is_mark = not any(map(str.isalnum, before))
-    return is_mark or before in _PHRASE_DUE or _is_ing(before)
-
-
-_PHRASE_DUE = frozenset("with of in on by at from under near behind between for and beside".split())
+    return "before" if state == _BEFORE or begins(words, at) else ""
 
 
 def _is_third(words: Sequence[str], at: int, state: int) -> bool:
     """ "a man cuts bread" and "that sits on", but "two slices" and "in the stands"."""
-    word, before, after = words[at], _word(words, at - 1), _word(words, at + 1)
+    word, before, after = words[at], word_at(words, at - 1), word_at(words, at + 1)
     either = not word_list("verb_nouns").isdisjoint((word[:-1], word[:-2]))
     if state == _BEFORE:
         return before in word_list("adjective_nouns") and not either  # "in leather poses on"
     if state == _OPEN:
-        return not either if before == "and" else not _begins(words, at)
+        return not either if before == "and" else not begins(words, at)
     if before in word_list("animates") and after != "of":
         return True
-    object_follows = _takes_object(after) or _is_adjective(after)
-    return not either or (object_follows and not _is_plural(before))
+    object_follows = takes_object(after) or is_adjective(after)
+    return not either or (object_follows and not is_plural(before))
 
 
 def _is_base(words: Sequence[str], at: int, state: int) -> bool:
     """ "people eat", "to serve" and "they play", but "a bus stop"."""
-    before = _word(words, at - 1)
+    before = word_at(words, at - 1)
     if state == _BEFORE:
         return False
     if state == _NOUN:
-        return _is_plural(before) and before != "glasses"
+        return is_plural(before) and before != "glasses"
     if before == "and" and words[at] not in word_list("verb_nouns"):
-        return _takes_object(_word(words, at + 1))
+        return takes_object(word_at(words, at + 1))
     after = before in word_list("auxiliaries") or before in word_list("pronouns")
     return after or before in ("to", "that", "who", "which") or before in word_list("adverbs")
 
 
-def _takes_object(after: str) -> bool:
-    """What stands behind a verb: a determiner, a number, a preposition or an adverb."""
-    names = ("determiners", "numbers", "prepositions", "adverbs", "pronouns")
-    return after in (*ARTICLES, "next") or any(after in word_list(n) for n in names) or _is_ly(after)
-
-
-def _is_plural(word: str) -> bool:
-    ends = word.endswith("s") and not word.endswith(("ss", "us", "'s", "is"))
-    return ends or word in word_list("plurals")
-
-
-def _word(words: Sequence[str], at: int) -> str:
-    return words[at] if 0 <= at < len(words) else ""
+_RULES = (
+    (is_determiner, _determiner),
+    (is_number, _number),
+    (is_adjective, _adjective),
+    (is_closed, _closed),
+)

@@ -97,8 +97,8 @@ def _whole_words(doc: Any) -> tuple[list[str], list[int]]:
     places = []
     glued = False
     for token in doc:
-        text = token.lower_.replace("’", "'")
-        part = text[0].isalnum() or text in ("-", "–", "'") or text.startswith("'")
+        text = token.lower_.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+        part = text[0].isalnum() or text in ("-", "'") or text.startswith("'")
         if glued and part:
             words[-1] += text
         else:

@@ -54,7 +54,7 @@ def test_the_table_is_sound():
     assert sum("paper" not in entry for entry in entries) >= 20  # found alike by all three
 
 
-def test_a_coco_caption_of_the_table(tmp_path: Path):
+def test_a_coco_caption_of_the_table():
     """The captions of style "coco" are the annotators' own words, mistakes in case included."""
     assert table()[0]["caption"] == "A bird holding a piece of fruit while perched on a tree."
 
