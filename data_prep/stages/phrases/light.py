@@ -27,10 +27,10 @@ from data_prep.stages.phrases.word_forms import (
     begins,
     goes_on,
     is_adjective,
+    is_adverb,
     is_closed,
     is_determiner,
     is_ing,
-    is_ly,
     is_number,
     is_past,
     is_plural,
@@ -166,13 +166,14 @@ def _adjective(words: Sequence[str], at: int, state: int) -> str:
 def _closed(words: Sequence[str], at: int, state: int) -> str:
     """No part, but for adverbs before an adjective ("a very busy street", "a dimly lit room")."""
     word = words[at]
-    if state == _NOUN or not (word in word_list("adverbs") or is_ly(word)):
+    if state == _NOUN or not is_adverb(word):
         return ""
-    after = word_at(words, at + 1)
-    if state == _BEFORE and (after in word_list("adverbs") or is_ly(after)):
-        return _closed(words, at + 1, state)
-    verbal = state == _BEFORE and (is_past(after) or is_ing(after))
-    qualifies = (verbal or is_adjective(after)) and goes_on(words, at + 2)
+    after = at + 1
+    while state == _BEFORE and after - at < 4 and is_adverb(word_at(words, after)):
+        after += 1
+    described = word_at(words, after)
+    verbal = state == _BEFORE and (is_past(described) or is_ing(described))
+    qualifies = (verbal or is_adjective(described)) and goes_on(words, after + 1)
     return "before" if qualifies else ""
 
 

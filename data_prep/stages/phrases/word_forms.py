@@ -59,6 +59,10 @@ def is_closed(word: str) -> bool:
     return any(word in word_list(name) for name in names) or is_ly(word)
 
 
+def is_adverb(word: str) -> bool:
+    return word in word_list("adverbs") or is_ly(word)
+
+
 def is_ly(word: str) -> bool:
     return word.endswith("ly") and len(word) > 4 and word not in word_list("ly_words")
 

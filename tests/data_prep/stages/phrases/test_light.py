@@ -3,11 +3,15 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cloc.data.scenes import composed
 from cloc.data.scenes_kinds import article, plural
 from data_prep.stage import PHRASES, Notes
+from data_prep.stages.phrases.common import LISTS, word_list
 from data_prep.stages.phrases.light import LightPhrases
+from data_prep.stages.phrases.word_forms import WORD_LISTS
 
 CASES = {
     # verbs end a phrase and begin none
@@ -42,10 +46,12 @@ CASES = {
     "A MAN\u2019S T-SHIRT": ["a man's t-shirt"],
     "": [],
     "!?": [],
+    "a very, very old dog": ["very old dog"],
+    "a " + "very " * 2000 + "old dog": ["very old dog"],
 }
 
 
-@pytest.mark.parametrize("caption", CASES)
+@pytest.mark.parametrize("caption", CASES, ids=lambda caption: caption[:40])
 def test_rules(caption: str):
     found = [f.text for f in LightPhrases().phrases(caption) if not f.reason]
     assert found == CASES[caption]
@@ -90,3 +96,20 @@ def test_it_depends_on_its_settings_and_lists():
     described = LightPhrases(at_most=5).describe()
     assert json.loads(json.dumps(described)) == described
     assert described != LightPhrases().describe()
+
+
+WORDS = sorted(set().union(*(word_list(name) for name in {*LISTS, *WORD_LISTS})))
+SOUP = st.lists(
+    st.sampled_from([*WORDS, "dog", "ünï", "7", ",", ".", "'s", "-", "\u2019", "\u2019s", ";"])
+)
+
+
+@settings(max_examples=50)
+@given(st.one_of(SOUP.map(" ".join), st.text(max_size=60)))
+def test_any_text_gives_words_of_its_own_in_order(caption: str):
+    left = caption.lower().replace("\u2019", "'")
+    for found in LightPhrases().phrases(caption):
+        assert found.text.strip()
+        for word in found.text.split():
+            assert word in left
+        left = left[left.index(found.text.split()[0]) + 1 :]
