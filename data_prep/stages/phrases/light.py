@@ -1,7 +1,6 @@
 """Noun phrases of captions from lists of words and rules of form, without any model.
 
-Every word gets a part in the phrase that is being read (`_part`); one that has none ends it. The
-lists are those of `stages/words/`; a word on none of them is a noun.
+Every word has a part in the phrase that is read (`_part`) or ends it; one on no list is a noun.
 """
 
 import re
