@@ -117,9 +117,33 @@ def members():
                     yield command, group, path.stem
 
 
+OF_PIPELINE = (
+    "engine",
+    *(f"stages/{path.name}" for path in sorted((CONFIGS / "stages").iterdir())),
+)
+
+
+def pipeline_members():
+    for group in OF_PIPELINE:
+        for path in sorted((CONFIGS / group).glob("*.yaml")):
+            yield group, path.stem
+
+
+@pytest.mark.parametrize(("group", "member"), list(pipeline_members()))
+def test_every_file_of_a_pipelines_group_composes(group, member):
+    key = group.replace("/", ".")
+    missing = [f"{key}.{given}" for given in _missing(CONFIGS / group / f"{member}.yaml")]
+    given = ["pipeline=vesl", "input=x", "out=x", f"{group}={member}", *missing]
+    cfg = plain(compose_config("prepare", given))
+    part = cfg["engine"] if group == "engine" else cfg["stages"].get(group.split("/")[1], {})
+    assert ("_target_" in part) == (member != "none")
+
+
 def _missing(path):
     values = yaml.safe_load(path.read_text()) if path.is_file() else {}
-    return [f"{key}=x" for key, value in values.items() if value == "???"]
+    asked = [f"{key}=1" for key, value in values.items() if value == "???"]
+    inner = ((k, v) for k, v in values.items() if isinstance(v, dict))
+    return asked + [f"{k}.{key}=1" for k, v in inner for key in v if v[key] == "???"]
 
 
 @pytest.mark.parametrize(("command", "group", "member"), list(members()))
@@ -129,12 +153,12 @@ def test_every_file_of_a_group_composes(command, group, member):
         "train": [*COMMON, *places.get(member, [])],
         "evaluate": [],
         "export": ["run=x", "out=x"],
-        "prepare": ["out=x", *_missing(CONFIGS / "import" / f"{member}.yaml")],
+        "prepare": ["out=x", *_missing(CONFIGS / group / f"{member}.yaml")],
     }[command]
     value = f"[{member}]" if group in ("losses", "logger") else member
     assert compose_config(command, [f"{group}={value}", *given])
 
 
 def test_every_group_belongs_to_a_command():
-    groups = {group for _, group, _ in members()} | {"experiment"}
+    groups = {group for _, group, _ in members()} | {"experiment", "engine", "stages"}
     assert {path.name for path in Path(CONFIGS).iterdir() if path.is_dir()} == groups

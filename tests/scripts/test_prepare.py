@@ -80,7 +80,7 @@ def test_if_exists_is_one_of_two_words(tmp_path):
         (["import=coco", "imges=x"], "error: imges is not a key .* did you mean images"),
         (["import=coco", "out=x", "images=x"], "error: instances is not set; give instances="),
         (["import=cocoa"], "error: .*cocoa.* coco.* scenes"),
-        (["out=x"], "error: You must specify 'import'.* coco.* scenes"),
+        (["out=x"], "error: give import=NAME .* or pipeline=vesl"),
     ],
 )
 def test_a_wrong_command_is_one_line_and_an_exit_code(monkeypatch, overrides, says):

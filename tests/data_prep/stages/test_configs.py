@@ -9,14 +9,16 @@ import pytest
 import yaml
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "stages"
-PARTS = ("phrases", "filter", "negatives")
-FILES = sorted(path for part in PARTS for path in (CONFIGS / part).glob("*.yaml"))
+PARTS = ("images", "phrases", "filter", "negatives")
+FILES = sorted(
+    path for part in PARTS for path in (CONFIGS / part).glob("*.yaml") if path.stem != "none"
+)
 
 
 def test_there_are_as_many_as_stages():
     assert [f"{path.parent.name}/{path.stem}" for path in FILES] == [
         "filter/boxes",
-        "filter/images",
+        "images/checks",
         "negatives/rules",
         "phrases/light",
         "phrases/nltk",
