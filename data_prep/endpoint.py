@@ -88,7 +88,7 @@ class Endpoint:
         """
         run = _Run(self, max_tokens)
         with ThreadPoolExecutor(self.concurrency) as pool:
-            futures = [pool.submit(lambda item=item: run.answer(make(item))) for item in items]
+            futures = [pool.submit(run.answer, make, item) for item in items]
             try:
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
                 for future in done:
@@ -163,8 +163,8 @@ class _Run:
         self.endpoint, self.max_tokens = endpoint, max_tokens
         self.lock, self.stop = threading.Lock(), threading.Event()
 
-    def answer(self, messages: Sequence[Message]) -> Reply | Failure:
-        endpoint = self.endpoint
+    def answer(self, make: Callable[[T], Sequence[Message]], item: T) -> Reply | Failure:
+        endpoint, messages = self.endpoint, make(item)
         settings = {"max_tokens": self.max_tokens, "temperature": 0, "seed": 0}
         body = json.dumps({"model": endpoint.model, "messages": messages, **settings}).encode()
         failure = Failure("connection", "not sent: another request was refused")

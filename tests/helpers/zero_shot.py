@@ -110,6 +110,57 @@ def save_grounding_dino(folder, *, kind="grounding_dino", words=(), context=64):
     return folder
 
 
+def save_omdet_turbo(folder):
+    """OmDet-Turbo, whose processor has the last word on its boxes; 64 pixels squared."""
+    import transformers
+
+    torch.manual_seed(0)
+    tokenizer = clip_tokenizer(77)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    text = transformers.CLIPTextConfig(
+        **sizes,
+        num_attention_heads=2,
+        vocab_size=len(tokenizer),
+        projection_dim=16,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    backbone = transformers.SwinConfig(
+        image_size=64,
+        embed_dim=8,
+        depths=[1, 1, 1],
+        num_heads=[1, 2, 2],
+        window_size=4,
+        out_indices=[1, 2, 3],
+    )
+    config = transformers.OmDetTurboConfig(
+        text_config=text,
+        backbone_config=backbone,
+        use_timm_backbone=False,
+        text_projection_in_dim=16,
+        text_projection_out_dim=16,
+        class_embed_dim=16,
+        task_encoder_hidden_dim=16,
+        num_queries=10,
+        encoder_hidden_dim=16,
+        decoder_hidden_dim=16,
+        vision_features_channels=[16, 16, 16],
+        encoder_in_channels=[8, 16, 32],
+        encoder_dim_feedforward=32,
+        encoder_attention_heads=2,
+        decoder_num_heads=2,
+        decoder_num_layers=1,
+        decoder_dim_feedforward=32,
+        image_size=64,
+        backbone_image_size=64,
+    )
+    model = _shaken(transformers.OmDetTurboForObjectDetection(config))
+    pictures = transformers.DetrImageProcessor(size={"height": 64, "width": 64}, do_pad=False)
+    model.save_pretrained(folder)
+    transformers.OmDetTurboProcessor(pictures, tokenizer).save_pretrained(folder)
+    return folder
+
+
 def sees_bright_boxes(*, token, is_owl):
     """A `forward` for such a model: one box around what is bright in the pixels that the model is
     given, for the phrase that holds `token`; so a box goes through preprocessing and back."""
