@@ -116,12 +116,12 @@ def save_omdet_turbo(folder):
 
     torch.manual_seed(0)
     tokenizer = clip_tokenizer(77)
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    sizes = {"hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 1}
     text = transformers.CLIPTextConfig(
         **sizes,
         num_attention_heads=2,
         vocab_size=len(tokenizer),
-        projection_dim=16,
+        projection_dim=24,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
@@ -137,10 +137,11 @@ def save_omdet_turbo(folder):
         text_config=text,
         backbone_config=backbone,
         use_timm_backbone=False,
-        text_projection_in_dim=16,
-        text_projection_out_dim=16,
-        class_embed_dim=16,
-        task_encoder_hidden_dim=16,
+        apply_layernorm_after_vision_backbone=False,
+        text_projection_in_dim=24,
+        text_projection_out_dim=24,
+        class_embed_dim=24,
+        task_encoder_hidden_dim=24,
         num_queries=10,
         encoder_hidden_dim=16,
         decoder_hidden_dim=16,

@@ -15,9 +15,15 @@ from data_prep.importing import read_picture
 from data_prep.stage import Notes
 from data_prep.stages.detect import Detect
 from tests.helpers.photos import MINI, NEEDS_MINI
-from tests.helpers.zero_shot import save_grounding_dino, save_owl, sees_bright_boxes
+from tests.helpers.zero_shot import (
+    save_grounding_dino,
+    save_omdet_turbo,
+    save_owl,
+    sees_bright_boxes,
+)
 
 KINDS = ("owlv2", "owlvit", "grounding_dino", "mm_grounding_dino")
+OTHER = "omdet_turbo"  # goes by its processor's own answer
 PHRASES = (["a cat", "dog"], ["x"], ["the dog b", "cat", "a", "z y"], ["dog"], ["b c", "a cat"])
 SIZES = ((100, 60), (60, 100), (80, 80), (100, 60), (97, 41))  # landscape, portrait, square
 
@@ -28,6 +34,7 @@ def folders(tmp_path_factory):
     for kind in KINDS:
         save = save_owl if "owl" in kind else save_grounding_dino
         save(root / kind, kind=kind)
+    save_omdet_turbo(root / OTHER)
     return root
 
 
@@ -59,7 +66,7 @@ def same(one, other, *, atol=1e-5):
             assert x.box == pytest.approx(y.box, abs=atol * max(a.width, a.height))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, OTHER])
 def test_a_batch_answers_as_one_picture_at_a_time_does(folders, kind):
     stage, records = Detect(model=str(folders / kind), at_least=0.0, batch_size=4), noise()
     together = stage(records, Notes())
@@ -121,10 +128,15 @@ def test_every_picture_of_a_batch_keeps_its_own_phrases(folders, monkeypatch, ki
 def planted(stage, monkeypatch, box, logits):
     """The model always answers this normalised box, in its own frame, with these logits."""
 
-    def forward(pixel_values, input_ids, **_):
+    def forward(pixel_values, **_):
         b = len(pixel_values)
-        rows = torch.tensor(logits)[None, None].expand(b, 1, -1)
-        return SimpleNamespace(logits=rows, pred_boxes=torch.tensor(box).expand(b, 1, 4))
+        rows, boxes = (torch.tensor(x)[None, None].expand(b, 1, -1) for x in (logits, box))
+        of_omdet = {
+            "decoder_class_logits": rows,
+            "decoder_coord_logits": boxes,
+            "classes_structure": torch.full((b,), len(logits)),
+        }
+        return SimpleNamespace(logits=rows, pred_boxes=boxes, **of_omdet)
 
     monkeypatch.setattr(stage.pretrained.model, "forward", forward)
 
@@ -137,6 +149,8 @@ def planted(stage, monkeypatch, box, logits):
         ("owlv2", (200, 200), (50.0, 50.0, 100.0, 75.0)),
         ("owlvit", (200, 100), (50.0, 25.0, 100.0, 37.5)),
         ("owlvit", (100, 200), (25.0, 50.0, 50.0, 75.0)),
+        (OTHER, (200, 100), (50.0, 25.0, 100.0, 37.5)),
+        (OTHER, (100, 200), (25.0, 50.0, 50.0, 75.0)),
     ],
 )
 def test_a_normalised_box_is_of_the_frame_that_the_model_sees(
