@@ -170,8 +170,12 @@ class ByProcessor:
         model, processor, _, device, dtype = self.pretrained
         texts = [list(row) for row in phrases]
         given = processor(images=list(inputs), text=texts, return_tensors="pt", padding=True)
+        outputs = model(**given.to(device, dtype))
+        for key, value in list(outputs.items()):
+            if isinstance(value, Tensor) and value.is_floating_point():
+                outputs[key] = value.float()  # torchvision has no suppression for half precision
         answers = processor.post_process_grounded_object_detection(
-            model(**given.to(device, dtype)),
+            outputs,
             threshold=0.0,
             target_sizes=[(height, width) for width, height in sizes],
             text_labels=texts,

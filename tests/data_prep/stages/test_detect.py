@@ -2,7 +2,6 @@
 
 import io
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
@@ -76,6 +75,15 @@ def test_a_batch_answers_as_one_picture_at_a_time_does(folders, kind):
         assert {region.text for region in record.regions} <= set(phrases)
 
 
+@pytest.mark.parametrize("kind", [*KINDS, OTHER])
+def test_half_precision(folders, kind):
+    stage, notes = Detect(model=str(folders / kind), at_least=0.0, dtype="bfloat16"), Notes()
+    found = stage(noise(), notes)
+    assert all(record.regions for record in found)
+    assert stage.describe()["dtype"] == "bfloat16"
+    assert ("regions", "box_not_finite") not in notes.counts
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("width", "height", "box"),
@@ -125,6 +133,12 @@ def test_every_picture_of_a_batch_keeps_its_own_phrases(folders, monkeypatch, ki
         assert record.regions[0].box == pytest.approx(box, abs=3)
 
 
+class Answer(dict):
+    """As the outputs of transformers are: keys and attributes."""
+
+    __getattr__ = dict.__getitem__
+
+
 def planted(stage, monkeypatch, box, logits):
     """The model always answers this normalised box, in its own frame, with these logits."""
 
@@ -136,7 +150,7 @@ def planted(stage, monkeypatch, box, logits):
             "decoder_coord_logits": boxes,
             "classes_structure": torch.full((b,), len(logits)),
         }
-        return SimpleNamespace(logits=rows, pred_boxes=boxes, **of_omdet)
+        return Answer(logits=rows, pred_boxes=boxes, **of_omdet)
 
     monkeypatch.setattr(stage.pretrained.model, "forward", forward)
 

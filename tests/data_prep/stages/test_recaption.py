@@ -70,6 +70,13 @@ def test_the_same_pictures_give_the_same_captions(folders, kind):
     assert make(folders, kind).captioner(pictures) == first
 
 
+@pytest.mark.parametrize("kind", MODELS)
+def test_beams_and_half_precision(folders, kind):
+    notes = Notes()
+    assert len(make(folders, kind, num_beams=2, dtype="bfloat16")(records(), notes)) == len(SIZES)
+    assert not [what for what, _ in notes.counts if what == "samples"]
+
+
 @NEEDS_MINI
 @pytest.mark.parametrize("kind", ["florence2", "qwen2_vl"])
 def test_photographs(folders, kind):
