@@ -1,9 +1,11 @@
 """Models of transformers for stages: loading one by name or folder, and what tells it apart.
 
-Weights are read from safetensors only, and no code that comes with a model is ever run.
+Weights are safetensors, or a checkpoint that holds nothing but tensors (OWLv2 as the paper uses it
+has no other on the hub); no code that comes with a model is ever run.
 """
 
 import hashlib
+import pickle
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +16,7 @@ import torch
 from cloc.errors import UserError, one_line
 
 DTYPES = ("float32", "bfloat16", "float16")
-DESCRIBED = (".json", ".jinja", ".txt", ".model", ".safetensors")
+DESCRIBED = (".json", ".jinja", ".txt", ".model", ".safetensors", ".bin")
 EDGE_BYTES = 1 << 20  # of each end of a file that goes into a digest
 
 
@@ -76,9 +78,9 @@ def load_pretrained(
         config = transformers.AutoConfig.from_pretrained(name, **options)  # first to name code
         processor = transformers.AutoProcessor.from_pretrained(name, **options)
         model = getattr(transformers, auto_class).from_pretrained(
-            name, config=config, dtype=number, use_safetensors=True, **options
+            name, config=config, dtype=number, weights_only=True, **options
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, pickle.UnpicklingError) as error:
         raise _refusal(auto_class, name, error) from None
     return Pretrained(model.eval().requires_grad_(False).to(place), processor, name, place, number)
 
@@ -102,7 +104,7 @@ def _refusal(auto_class: str, name: str, error: Exception) -> UserError:
     what = auto_class.removeprefix("AutoModelFor")
     return UserError(
         f"model={name} cannot be loaded ({one_line(error)}); give the hub name or the folder of a "
-        f"model for {what} with its processor and safetensors"
+        f"model for {what} with its processor and weights"
     )
 
 

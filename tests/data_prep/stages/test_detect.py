@@ -2,11 +2,13 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from cloc.data.record import Caption, Record, Region
 from cloc.errors import UserError
@@ -362,6 +364,30 @@ def test_a_model_of_another_kind_or_with_code_of_its_own_is_refused(tmp_path):
     (tmp_path / "code.py").write_text("raise SystemExit('this code was run')")
     with pytest.raises(UserError, match="code of its own"):
         Detect(model=str(tmp_path))
+
+
+class Runs:
+    """A pickle that would run code."""
+
+    def __reduce__(self):
+        return (print, ("this code was run",))
+
+
+def test_a_checkpoint_of_tensors_is_read_and_one_that_would_run_code_is_not(
+    folders, tmp_path, capsys
+):
+    model = tmp_path / "owlv2"
+    shutil.copytree(folders / "owlv2", model)
+    expected = Detect(model=str(model), at_least=0.0)(noise(), Notes())
+    weights = load_file(model / "model.safetensors")
+    (model / "model.safetensors").unlink()
+    torch.save(weights, model / "pytorch_model.bin")
+    stage = Detect(model=str(model), at_least=0.0)
+    same(stage(noise(), Notes()), expected)
+    torch.save({**weights, "more": Runs()}, model / "pytorch_model.bin")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        Detect(model=str(model))
+    assert "this code was run" not in capsys.readouterr().out
 
 
 def test_phrases_that_are_no_list_are_refused(folders):
