@@ -1,0 +1,125 @@
+"""The stage `detect`: boxes for every record's phrases, by a zero-shot detector of transformers."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from cloc.data import validate
+from cloc.data.record import Record, Region
+from cloc.errors import BadSample, UserError
+from data_prep.batching import Item, in_batches, prepared
+from data_prep.detectors import Found, make_detector
+from data_prep.pretrained import load_pretrained
+from data_prep.stage import PHRASES, Notes
+
+VERSION = 1
+
+
+class Detect:
+    """Each box takes the phrase that it scores highest, and becomes a region if that is at least
+    `at_least`; boxes are in pixels of the stored picture, clipped to it.
+
+    `model` is a hub name or a local folder: OWLv2, OWL-ViT, Grounding DINO (MM too), or another
+    zero-shot detector of transformers. `replace` says whether regions that are there already go.
+    A box outside the picture (where the model saw padding) or under one pixel is left out and
+    counted, and a phrase that the model's text tower cannot read whole.
+    """
+
+    name = "detect"
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        revision: str | None = None,
+        at_least: float = 0.1,
+        batch_size: int = 16,
+        device: str = "cpu",
+        dtype: str = "float32",
+        replace: bool = False,
+    ) -> None:
+        if batch_size < 1 or not 0 <= at_least <= 1:
+            raise UserError(
+                f"batch_size={batch_size}, at_least={at_least}; give batch_size >= 1 and "
+                "0 <= at_least <= 1"
+            )
+        self.pretrained = load_pretrained(
+            "AutoModelForZeroShotObjectDetection",
+            model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+        )
+        self.detector = make_detector(self.pretrained)
+        self.at_least, self.batch_size, self.replace = at_least, batch_size, replace
+
+    def __call__(self, records: Sequence[Record], notes: Notes) -> list[Record]:
+        """Records without phrases pass as they are, counted as ("passed", "no_phrases"); one whose
+        picture cannot be decoded is left out."""
+        phrases = [self._phrases(record, notes) for record in records]
+        asked = [(i, record) for i, record in enumerate(records) if phrases[i]]
+        kept = {i: record for i, record in enumerate(records) if not phrases[i]}
+        if kept:
+            notes.counts["passed", "no_phrases"] += len(kept)
+        items = prepared(asked, self.detector.prepare, notes)
+
+        def run(batch: Sequence[Item]) -> list[Found]:
+            with torch.inference_mode():
+                return self.detector(
+                    [item.inputs for item in batch],
+                    [(item.record.width, item.record.height) for item in batch],
+                    [phrases[item.place] for item in batch],
+                )
+
+        for item, found in in_batches(items, run, size=self.batch_size, notes=notes):
+            regions = tuple(self._regions(item.record, phrases[item.place], found, notes))
+            before = () if self.replace else item.record.regions
+            kept[item.place] = dataclasses.replace(item.record, regions=before + regions)
+        return [kept[i] for i in sorted(kept)]
+
+    def describe(self) -> Mapping[str, Any]:
+        return {
+            "version": VERSION,
+            **self.pretrained.describe(),
+            "at_least": self.at_least,
+            "replace": self.replace,
+        }
+
+    def _phrases(self, record: Record, notes: Notes) -> list[str]:
+        given = record.meta.get(PHRASES, ())
+        if not isinstance(given, list | tuple) or not all(isinstance(p, str) for p in given):
+            raise UserError(
+                f"record {record.key}: meta.{PHRASES} is {validate.shown(given)}, expected a list "
+                "of strings; run the stage phrases before detect"
+            )
+        clean = [phrase for phrase in given if validate.is_phrase(phrase)]
+        for phrase in given:
+            if not validate.is_phrase(phrase):
+                notes.phrase(record, "unclean", phrase)
+        usable = self.detector.usable(clean) if clean else []
+        for phrase, fits in zip(clean, usable, strict=True):
+            if not fits:
+                notes.phrase(record, "long", phrase)
+        return [phrase for phrase, fits in zip(clean, usable, strict=True) if fits]
+
+    def _regions(
+        self, record: Record, phrases: Sequence[str], found: Found, notes: Notes
+    ) -> Iterator[Region]:
+        scores, labels = found.scores.max(-1)
+        for q in (scores >= self.at_least).nonzero().flatten().tolist():
+            x0, y0, x1, y1 = found.boxes[q].tolist()
+            region = Region(
+                box=(x0, y0, x1, y1),
+                text=phrases[int(labels[q])],
+                score=float(scores[q]),
+                source=self.pretrained.short_name,
+            )
+            try:
+                where = f"record {record.key}"
+                box = validate.check_box(region.box, record.width, record.height, where)
+            except BadSample as error:
+                notes.region(record, error.reason, region)
+            else:
+                yield dataclasses.replace(region, box=box)
