@@ -137,12 +137,13 @@ def write_scenes(
     size: int = 64,
     twins: float = 0.4,
     relational: float = 0.0,
+    regions: bool = True,
     samples_per_shard: int = 2500,
-    progress: bool = True,
 ) -> None:
     """Shard sets `out/train`, `out/val`, `out/novel` of so many scenes; 0 leaves a split out.
 
-    The bar of `progress` shows on a terminal only.
+    Without `regions` the pictures and captions are the same, and nothing says where things are.
+    A progress bar shows on a terminal only.
     """
     counts = {"train": train, "val": val, "novel": novel}
     settings: dict[str, Any] = {
@@ -154,12 +155,14 @@ def write_scenes(
     for split, count in counts.items():
         _check(split, count, **settings)
         refuse_existing(out / split)
-    quiet = not (progress and sys.stdout.isatty())
+    quiet = not sys.stdout.isatty()
     for split, count in counts.items():
         if not count:
             continue
-        records = scenes(split, count, **settings)
+        records: Iterator[Record] = scenes(split, count, **settings)
         source = {"name": SOURCE, "split": split, **settings}
+        if not regions:
+            records = (replace(record, regions=(), meta={}) for record in records)
         write_shards(
             track(records, description=f"scenes {split}", total=count, disable=quiet),
             out / split,

@@ -7,10 +7,12 @@ from itertools import product
 import numpy as np
 import pytest
 
+from cloc.data.read import read_samples
 from cloc.data.record import from_json, to_json
 from cloc.data.scenes import scene, scenes, write_scenes
 from cloc.data.scenes_kinds import HELD_OUT, class_prompts
-from cloc.data.shard_set import expand_shards, read_manifest
+from cloc.data.shard_set import expand_shards, open_shards, read_manifest
+from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
 from tests.helpers.scenes import decoded
 
@@ -174,6 +176,18 @@ def test_equal_settings_give_equal_shards(tmp_path):
     )
     assert a == b
     assert len(a) == 9
+
+
+def test_without_regions_pictures_and_captions_are_the_same_and_nothing_says_where(tmp_path):
+    for name, regions in (("with", True), ("without", False)):
+        write_scenes(tmp_path / name, train=3, val=0, novel=0, regions=regions)
+    sets = [open_shards(f"{tmp_path}/{name}/train", key="x") for name in ("with", "without")]
+    whole, bare = ([parse(raw) for raw in read_samples(shards, key="x")] for shards in sets)
+    assert [(r.key, r.image, r.captions) for r in whole] == [
+        (r.key, r.image, r.captions) for r in bare
+    ]
+    assert all(record.regions and record.meta for record in whole)
+    assert not any(record.regions or record.meta for record in bare)
 
 
 def test_0_leaves_a_split_out(tmp_path):

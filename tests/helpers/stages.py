@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,24 @@ class Fails:
             if self.by == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise RuntimeError(f"{self.mark}: no luck")
+        return list(records)
+
+    def describe(self):
+        return {"version": 1}
+
+
+class Logs:
+    """Takes `sleep_s` for a shard and writes a line to `file` when it begins one."""
+
+    name = "logs"
+
+    def __init__(self, *, file, sleep_s):
+        self.file, self.sleep_s = file, sleep_s
+
+    def __call__(self, records, notes):
+        with Path(self.file).open("a") as file:
+            file.write(f"{records[0].key}\n")
+        time.sleep(self.sleep_s)
         return list(records)
 
     def describe(self):
