@@ -67,7 +67,7 @@ def wait_until(condition, timeout_s=120):
 
 def workers_of(driver, engine):
     """The processes that work on shards."""
-    mark = "ray::" if engine == "ray" else "spawn_main"
+    mark = "ray::_run" if engine == "ray" else "spawn_main"  # not its agents
     found = []
     for process in psutil.Process(driver.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
@@ -104,7 +104,7 @@ def kill_driver(base, folder, engine, rng):
     family = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
     driver.communicate()
-    _, alive = psutil.wait_procs(family, timeout=30)
+    _, alive = psutil.wait_procs(family, timeout=60)  # agents of Ray look for it now and then
     if alive:
         return f"{len(alive)} processes outlive the driver: {alive[0].cmdline()[:3]}"
     again = begin(folder, out, engine, log)
