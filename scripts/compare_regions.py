@@ -47,13 +47,13 @@ def compare(true: str, found: str) -> dict[str, Counts]:
     Images that only one of the sets holds count with the other's regions empty.
     """
     others = {record.key: record for record in _records(found, "FOUND")}
-    recall, precision = [], []
+    recall, precision, found_images = [], [], len(others)
     for record in _records(true, "TRUE"):
         other = others.pop(record.key, None)
         theirs = other.regions if other else ()
         recall.append(_partners(record.regions, theirs, lambda a, b: _holds(b, a)))
         precision.append(_partners(theirs, record.regions, _holds))
-    if not recall or len(precision) == len(others):
+    if len(others) == found_images:
         raise UserError(f"{true} and {found} have no image in common")
     precision += [_partners(record.regions, (), _holds) for record in others.values()]
     return {"recall": _sum(recall), "precision": _sum(precision)}
@@ -69,7 +69,8 @@ def _partners(
     if not regions or not others:
         return Counts(len(regions), 0, 0)
     ours, theirs = (torch.tensor([region.box for region in side]) for side in (regions, others))
-    near = iou(ours[:, None], theirs[None]) >= AT_LEAST
+    pairs = (len(regions), len(others), 4)
+    near = iou(ours[:, None].expand(pairs), theirs[None].expand(pairs)) >= AT_LEAST
     named = torch.tensor([[alike(a, b) for b in others] for a in regions])
     return Counts(len(regions), int(near.any(1).sum()), int((near & named).any(1).sum()))
 

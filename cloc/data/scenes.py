@@ -146,12 +146,7 @@ def write_scenes(
     A progress bar shows on a terminal only.
     """
     counts = {"train": train, "val": val, "novel": novel}
-    settings: dict[str, Any] = {
-        "seed": seed,
-        "size": size,
-        "twins": twins,
-        "relational": relational,
-    }
+    settings: dict[str, Any] = dict(seed=seed, size=size, twins=twins, relational=relational)
     for split, count in counts.items():
         _check(split, count, **settings)
         refuse_existing(out / split)

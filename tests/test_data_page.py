@@ -1,0 +1,40 @@
+"""What docs/data.md tells people to type composes, and its tables name all there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+from _run import CONFIGS, compose_config
+
+PAGE = (Path(__file__).parents[1] / "docs/data.md").read_text()
+COMMANDS = re.findall(r"^python scripts/prepare\.py (.*)$", PAGE, re.MULTILINE)
+
+
+def rows(heading):
+    """First cells of the table below `heading`, without marks."""
+    table = PAGE.split(heading)[1]
+    return re.findall(r"^\| `(\w+)` \|(.*)$", table, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_composes(command):
+    assert compose_config("prepare", command.split())
+
+
+def test_every_importer_stage_and_engine_is_named():
+    names = [name for name, _ in rows("| `import=` |")]
+    imports = {path.stem for path in (CONFIGS / "import").glob("*.yaml")}
+    assert {name for name in names if name in imports} == imports
+    engines = {name for name, _ in rows("| `engine=` |")}
+    assert engines == {path.stem for path in (CONFIGS / "engine").glob("*.yaml")}
+    for stage, rest in rows("| stage | choices |"):
+        if (CONFIGS / "stages" / stage).is_dir():
+            choices = {path.stem for path in (CONFIGS / "stages" / stage).glob("*.yaml")}
+            said = set(re.findall(r"`(\w+)`", rest.split("|")[0]))
+            assert said | {"none"} == choices | {"none"}, stage
+
+
+def test_the_order_of_the_table_is_the_order_of_the_stages():
+    said = [name for name, _ in rows("| stage | choices |")][:6]
+    cfg = compose_config("prepare", COMMANDS[0].split())
+    assert said == list(cfg.order)
