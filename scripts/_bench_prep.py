@@ -20,8 +20,6 @@ from _bench_options import whole_number
 from _bench_step import spread
 from _pipeline import WRITTEN_BY
 from _run import compose_config, plain
-from data_prep.stages.filter.images import ImageFilter
-from data_prep.stages.phrases.light import LightPhrases
 
 from cloc.data.read import Reader
 from cloc.data.record import SCHEMA
@@ -35,6 +33,8 @@ from data_prep.engines.processes import ProcessPool
 from data_prep.engines.ray import RayPool, start_ray
 from data_prep.job import finish, manifest_digests, open_job, plan_units, write_json
 from data_prep.stage import Notes, Stage
+from data_prep.stages.filter.images import ImageFilter
+from data_prep.stages.phrases.light import LightPhrases
 from data_prep.unit import Unit, Work, marker_path
 
 SHARDS, EACH = 12, 100  # of the input of the overheads
