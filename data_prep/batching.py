@@ -61,7 +61,7 @@ def in_batches(
     """Every item with its result, from batches of at most `size` neighbours of equal shape.
 
     Where a GPU's memory runs out, `size` is halved once, for the rest of the items, the batch is
-    run again, and ("batches", "out_of_memory") is counted; a second time is a `UserError`.
+    run again, and it is the event "out_of_memory"; a second time is a `UserError`.
     """
     halved = False
     batch: list[Item] = []
@@ -75,7 +75,7 @@ def in_batches(
                         f"batch_size under {size}, or dtype=bfloat16"
                     )
                 halved, size = True, max(1, size // 2)
-                notes.counts["batches", "out_of_memory"] += 1
+                notes.events["out_of_memory"] += 1
                 results = _in_parts(run, batch, size)
             yield from zip(batch, results, strict=True)
             batch = []

@@ -157,7 +157,7 @@ def finish(job: Job, failed: Iterable[Outcome], *, budget: float) -> dict[str, A
 
 
 def _manifest(job: Job, errors: list[dict[str, str]]) -> dict[str, Any]:
-    drops, regions, read = Counter[str](), 0, 0
+    drops, events, regions, read = Counter[str](), Counter[str](), 0, 0
     shards = []
     for _, marker in markers(job):
         if marker is None:  # quarantined
@@ -166,6 +166,7 @@ def _manifest(job: Job, errors: list[dict[str, str]]) -> dict[str, Any]:
         regions += marker["regions"]
         for row in marker["drops"]:
             drops[f"{row['stage']}: {row['what']}, {row['reason']}"] += row["count"]
+        events.update(marker["events"])
         if marker["shard"]:
             shards.append(marker["shard"])
     return {
@@ -175,6 +176,7 @@ def _manifest(job: Job, errors: list[dict[str, str]]) -> dict[str, Any]:
         "regions": regions,
         "input_samples": read,
         "drops": dict(sorted(drops.items())),
+        "events": dict(sorted(events.items())),
         "stages": begun_with(job),
         "quarantined": errors,
         "made_from": _made_from(job),

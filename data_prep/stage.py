@@ -46,11 +46,13 @@ class Example(NamedTuple):
 
 
 class Notes:
-    """What one stage leaves out of one shard: counts, and the first few of every reason."""
+    """What one stage leaves out of one shard: counts, and the first few of every reason. `events`
+    are things to know by which nothing is lost, such as a batch that was run again."""
 
     def __init__(self, *, keep: int = KEEP) -> None:
         self.keep = keep
         self.counts: Counter[tuple[str, str]] = Counter()  # (what, reason)
+        self.events: Counter[str] = Counter()
         self.examples: list[Example] = []
 
     def sample(self, record: Record, reason: str) -> None:

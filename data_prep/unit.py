@@ -105,6 +105,7 @@ class _Seen:
     def __init__(self, unit: Unit) -> None:
         self.looked_at = unit.number < LOOKED_AT
         self.drops: list[dict[str, Any]] = []
+        self.events: dict[str, int] = {}
         self.examples: dict[str, Any] = {}
         self.seconds: dict[str, float] = {}
 
@@ -114,6 +115,7 @@ class _Seen:
     def add(self, name: str, notes: Notes, records: Sequence[Record], *, seconds: float) -> None:
         for (what, reason), count in sorted(notes.counts.items()):
             self.drops.append({"stage": name, "what": what, "reason": reason, "count": count})
+        self.events |= {f"{name}: {event}": count for event, count in notes.events.items()}
         self.seconds[name] = round(seconds, 4)
         if self.looked_at:
             accepted = [_shown(record) for record in records[:ACCEPTED]]
@@ -121,7 +123,8 @@ class _Seen:
             self.examples[name] = {"accepted": accepted, "left_out": left_out}
 
     def told(self) -> dict[str, Any]:
-        return {"drops": self.drops, "seconds": self.seconds, "examples": self.examples}
+        told = {"drops": self.drops, "events": self.events}
+        return {**told, "seconds": self.seconds, "examples": self.examples}
 
 
 def _shown(record: Record) -> dict[str, Any]:

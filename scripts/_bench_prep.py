@@ -194,6 +194,7 @@ def _finish_by_hand(settings: dict[str, Any], out: Path) -> None:
             "stages": {},
             "regions": 40,
             "drops": [{"stage": "phrases", "what": "phrases", "reason": "cap", "count": 3}],
+            "events": {},
             "shard": {"name": f"{unit.name}.tar", "samples": 9, "bytes": 9, "sha256": unit.name},
             "examples": {},
         }

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from _run import make
-from _stage_gallery import write_gallery
 
 from cloc.data.shard_set import open_shards
 from cloc.errors import UserError
@@ -51,6 +50,8 @@ def run_pipeline(settings: Mapping[str, Any], out: Path) -> bool:
         begun_with=begun_with(job),
     )
     failed = _work_on(missing, work, make(settings["engine"]), job) if missing else []
+    from _stage_gallery import write_gallery  # matplotlib behind it costs a second: not at first
+
     write_gallery(job, work.parse)
     finish(job, failed, budget=settings["budget"])
     return True

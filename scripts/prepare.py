@@ -96,6 +96,8 @@ def totals(manifest: Mapping[str, Any]) -> Table:
     table.add_row("regions", f"{manifest['regions']:,}")
     for reason, count in manifest["drops"].items():
         table.add_row(f"left out, {reason}", f"{count:,}")
+    for event, count in manifest["events"].items():
+        table.add_row(event, f"{count:,}")
     for row in manifest["quarantined"]:
         table.add_row(f"failed: {row['path']}", row["error"])
     return table

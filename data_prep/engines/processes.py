@@ -27,6 +27,8 @@ class Processes:
 
     def run(self, work: Work, units: Iterable[Unit]) -> Iterator[Outcome]:
         """One outcome per unit."""
+        cores = len(os.sched_getaffinity(0))  # else every worker's torch would take all of them
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // self.workers)))
         pool = ProcessPool(work, self.workers)
         try:
             yield from drive(pool, units)

@@ -175,6 +175,7 @@ class _Remote:
     def __call__(self, records: Sequence[Record], notes: Notes) -> list[Record]:
         found, theirs = self.ray.get(self.host.call.remote(list(records), notes.keep))
         notes.counts.update(theirs.counts)
+        notes.events.update(theirs.events)
         notes.examples.extend(theirs.examples)
         return list(found)
 

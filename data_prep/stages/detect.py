@@ -56,13 +56,13 @@ class Detect:
         self.at_least, self.batch_size, self.replace = at_least, batch_size, replace
 
     def __call__(self, records: Sequence[Record], notes: Notes) -> list[Record]:
-        """Records without phrases pass as they are, counted as ("passed", "no_phrases"); one whose
+        """Records without phrases pass as they are, the event "no_phrases"; one whose
         picture cannot be decoded is left out."""
         phrases = [self._phrases(record, notes) for record in records]
         asked = [(i, record) for i, record in enumerate(records) if phrases[i]]
         kept = {i: record for i, record in enumerate(records) if not phrases[i]}
         if kept:
-            notes.counts["passed", "no_phrases"] += len(kept)
+            notes.events["no_phrases"] += len(kept)
         items = prepared(asked, self.detector.prepare, notes)
 
         def run(batch: Sequence[Item]) -> list[Found]:

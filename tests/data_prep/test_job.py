@@ -40,6 +40,7 @@ def test_a_finished_folder_is_a_shard_set_with_its_counts(folder, tmp_path):
     assert manifest["samples"] == 8
     assert manifest["input_samples"] == 12
     assert manifest["drops"] == {"words: phrases, long": 16, "words: samples, wordless": 4}
+    assert manifest["events"] == {"words: words": 24}
     assert manifest["stages"] == {"words": {"name": "words", "version": 1, "longest": 2}}
     assert open_shards(str(tmp_path / "out"), key="x").total == 8
     assert is_complete(job)

@@ -25,6 +25,7 @@ class Words:
                 if len(word) > self.longest:
                     notes.phrase(record, "long", word)
             kept = [word for word in words if len(word) <= self.longest]
+            notes.events["words"] += len(words)
             if kept:
                 found.append(replace(record, meta={**record.meta, PHRASES: kept}))
             else:

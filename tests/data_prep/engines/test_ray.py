@@ -30,6 +30,7 @@ def test_tasks_and_actors_write_the_bytes_of_the_inline_engine_and_survive_a_dea
     assert len(digests(tmp_path / "ray")) == 10
     for ours, theirs in zip(markers, outcomes, strict=True):
         assert ours["drops"] == theirs.marker["drops"] != []
+        assert ours["events"] == theirs.marker["events"] != {}
         assert ours["examples"] == theirs.marker["examples"]
 
 
