@@ -164,7 +164,8 @@ def _read(unit: Unit, work: Work, seen: _Seen) -> list[Record]:
 def _publish(
     unit: Unit, work: Work, records: Sequence[Record], marker: dict[str, Any]
 ) -> dict[str, Any]:
-    """The shard, its index, then the marker: each written aside, flushed to disk and renamed."""
+    """The shard, its index, then the marker, written aside and renamed; shard and index are on the
+    disk before the marker has its name. One that a power cut takes away is a shard done again."""
     out = Path(work.out)
     aside = out / PARTIAL / f"{unit.name}-{os.uname().nodename}-{os.getpid()}"
     shutil.rmtree(aside, ignore_errors=True)
@@ -178,9 +179,9 @@ def _publish(
                 (aside / name).replace(out / name)
             else:  # what an earlier run with another input may have left
                 (out / name).unlink(missing_ok=True)
+        if records:
+            _flush(out)
         (aside / "marker").write_text(json.dumps(marker, ensure_ascii=False), encoding="utf-8")
-        _flush(aside / "marker")
-        _flush(out)
         (aside / "marker").replace(marker_path(out, unit))
     except OSError as error:
         raise UserError(f"{out}: {unit.name} cannot be written ({one_line(error)})") from error

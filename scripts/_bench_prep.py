@@ -27,6 +27,7 @@ from cloc.data.scenes import scenes
 from cloc.data.shard_set import MANIFEST, open_shards
 from cloc.data.shards import write_shard, write_shards
 from cloc.data.sources.cloc_regions import parse
+from cloc.errors import UserError
 from data_prep.drive import Pool, drive
 from data_prep.engines.inline import InlinePool
 from data_prep.engines.processes import ProcessPool
@@ -37,7 +38,7 @@ from data_prep.stages.filter.images import ImageFilter
 from data_prep.stages.phrases.light import LightPhrases
 from data_prep.unit import Unit, Work, marker_path
 
-SHARDS, EACH = 12, 100  # of the input of the overheads
+SHARDS, EACH = 8, 500  # of the input of the overheads
 COMMAND = Path(__file__).with_name("prepare.py")
 STAGES = {"images": ImageFilter, "phrases": LightPhrases}
 SETTINGS = ("stages/images=checks", "stages/detect=none", "stages/filter=none")
@@ -48,6 +49,8 @@ def prep(own: Mapping[str, str], *, repeat: int) -> dict[str, Any]:
     seconds from the command to the first finished shard (`first_shard_s`), the rerun of a finished
     job and of one whose markers must all be read (`rerun_s`), and what a shard costs that has
     nothing in it (`ms_per_empty_shard`)."""
+    if repeat < 2:
+        raise UserError(f"repeat={repeat}: a spread needs at least 2 turns")
     shards = whole_number(own, "shards_of_a_job", 100_000)
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-prep-") as folder:
         base = Path(folder)
