@@ -104,7 +104,7 @@ def kill_driver(base, folder, engine, rng):
     family = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
     driver.communicate()
-    _, alive = psutil.wait_procs(family, timeout=60)  # agents of Ray look for it now and then
+    _, alive = psutil.wait_procs(family, timeout=180)  # agents of Ray look for it now and then
     if alive:
         return f"{len(alive)} processes outlive the driver: {alive[0].cmdline()[:3]}"
     again = begin(folder, out, engine, log)
