@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.importorskip("ray")
-
 from cloc.errors import UserError
 from data_prep.engines.inline import Inline
 from data_prep.engines.ray import Ray

@@ -3,6 +3,7 @@
 import builtins
 import json
 
+import pyarrow as pa
 import pytest
 
 from cloc.data.record import Caption, Region
@@ -11,7 +12,6 @@ from data_prep.importers.grit import write_grit
 from tests.data_prep.importers.written import jpeg, written
 from tests.helpers.shards import write_tar
 
-pa = pytest.importorskip("pyarrow")
 CAPTION = "a wire hanger with a paper cover that reads we heart our customers"
 # The example of GRIT's own page, shortened: two noun chunks and their referring expressions.
 CHUNKS = [[19.0, 32.0, 0.25, 0.5, 0.75, 1.0, 0.79], [0.0, 13.0, 0.1, 0.1, 0.9, 0.9, 0.675]]

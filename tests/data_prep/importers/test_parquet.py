@@ -1,11 +1,10 @@
 """Rows of parquet files: the columns asked for, a few rows in memory, wrong files told."""
 
+import pyarrow as pa
 import pytest
 
 from cloc.errors import UserError
 from data_prep.importers.parquet import BATCH, parquet_files, parquet_rows
-
-pa = pytest.importorskip("pyarrow")
 
 
 def write(path, rows):

@@ -68,7 +68,8 @@ def normalised(phrases: list[str]) -> list[str]:
 def nltk_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`punkt_tab` without any abbreviation and `averaged_perceptron_tagger_eng`, both as the
     downloader of NLTK unpacks them."""
-    nltk = pytest.importorskip("nltk")
+    import nltk
+
     root = tmp_path_factory.mktemp("nltk_data")
     punkt = root / "tokenizers/punkt_tab/english"
     punkt.mkdir(parents=True)
@@ -105,7 +106,6 @@ def nltk_data(nltk_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def spacy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pipeline with a part-of-speech tagger and a parser, saved as spaCy saves them."""
-    pytest.importorskip("spacy")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries under spaCy
         pipeline = _train()

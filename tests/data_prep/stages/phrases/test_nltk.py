@@ -5,14 +5,13 @@ import json
 import pickle
 from pathlib import Path
 
+import nltk
 import pytest
 
 from cloc.errors import UserError
 from data_prep.stages.phrases.nltk import NltkPhrases
 
 from .conftest import table
-
-nltk = pytest.importorskip("nltk")
 
 
 def test_it_tags_as_pos_tag_does(nltk_data: Path):

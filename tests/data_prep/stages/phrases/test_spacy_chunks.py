@@ -5,11 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+import spacy
 
 from cloc.errors import UserError
 from data_prep.stages.phrases.spacy_chunks import SpacyPhrases, _whole_words
-
-spacy = pytest.importorskip("spacy")
 
 
 def test_reasons(spacy_folder: Path):
