@@ -56,7 +56,8 @@ def open_job(out: Path, units: tuple[Unit, ...], settings: Mapping[str, Any]) ->
     """Begins or goes on with a folder; `settings` are plain JSON and decide what is written.
 
     A folder of something else, or begun with other settings or another input, raises `UserError`:
-    results are never mixed. An input to which shards were added at the end is gone on with.
+    results are never mixed; settings that made no shard yet may be corrected. An input to which
+    shards were added at the end is gone on with.
     """
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
     job = Job(out, units, hashlib.sha256(text.encode()).hexdigest())
@@ -70,6 +71,9 @@ def open_job(out: Path, units: tuple[Unit, ...], settings: Mapping[str, Any]) ->
     before = json.loads(path.read_text(encoding="utf-8"))["settings"]
     now = json.loads(text)
     keys = [key for key in _flat({**before, **now}) if _at(before, key) != _at(now, key)]
+    if keys and not any((out / MARKERS).iterdir()):  # a first try that made nothing
+        write_json(path, {"settings": settings, "stages": {}})
+        return job
     if keys:
         changes = ", ".join(f"{k}={_at(before, k)} there, {_at(now, k)} asked" for k in keys[:5])
         raise UserError(
@@ -97,7 +101,11 @@ def _at(value: Any, key: str) -> Any:
 def begun_with(job: Job) -> dict[str, Any]:
     """What the stages said of themselves when the first shard was made; {} before."""
     found: dict[str, Any] = json.loads((job.out / JOB).read_text(encoding="utf-8"))["stages"]
-    return found
+    if found:
+        return found
+    # a driver that was killed right behind the first shard has not remembered them
+    made = next((marker for _, marker in markers(job) if marker is not None), None)
+    return {} if made is None else dict(made["stages"])
 
 
 def remember_stages(job: Job, marker: Mapping[str, Any]) -> None:

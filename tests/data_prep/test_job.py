@@ -76,8 +76,26 @@ def test_another_input_shard_is_done_again_and_added_shards_are_added(folder, tm
     assert [unit.number for unit, marker in markers(changed) if marker is None] == [0]
 
 
+def test_settings_that_made_no_shard_yet_may_be_corrected(folder, tmp_path):
+    begin(folder, tmp_path / "out", {"words": {"longest": 5}})
+    job, work = begin(folder, tmp_path / "out", {"words": {"longest": 6}})
+    work_on(job, work)
+    with pytest.raises(UserError, match=r"words\.longest=6 there, 5 asked"):
+        begin(folder, tmp_path / "out", {"words": {"longest": 5}})
+
+
+def test_a_driver_killed_behind_the_first_shard_still_knows_what_it_was_begun_with(
+    folder, tmp_path
+):
+    job, work = begin(folder, tmp_path / "out")
+    assert begun_with(job) == {}
+    list(Inline().run(work, job.units[:1]))  # and nobody remembers its stages
+    assert begun_with(job) == {"words": {"name": "words", "version": 1, "longest": 20}}
+
+
 def test_other_settings_are_refused_and_the_difference_is_named(folder, tmp_path):
-    job, _ = begin(folder, tmp_path / "out", {"words": {"longest": 5}})
+    job, work = begin(folder, tmp_path / "out", {"words": {"longest": 5}})
+    list(Inline().run(work, job.units[:1]))
     says = r"out was begun with other settings \(words\.longest=5 there, 6 asked\)"
     with pytest.raises(UserError, match=says):
         open_job(job.out, job.units, {"words": {"longest": 6}})
