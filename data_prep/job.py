@@ -55,9 +55,9 @@ def _stamp(path: str) -> str:
 def open_job(out: Path, units: tuple[Unit, ...], settings: Mapping[str, Any]) -> Job:
     """Begins or goes on with a folder; `settings` are plain JSON and decide what is written.
 
-    A folder of something else, or begun with other settings or another input, raises `UserError`:
-    results are never mixed; settings that made no shard yet may be corrected. An input to which
-    shards were added at the end is gone on with.
+    A folder of something else, or begun with other settings, raises `UserError`: results are never
+    mixed; settings that made no shard yet may be corrected. The input may change: shards that are
+    new or other than they were are done, and the manifest names what belongs to it alone.
     """
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
     job = Job(out, units, hashlib.sha256(text.encode()).hexdigest())

@@ -71,6 +71,10 @@ def test_another_input_shard_is_done_again_and_added_shards_are_added(folder, tm
     missing, manifest = work_on(*begin(larger, tmp_path / "out"))
     assert [unit.number for unit in missing] == [4, 5]
     assert manifest["samples"] == 18
+    _, fewer = work_on(*begin(folder, tmp_path / "out"))
+    assert [shard["name"] for shard in fewer["shards"]] == [
+        f"shard-{number:06d}.tar" for number in range(4)
+    ]
     changed = job._replace(units=(job.units[0]._replace(fingerprint="x"), *job.units[1:]))
     assert not is_complete(changed)
     assert [unit.number for unit, marker in markers(changed) if marker is None] == [0]
