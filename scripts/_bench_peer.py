@@ -6,11 +6,9 @@ Both run in this process, in turns, and CPU time is what counts: others on the m
 import io
 import math
 import os
-import sys
 import tarfile
 import tempfile
 import time
-import types
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+import _open_clip_train
 import cv2
 import open_clip
 import torch
@@ -132,12 +131,7 @@ def ours(shards: Path, parse: Any, view: View, count: int, *, batch: int) -> Ite
 
 def of_open_clip(shards: Path, count: int, *, batch: int) -> Iterator[Any]:
     """`get_wds_dataset` with the transform and the tokenizer of a default training run."""
-    try:
-        import pandas  # noqa: F401
-    except ImportError:  # open_clip_train needs it for CSV files alone
-        sys.modules["pandas"] = types.ModuleType("pandas")
-    from open_clip_train import data
-
+    data: Any = _open_clip_train.module("data")
     # open_clip 3.3 fails on the marker that webdataset 1.0 puts at the end of a shard.
     data.tar_file_expander = partial(tar_file_expander, eof_value=None)
     data._SAMPLE_SHUFFLE_SIZE = data._SAMPLE_SHUFFLE_INITIAL = TURN * batch  # as ours

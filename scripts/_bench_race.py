@@ -15,12 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import types
 from collections.abc import Mapping
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import _open_clip_train
 import open_clip
 import PIL.Image
 import torch
@@ -211,12 +211,7 @@ def run_ours(clock: Clock, arguments: list[str]) -> None:
 
 def run_theirs(clock: Clock, arguments: list[str]) -> None:
     """`open_clip_train.main`, whose scheduler is called first in every step."""
-    try:
-        import pandas  # noqa: F401
-    except ImportError:  # it needs it for CSV files alone
-        sys.modules["pandas"] = types.ModuleType("pandas")
-    from open_clip_train import main
-
+    main: Any = _open_clip_train.module("main")
     make_schedule = main.cosine_lr
 
     def with_clock(*given: Any) -> Any:

@@ -4,10 +4,10 @@ import json
 import subprocess
 import sys
 import time
-import types
 
 import _bench_race
 import _bench_tax
+import _open_clip_train
 import bench
 import open_clip
 import prepare
@@ -237,9 +237,7 @@ def _both_sides_here(tmp_path, monkeypatch):
     monkeypatch.setattr(_bench_race, "WARMUP", 1)
     monkeypatch.setattr(_bench_race, "LOG_EVERY", 2)
     monkeypatch.setattr(train, "make_trainer", train.make_trainer)  # put back afterwards
-    sys.modules.setdefault("pandas", types.ModuleType("pandas"))  # for CSV files alone
-    from open_clip_train import main
-
+    main = _open_clip_train.module("main")
     monkeypatch.setattr(main, "setup_logging", lambda *args: None)  # of every logger there is
     monkeypatch.setattr(main, "cosine_lr", main.cosine_lr)
 
