@@ -121,6 +121,11 @@ def phrases_of(words: Sequence[str], chunks: Sequence[Chunk], *, articles: bool)
             yield _finished(words, first.start, first.end, [first.end - 1], articles)
 
 
+def is_generic(word: str) -> bool:
+    """Also a file's name and an address, by a part of them ("2034.jpg", "www.example.org")."""
+    return not word_list("generic").isdisjoint((word, *word.replace("/", ".").split(".")))
+
+
 def _finished(
     words: Sequence[str], start: int, end: int, heads: Sequence[int], articles: bool
 ) -> Found:
@@ -132,10 +137,8 @@ def _finished(
     unwanted = word_list("determiners") if articles else word_list("determiners").union(ARTICLES)
     while start < heads[0] and words[start] in unwanted:
         start += 1
-    kept = [
-        w for w in words[start:end] if w not in word_list("generic") and any(map(str.isalnum, w))
-    ]
-    if any(words[head] in word_list("generic") for head in heads):
+    kept = [w for w in words[start:end] if not is_generic(w) and any(map(str.isalnum, w))]
+    if any(is_generic(words[head]) for head in heads):
         return Found(whole, "generic")
     if _is_place(words[start : heads[0] + 1]):
         return Found(whole, "place")

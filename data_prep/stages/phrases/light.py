@@ -33,6 +33,7 @@ from data_prep.stages.phrases.word_forms import (
     is_number,
     is_past,
     is_plural,
+    owns,
     takes_object,
     verbs,
     word_at,
@@ -67,7 +68,7 @@ class LightPhrases:
 
     def describe(self) -> dict[str, Any]:
         return {
-            "version": 1,
+            "version": 2,
             "extractor": "light",
             "at_most": self.at_most,
             "articles": self.articles,
@@ -96,7 +97,7 @@ def _read(words: Sequence[str], start: int) -> tuple[int, int | None]:
         if not part:
             break
         if part == "noun":
-            state, noun = _NOUN, at
+            state, noun = _BEFORE if owns(words, at) else _NOUN, at
         elif state == _OPEN:
             state = _BEFORE
         at += 1
@@ -215,17 +216,17 @@ def _past(words: Sequence[str], at: int, state: int) -> str:
 
 
 def _is_third(words: Sequence[str], at: int, state: int) -> bool:
-    """ "a man cuts bread" and "that sits on", but "two slices" and "in the stands"."""
+    """ "a man cuts bread", "that sits on", ", walks down", but "two slices", "in the stands"."""
     word, before, after = words[at], word_at(words, at - 1), word_at(words, at + 1)
     either = not word_list("verb_nouns").isdisjoint((word[:-1], word[:-2]))
     if state == _BEFORE:
         return before in word_list("adjective_nouns") and not either  # "in leather poses on"
     if state == _OPEN:
-        return not either if before == "and" else not begins(words, at)
+        follows = before == "and" or (before == "," and takes_object(after))
+        return not either if follows else not begins(words, at)
     if before in word_list("animates") and after != "of":
         return True
-    object_follows = takes_object(after) or is_adjective(after)
-    return not either or (object_follows and not is_plural(before))
+    return not either or ((takes_object(after) or is_adjective(after)) and not is_plural(before))
 
 
 def _is_base(words: Sequence[str], at: int, state: int) -> bool:

@@ -56,13 +56,14 @@ class NltkPhrases:
         tree = self._parser.parse(self._tagger.tag(words))
         for chunk in tree.subtrees(lambda node: node.label() == "NP"):
             found = [word for word, _ in chunk.leaves()]
-            stopped = word_list("stop").issuperset(found)
+            said = [word for word in found if any(map(str.isalnum, word))]  # not "|", an emoji
+            stopped = word_list("stop").issuperset(said)
             yield Found(" ".join(found), "stop_words" if stopped else "")
 
     def describe(self) -> dict[str, Any]:
         """`model` is a digest of the files that NLTK has read."""
         return {
-            "version": 1,
+            "version": 2,
             "extractor": "nltk",
             "at_most": self.at_most,
             "grammar": GRAMMAR,

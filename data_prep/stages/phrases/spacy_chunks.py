@@ -48,15 +48,16 @@ class SpacyPhrases:
 
     def phrases(self, caption: str) -> Iterator[Found]:
         doc = self._pipeline(caption)
-        words, places = _whole_words(doc)
-        chunks = [Chunk(places[c.start], places[c.end - 1] + 1) for c in doc.noun_chunks]
+        spans = [(chunk.start, chunk.end) for chunk in doc.noun_chunks]
+        words, places = _whole_words(doc, {end for _, end in spans})
+        chunks = [Chunk(places[start], places[end - 1] + 1) for start, end in spans]
         return phrases_of(words, chunks, articles=self.articles)
 
     def describe(self) -> dict[str, Any]:
         """`digest` is over the files of the pipeline."""
         meta = self._pipeline.meta
         return {
-            "version": 1,
+            "version": 2,
             "extractor": "spacy",
             "at_most": self.at_most,
             "articles": self.articles,
@@ -90,16 +91,19 @@ def _load(model: str) -> Any:
     return pipeline
 
 
-def _whole_words(doc: Any) -> tuple[list[str], list[int]]:
+def _whole_words(doc: Any, ends: set[int]) -> tuple[list[str], list[int]]:
     """Lower-case words, those together again that spaCy takes apart ("t-shirt", "child's"), and
-    the place among them of every token."""
+    the place among them of every token.
+
+    None goes on past one of `ends`, where a noun chunk ends: "it" of "it's red".
+    """
     words: list[str] = []
     places = []
     glued = False
     for token in doc:
         text = token.lower_.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
         part = text[0].isalnum() or text in ("-", "'") or text.startswith("'")
-        if glued and part:
+        if glued and part and token.i not in ends:
             words[-1] += text
         else:
             words.append(text)

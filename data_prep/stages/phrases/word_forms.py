@@ -114,5 +114,11 @@ def goes_on(words: Sequence[str], at: int) -> bool:
     return not closed and word not in ARTICLES and word not in word_list("determiners")
 
 
+def owns(words: Sequence[str], at: int) -> bool:
+    """The "man's" of "a man's left hand", but not of "a man's wearing a hat"."""
+    is_verb = is_ing(word_at(words, at + 1)) and not goes_on(words, at + 2)
+    return words[at].endswith(("'s", "'")) and goes_on(words, at + 1) and not is_verb
+
+
 def word_at(words: Sequence[str], at: int) -> str:
     return words[at] if 0 <= at < len(words) else ""

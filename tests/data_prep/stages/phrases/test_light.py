@@ -21,6 +21,8 @@ CASES = {
     "a man named anna and two men stand": ["a man", "anna", "two men"],
     "food and drinks on a tray": ["food", "drinks", "a tray"],
     "a dog that looks like a wolf": ["a dog", "a wolf"],
+    "a man, dressed in a suit, walks down a street": ["a man", "a suit", "a street"],
+    "a dog that's wet; the man's wearing a hat": ["a dog", "the man's", "a hat"],
     # the same words as nouns and before nouns
     "a crowd in the stands": ["a crowd", "the stands"],
     "a coin operated parking meter": ["a coin operated parking meter"],
@@ -29,6 +31,11 @@ CASES = {
     "a red square right of a blue ring": ["a red square", "a blue ring"],
     "a large gathering at a table": ["a large gathering", "a table"],
     "holding slices of pizza": ["slices of pizza"],
+    "the man's left hand": ["the man's left hand"],
+    "a 3-year-old's 2 red cars": ["a 3-year-old's 2 red cars"],
+    # -ly without being an adverb
+    "a big burly grizzly bear": ["a big burly grizzly bear"],
+    "a lively town is hilly": ["a lively town"],
     # adjectives joined
     "a red, white, and blue flag": ["a red white and blue flag"],
     "a boy and girl": ["a boy", "girl"],
@@ -42,6 +49,9 @@ CASES = {
     "7 people and one of them": ["7 people"],
     "a parking lot on the left side": ["a parking lot"],
     "a pink wallpaper": [],
+    "a detailed photograph of a dog": ["a dog"],
+    "2034.jpg www.example.org/cat and a T.V.": ["a t.v"],
+    "a mug w/ flowers": ["a mug", "flowers"],
     # form
     "A MAN\u2019S T-SHIRT": ["a man's t-shirt"],
     "": [],

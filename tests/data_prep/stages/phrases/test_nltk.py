@@ -33,6 +33,7 @@ def test_phrases_that_are_all_stop_words_are_dropped(
     stage = NltkPhrases()
     monkeypatch.setattr(stage._tagger, "tag", lambda words: [(word, "NN") for word in words])
     assert [tuple(f) for f in stage.phrases("it")] == [("it", "stop_words")]
+    assert [tuple(f) for f in stage.phrases("|")] == [("|", "stop_words")]  # as it tags them
 
 
 def test_without_models_the_download_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -24,10 +24,15 @@ def test_reasons(spacy_folder: Path):
 
 def test_words_that_spacy_takes_apart_are_one_again():
     doc = spacy.blank("en")("A child\u2019s T-shirt (red), wide-brimmed hat.")
-    words, places = _whole_words(doc)
+    words, places = _whole_words(doc, set())
     expected = ["a", "child's", "t-shirt", "(", "red", ")", ",", "wide-brimmed", "hat", "."]
     assert words == expected
     assert len(places) == len(doc)
+
+
+def test_a_verb_that_is_written_to_its_subject_is_no_part_of_it():
+    doc = spacy.blank("en")("the dog's wet")
+    assert _whole_words(doc, {2}) == (["the", "dog", "'s", "wet"], [0, 1, 2, 3])
 
 
 def test_without_the_model_the_download_is_named():
