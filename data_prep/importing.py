@@ -18,6 +18,8 @@ import PIL.Image
 from rich.progress import track
 
 from cloc.data import validate
+from cloc.data.decode import image_size
+from cloc.data.header import SCAN
 from cloc.data.record import Record
 from cloc.data.shards import write_shards
 from cloc.errors import BadSample, UserError
@@ -46,8 +48,9 @@ class Split(NamedTuple):
 def read_picture(path: Path, *, cure: str) -> Picture:
     """The file as it is; its extension is by content, not by name.
 
-    A missing file raises `BadSample("missing")`, one that is no JPEG, PNG or WebP
-    `BadSample("picture")`; both say `cure`.
+    A missing file raises `BadSample("missing")`, one that is no whole JPEG, PNG or WebP
+    `BadSample("picture")`; both say `cure`. What the training loader would refuse by the header
+    alone (16 bits, an animation, too large) raises what it raises there.
     """
     try:
         content = path.read_bytes()
@@ -68,7 +71,23 @@ def parse_picture(content: bytes, *, where: str, cure: str) -> Picture:
     if found not in EXTENSIONS:
         known = ", ".join(EXTENSIONS)
         raise BadSample("picture", f"{where}: a {found} picture, known are {known}; {cure}")
+    image_size(content, where)
+    if EXTENSIONS[found] == "jpg" and _is_cut(content):
+        raise BadSample("picture", f"{where}: a JPEG that is cut, its end is missing; {cure}")
     return Picture(content, EXTENSIONS[found], width, height)
+
+
+def _is_cut(jpeg: bytes) -> bool:
+    """Whether no end mark follows the first scan: a thumbnail in the header has one of its own.
+
+    Decoding would tell the same at 200 times the cost. PNG and WebP give their length, which
+    `image_size` looks at.
+    """
+    at = 2
+    while jpeg[at + 1] != SCAN:
+        is_fill = jpeg[at + 1] == 0xFF
+        at += 1 if is_fill else 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    return jpeg.find(b"\xff\xd9", at) < 0
 
 
 def clipped(

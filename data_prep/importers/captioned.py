@@ -6,7 +6,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from cloc.data import validate
-from cloc.data.decode import image_size
 from cloc.data.record import Caption, Record
 from cloc.data.tar import split_name
 from cloc.errors import BadSample, UserError
@@ -82,7 +81,7 @@ def sample_key(name: str) -> str:
 
 
 def picture_below(folder: Path, name: str, *, cure: str) -> Picture:
-    """The picture `folder/name`, checked as by `loadable`.
+    """The picture `folder/name`, as by `read_picture`.
 
     A name that leads out of the folder, which annotations from elsewhere may hold, is
     `BadSample("missing")`, as a file that is not there.
@@ -90,13 +89,7 @@ def picture_below(folder: Path, name: str, *, cure: str) -> Picture:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
         raise BadSample("missing", f"{name!r} does not lie in {folder}; {cure}")
-    return loadable(read_picture(folder / name, cure=cure), str(folder / name))
-
-
-def loadable(picture: Picture, where: str) -> Picture:
-    """The picture itself; `BadSample` for one whose header the training loader would refuse."""
-    image_size(picture.content, where)
-    return picture
+    return read_picture(folder / name, cure=cure)
 
 
 def captions_of(given: Any, source: str, drops: Counter[str]) -> tuple[Caption, ...]:

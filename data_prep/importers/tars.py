@@ -14,7 +14,7 @@ from cloc.data.remote import is_remote
 from cloc.data.shard_set import expand_shards
 from cloc.data.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import BadSample, UserError
-from data_prep.importers.captioned import IsOurs, loadable
+from data_prep.importers.captioned import IsOurs
 from data_prep.importing import Picture, parse_picture
 
 CURE = "download it again, or allow for it with budget="
@@ -95,7 +95,7 @@ def check_status(data: Mapping[str, Any], where: str) -> None:
 def read_member(sample: Mapping[str, Any]) -> Picture:
     """The one picture of a sample."""
     where = origin(sample)
-    return loadable(parse_picture(image_member(sample)[0], where=where, cure=CURE), where)
+    return parse_picture(image_member(sample)[0], where=where, cure=CURE)
 
 
 def read_text(sample: Mapping[str, Any], drops: Counter[str]) -> str | None:

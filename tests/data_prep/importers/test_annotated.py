@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import PIL.Image
 import pytest
 
 from cloc.data.validate import MAX_PHRASE_CHARS, MAX_REGIONS
@@ -39,6 +40,25 @@ def test_a_picture_of_another_size_than_annotated_is_a_bad_sample(tmp_path):
     ) as e:
         read_sized(path, (30, 40), cure="x")
     assert e.value.reason == "size"
+
+
+def test_a_picture_that_no_loader_reads_is_a_bad_sample(tmp_path):
+    # A thumbnail in the header has an end of its own.
+    whole = draw(tmp_path / "a.jpg", comment=b"\xff\xd9").read_bytes()
+    assert whole.count(b"\xff\xd9") == 2
+    deep = tmp_path / "deep.png"
+    PIL.Image.new("I;16", (40, 30)).save(deep)
+    assert read_sized(tmp_path / "a.jpg", (40, 30), cure="x").content == whole
+    (tmp_path / "cut.jpg").write_bytes(whole[:-2])
+    (tmp_path / "trailer.jpg").write_bytes(whole + b"\xff\xda of a film behind it")
+    read_sized(tmp_path / "trailer.jpg", (40, 30), cure="x")
+    for path, reason, says in (
+        (tmp_path / "cut.jpg", "picture", r"cut\.jpg: a JPEG that is cut.*; get it$"),
+        (deep, "pixels", r"deep\.png: a PNG of 16 bits"),
+    ):
+        with pytest.raises(BadSample, match=says) as error:
+            read_sized(path, (40, 30), cure="get it")
+        assert error.value.reason == reason
 
 
 def test_a_url_names_a_folder_and_a_file(tmp_path):
