@@ -115,7 +115,7 @@ def is_held_out(key: str | int, *, share: float) -> bool:
 
 def check_share(val: float) -> None:
     """The setting `val` of an importer that has no splits of its own."""
-    if not 0 <= val < 1:
+    if not validate.is_finite(val) or not 0 <= val < 1:
         raise UserError(f"val={val} is not a share of the images; give 0 <= val < 1")
 
 
@@ -131,6 +131,14 @@ def whole(
     More than `budget` of them (a share; looked at after `at_least`, and at the end) is no accident:
     the last one's message ends the import as a `UserError`.
     """
+    if not validate.is_finite(budget) or not 0 <= budget <= 1:
+        raise UserError(f"budget={budget} is not a share of the samples; give 0 <= budget <= 1")
+    return _kept(records, drops, budget, at_least)
+
+
+def _kept(
+    records: Iterable[Record | BadSample], drops: Counter[str], budget: float, at_least: int
+) -> Iterator[Record]:
     tried = bad = 0
     last: BadSample | None = None
     for found in records:

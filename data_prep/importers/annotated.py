@@ -99,8 +99,6 @@ def split_of(
 ) -> Split:
     """A record of every item; those that raise `BadSample` are counted by reason, at most the share
     `budget` of them. `make` counts what it leaves out of a record."""
-    if not 0 <= budget <= 1:
-        raise UserError(f"budget={budget} is not a share of the samples; give 0 <= budget <= 1")
     drops = Counter[str]()
     records = whole(_tried(items, make, drops), drops, budget=budget)
     return Split(records, drops, len(items))

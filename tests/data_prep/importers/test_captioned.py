@@ -111,6 +111,12 @@ def test_splits_share_the_keys_and_count_on_their_own():
         held_out(read, val=2, budget=0)
 
 
+@pytest.mark.parametrize("budget", [2, -0.1, float("nan"), "few"])
+def test_a_budget_is_a_share(budget):
+    with pytest.raises(UserError, match=f"budget={budget} is not a share of the samples; give 0"):
+        held_out(lambda is_ours, drops: [], val=0, budget=budget)
+
+
 def test_fields_are_those_asked_for_without_null_and_without_what_no_shard_takes():
     fields, drops = Fields(["a", "b"], key="keep"), Counter()
     assert fields.of({"a": 1, "b": None, "c": 2}, drops) == {"a": 1}

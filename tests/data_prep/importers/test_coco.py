@@ -207,7 +207,7 @@ def test_manifests_carry_classes_regions_and_drops(tmp_path):
     assert not (tmp_path / "out/val").exists()
 
 
-@pytest.mark.parametrize("val", [1.0, -0.1])
+@pytest.mark.parametrize("val", [1.0, -0.1, "much"])
 def test_val_must_be_a_share(tmp_path, val):
     with pytest.raises(UserError, match=f"val={val} is not a share"):
         write_coco(tmp_path / "out", **make_set(tmp_path, annotations=[]), val=val)
