@@ -1,13 +1,14 @@
 """COCO-style instances, panoptic segments and captions -> records of schema `cloc-regions/1`."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cloc.data.record import Caption, Record
+from cloc.data.record import Record
 from cloc.errors import UserError
 from data_prep.importers.annotated import Found, inside, split_of
+from data_prep.importers.captioned import captions_of
 from data_prep.importers.coco_json import (
     Annotations,
     Row,
@@ -30,7 +31,7 @@ class CocoSet(NamedTuple):
 
     images: Path
     rows: Mapping[int, Row]  # what the files say of each image, in order of image id
-    captions: Mapping[int, tuple[Caption, ...]]
+    captions: Mapping[int, Sequence[Any]]
     instances: Annotations | None
     panoptic: Annotations | None
 
@@ -59,7 +60,7 @@ class CocoSet(NamedTuple):
             self.found(image_id, drops),
             source="coco",
             drops=drops,
-            captions=self.captions.get(image_id, ()),
+            captions=captions_of(self.captions.get(image_id), "coco", drops),
             meta={"license": row.get("license")},
         )
 
@@ -84,18 +85,15 @@ def read_coco(
     A region's label is its category name; its text too, but for the marks of joined stuff classes
     ("sky-other-merged" is called "sky").
     """
-    if not instances and not panoptic:
-        raise UserError("instances is not set; give instances=FILE, panoptic=FILE or both")
+    if not instances and not panoptic and not captions:
+        raise UserError("instances is not set; give instances=, panoptic= or captions=FILE")
     things = read_annotations(Path(instances), key="instances") if instances else None
     segments = read_panoptic(Path(panoptic)) if panoptic else None
     rows = {**(segments.images if segments else {}), **(things.images if things else {})}
-    return CocoSet(
-        Path(images),
-        dict(sorted(rows.items())),
-        read_captions(Path(captions)) if captions else {},
-        things,
-        segments,
-    )
+    if captions and not things and not segments:
+        rows = images_of(read_json(Path(captions), ("images",), key="captions"), Path(captions))
+    sentences = read_captions(Path(captions)) if captions else {}
+    return CocoSet(Path(images), dict(sorted(rows.items())), sentences, things, segments)
 
 
 def read_panoptic(path: Path) -> Annotations:
@@ -142,8 +140,7 @@ def write_coco(
     for name, ids in sides.items():
         if not ids:
             raise UserError(
-                f"{name} has none of the {len(dataset.rows)} images of {instances or panoptic}; "
-                f"change val={val}"
+                f"{name} has none of the {len(dataset.rows)} images of the files; change val={val}"
             )
     return write_splits(
         out,

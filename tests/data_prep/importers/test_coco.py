@@ -166,13 +166,29 @@ def test_wrong_annotation_files_are_named_with_their_key(tmp_path):
         read_coco(given["images"], instances=tmp_path / "cut.json")
 
 
-def test_an_empty_caption_and_an_image_listed_twice_are_refused(tmp_path):
-    captions = [{"id": 9, "image_id": 7, "caption": "  "}]
-    given = make_set(tmp_path / "a", annotations=[], captions=captions)
-    with pytest.raises(UserError, match=r"captions\.json: annotation 9 has caption ' '"):
-        read_coco(**given)
+def test_captions_that_no_shard_takes_are_counted(tmp_path):
+    bad = ["  ", None, "\ud83d", 10_001 * "a", *["A dog"] * 100]
+    captions = [{"id": i, "image_id": 7, "caption": text} for i, text in enumerate(bad)]
+    given = make_set(tmp_path, annotations=[], captions=[*captions, {**captions[-1], "id": 200}])
+    train = write_coco(tmp_path / "out", **given)["train"]
+    assert (train["samples"], train["drops"]) == (2, {"caption": 5})
+
+
+def test_captions_alone_are_a_set_of_the_images_that_they_list(tmp_path):
+    captions = [{"id": 4, "image_id": 7, "caption": "A cat"}]
+    given = make_set(tmp_path, annotations=[], captions=captions)
+    with pytest.raises(UserError, match=r"captions\.json: no list 'images'; .* captions=FILE"):
+        read_coco(given["images"], captions=given["captions"])
+    whole = json.loads(given.pop("instances").read_text())
+    given["captions"].write_text(json.dumps({**whole, "annotations": captions}))
+    three, seven = records(given)
+    assert (three.captions, seven.captions) == ((), (Caption("A cat", "coco"),))
+    assert write_coco(tmp_path / "out", **given)["train"]["classes"] == {}
+
+
+def test_an_image_listed_twice_is_refused(tmp_path):
     with pytest.raises(UserError, match="image 7 is listed twice"):
-        read_coco(**make_set(tmp_path / "b", annotations=[], images=(7, 3, 7)))
+        read_coco(**make_set(tmp_path, annotations=[], images=(7, 3, 7)))
 
 
 def split_ids(given, val):
@@ -279,7 +295,8 @@ def test_a_file_that_is_not_panoptic_and_none_at_all_are_refused(tmp_path):
     bad = make_panoptic(tmp_path, segments=[{"id": 3, "bbox": [0, 0, 1, 1]}], given=given)
     with pytest.raises(UserError, match="segments_info of image 7, entry 3 has no 'category_id'"):
         read_coco(given["images"], panoptic=bad)
-    with pytest.raises(UserError, match="instances is not set; give instances=FILE, panoptic=FILE"):
+    says = "instances is not set; give instances=, panoptic= or captions=FILE"
+    with pytest.raises(UserError, match=says):
         read_coco(given["images"])
 
 
