@@ -8,9 +8,11 @@ from typing import Any
 from cloc.data import validate
 from cloc.data.record import Record, Region
 from cloc.errors import UserError
-from data_prep.endpoint import Endpoint, Failure, Message, Reply, user_turn
+from data_prep.chat import Message, Reply, user_turn
+from data_prep.endpoint import Endpoint
 from data_prep.importing import words
 from data_prep.stage import Notes
+from data_prep.transport import Failure
 
 VERSION = 1
 REQUEST = (

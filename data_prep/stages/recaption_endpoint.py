@@ -7,8 +7,10 @@ from cloc.data.decode import decode_record
 from cloc.data.record import Record
 from cloc.errors import BadSample, UserError
 from data_prep.captions import check_place, with_caption
-from data_prep.endpoint import Endpoint, Failure, user_turn
+from data_prep.chat import user_turn
+from data_prep.endpoint import Endpoint
 from data_prep.stage import Notes
+from data_prep.transport import Failure
 
 VERSION = 1
 

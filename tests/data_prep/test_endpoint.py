@@ -7,7 +7,9 @@ import time
 import pytest
 
 from cloc.errors import UserError
-from data_prep.endpoint import Endpoint, Failure, Reply, user_turn
+from data_prep.chat import Reply, user_turn
+from data_prep.endpoint import Endpoint
+from data_prep.transport import Failure
 from tests.helpers.chat import completion, local_chat
 
 
@@ -52,7 +54,7 @@ def test_answers_come_in_the_order_of_the_items():
     assert (body["model"], body["max_tokens"], body["temperature"]) == ("org/tiny", 7, 0)
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_429_and_5xx_are_tried_again(status):
     with local_chat(one_by_one((status, {}, {}), (status, {}, {}), GOOD)) as chat:
         assert ask(make(chat)) == [Reply("fine", True)]
@@ -83,6 +85,8 @@ def test_the_pause_doubles_and_retry_after_replaces_it():
         ((200, {"choices": []}, {}), "malformed"),
         ((200, {"choices": [{"message": {"content": ["?"]}}]}, {}), "malformed"),
         ((200, b'{"choices": [', {"Content-Length": "99"}), "connection"),
+        ((400, {"error": "too many tokens"}, {}), "refused"),  # never tried again
+        ((413, {}, {}), "refused"),
     ],
 )
 def test_what_fails_after_all_retries_is_told_and_the_others_are_answered(answer, reason):
@@ -94,16 +98,53 @@ def test_what_fails_after_all_retries_is_told_and_the_others_are_answered(answer
     assert (found[0], found[2]) == (Reply("A", True), Reply("B", True))
     assert isinstance(found[1], Failure)
     assert found[1].reason == reason
-    assert sum(text_of(body) == "bad" for _, body in chat.asked) == 3
+    tries = 1 if reason == "refused" else 3
+    assert sum(text_of(body) == "bad" for _, body in chat.asked) == tries
 
 
 def test_a_slow_server_is_a_broken_connection():
     with local_chat(echo) as chat:
         endpoint = make(chat, retries=1, timeout_s=0.2)
         chat.delay_s = 0.6
-        (found,) = ask(endpoint)
-    assert found.reason == "connection"
+        with pytest.raises(UserError, match=r"none of 1 requests had an answer.*timed out"):
+            ask(endpoint)
     assert len(chat.asked) == 2
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_server_that_dies_ends_the_work_with_one_error(concurrency):
+    """And not with retries for each of the samples that are left, none of which is to blame."""
+    alive = [GOOD] * 6
+    dead = (503, {"error": "no worker is left"}, {})
+    with local_chat(lambda body: alive.pop() if alive else dead) as chat:
+        endpoint = make(chat, retries=2, concurrency=concurrency)
+        for tried in (6, 0):  # a shard, and the next one, which begins anew
+            chat.asked.clear()
+            with pytest.raises(UserError, match=r"5 requests in a row.*no worker is left") as error:
+                ask(endpoint, *map(str, range(1000)))
+            assert tried + 5 * 3 <= len(chat.asked) <= tried + (5 + concurrency) * 3
+    assert "\n" not in str(error.value)
+
+
+def test_failures_in_a_row_are_counted_over_small_shards():
+    with local_chat(lambda body: (500, {}, {}) if text_of(body) != "a" else echo(body)) as chat:
+        endpoint = make(chat, retries=0, concurrency=1)
+        for texts in (["a", "b", "c"], ["b", "a"], ["a", "b", "b"]):
+            assert len(ask(endpoint, *texts)) == len(texts)
+        with pytest.raises(UserError, match="5 requests in a row"):
+            ask(endpoint, "b", "b", "b", "a")
+
+
+def test_after_a_last_request_without_an_answer_the_server_must_still_be_there():
+    def answers(body):
+        chat.models = ["org/other"]
+        return (500, {}, {}) if text_of(body) == "bad" else echo(body)
+
+    with local_chat(answers) as chat:
+        endpoint = make(chat, retries=0, concurrency=1)
+        assert isinstance(ask(endpoint, "bad", "a")[0], Failure)
+        with pytest.raises(UserError, match="has no model"):
+            ask(endpoint, "a", "bad")
 
 
 def test_a_text_that_was_cut_off_is_not_whole_and_a_refusal_is_empty():
@@ -113,7 +154,7 @@ def test_a_text_that_was_cut_off_is_not_whole_and_a_refusal_is_empty():
         assert ask(make(chat)) == [Reply("", True)]
 
 
-@pytest.mark.parametrize("status", [400, 401, 404])
+@pytest.mark.parametrize("status", [401, 403, 404])
 def test_another_4xx_is_told_at_once_in_the_servers_words(status):
     def answers(body):
         return (status, {"error": "no such thing"}, {}) if text_of(body) == "bad" else echo(body)
@@ -176,7 +217,8 @@ def test_the_key_does_not_follow_a_redirection(monkeypatch):
     with local_chat(echo) as other:
         moved = (302, {}, {"Location": f"{other.url}/models"})
         with local_chat(one_by_one(moved)) as chat:
-            ask(make(chat, key_env="TINY_KEY", retries=0))
+            with pytest.raises(UserError, match="no chat completion"):
+                ask(make(chat, key_env="TINY_KEY", retries=0))
         assert set(other.keys) == {None}
 
 
@@ -190,6 +232,8 @@ def test_the_key_does_not_follow_a_redirection(monkeypatch):
         ({"retries": -1}, "retries=-1"),
         ({"concurrency": 0}, "concurrency=0"),
         ({"requests_per_s": 0}, "requests_per_s=0"),
+        ({"timeout_s": 0}, "timeout_s=0"),
+        ({"backoff_s": -1}, "backoff_s=-1"),
         ({"model": "org/other"}, "has no model 'org/other'; it serves org/tiny"),
     ],
 )

@@ -108,8 +108,7 @@ def _adjective_as_noun(words: Sequence[str], start: int, end: int) -> int | None
     """The "orange" of "a slice of orange", the "square" of "a red square right of it"."""
     while end > start and words[end - 1] in word_list("places"):
         end -= 1
-    found = end > start and words[end - 1] in word_list("adjective_nouns")
-    return end - 1 if found else None
+    return end - 1 if end > start and words[end - 1] in word_list("adjective_nouns") else None
 
 
 def _part(words: Sequence[str], at: int, state: int) -> str:

@@ -77,9 +77,14 @@ def test_a_reply_without_a_usable_phrase_is_counted(reply, reason):
 
 
 def test_a_server_that_fails_is_counted():
-    given, notes = [record("a", "a cat")], Notes()
-    with local_chat(lambda body: (500, {}, {})) as chat:
-        assert stage(chat)(given, notes) == given
+    def answers(body):
+        good = "a dog" in json.dumps(body)
+        return (200, completion('["a cow"]'), {}) if good else (500, {}, {})
+
+    given, notes = [record("a", "a cat"), record("b", "a dog")], Notes()
+    with local_chat(answers) as chat:
+        found = stage(chat)(given, notes)
+    assert (found[0], found[1].regions[0].negatives) == (given[0], ("a cow",))
     assert notes.counts == {("negatives", "server"): 1}
 
 
