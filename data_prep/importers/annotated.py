@@ -56,9 +56,12 @@ def inside(folder: Path, name: Any, where: str) -> Path:
 
 
 def by_url(folder: Path, url: Any, where: str) -> Path:
-    """`inside` by the last two parts of a URL's path: the name of a folder and of a file."""
+    """`inside` by the last two parts of a URL's path, the name of a folder and of a file; where
+    that is no file, by the last one, if the folder holds it: it may be that of one split."""
     path = url.partition("?")[0] if isinstance(url, str) else ""
-    return inside(folder, "/".join(path.split("/")[-2:]), where)
+    whole = inside(folder, "/".join(path.split("/")[-2:]), where)
+    flat = folder / whole.name
+    return flat if not whole.is_file() and flat.is_file() else whole
 
 
 def read_sized(path: Path, size: tuple[Any, Any], *, cure: str) -> Picture:

@@ -67,7 +67,7 @@ def write_visual_genome(
     regions: str | Path,
     image_data: str | Path,
     val: float = 0.0,
-    budget: float = 0.0,
+    budget: float = 0.01,
     samples_per_shard: int = 1000,
 ) -> dict[str, dict[str, Any]]:
     """Writes `out/train`, and `out/val` with about the share `val` of the images, chosen by image

@@ -63,6 +63,10 @@ def test_a_picture_that_no_loader_reads_is_a_bad_sample(tmp_path):
 
 def test_a_url_names_a_folder_and_a_file(tmp_path):
     assert by_url(tmp_path, "https://x.org/a/b/c.jpg?d=e/f", "here") == tmp_path / "b/c.jpg"
+    flat = draw(tmp_path / "c.jpg")
+    assert by_url(tmp_path, "https://x.org/a/b/c.jpg", "here") == flat
+    draw(tmp_path / "b/c.jpg")
+    assert by_url(tmp_path, "https://x.org/a/b/c.jpg", "here") == tmp_path / "b/c.jpg"
     for url in ("https://x.org/a/../c.jpg", "", None):
         with pytest.raises(UserError, match=r"here: .* inside the folder"):
             by_url(tmp_path, url, "here")

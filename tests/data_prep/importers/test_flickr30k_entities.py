@@ -19,7 +19,7 @@ A second [/EN#2/people two dogs] .
 def thing(names, box=None, scene=0):
     tags = "".join(f"<name>{name}</name>" for name in names)
     if box is None:
-        return f"<object>{tags}<scene>{scene}</scene><nobox>{1 - scene}</nobox></object>"
+        return f"<object>{tags}<scene>{scene}</scene><nobndbox>{1 - scene}</nobndbox></object>"
     corners = "".join(
         f"<{n}>{v}</{n}>" for n, v in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
     )

@@ -84,7 +84,7 @@ TV = ("train", "val")
 def test_a_missing_picture_ends_the_import_or_is_counted_within_the_budget(given, tmp_path):
     (tmp_path / "vg/VG_100K/2.jpg").unlink()
     with pytest.raises(UserError, match=r"VG_100K/2\.jpg: .* image 2: .*budget=0"):
-        write_visual_genome(tmp_path / "out", **given)
+        write_visual_genome(tmp_path / "out", **given, budget=0.0)
     manifest = write_visual_genome(tmp_path / "out", **given, budget=0.5)["train"]
     assert manifest["drops"]["missing"] == 1
 
