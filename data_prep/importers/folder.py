@@ -28,6 +28,7 @@ PICTURES = {
     *(".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif"),
 }
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+QUOTES = 'correct the line; a text with separators or quotes is written "so, ""quoted"""'
 CURE = "restore the file, or allow for it with budget="
 
 
@@ -93,8 +94,9 @@ def by_key(names: Iterable[str]) -> dict[str, str]:
 def read_table(path: Path, file_key: str, caption_key: str) -> dict[str, list[Any]]:
     """Name -> captions, unchecked, of a .csv or .tsv with a header, .json or .jsonl file.
 
-    .json maps names to a sentence or a list of them; .jsonl has one object per row. Several rows of
-    one name add up. Another kind of file, a missing column and malformed content are `UserError`.
+    .json maps names to a sentence or a list of them, or is a list of objects, one per row, which
+    .jsonl has on lines. Several rows of one name add up. Another kind of file, a missing column and
+    malformed content are `UserError`.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; give the captions with captions=FILE")
@@ -104,13 +106,15 @@ def read_table(path: Path, file_key: str, caption_key: str) -> dict[str, list[An
     elif kind == ".jsonl":
         pairs = _from_rows(path, file_key, caption_key)
     elif kind == ".json":
-        pairs = _mapping(path)
+        pairs = _mapping(path, file_key, caption_key)
     else:
         known = ", ".join([*DELIMITERS, ".json", ".jsonl"])
         raise UserError(f"{path}: captions are read from {known}; rename or convert the file")
     found: dict[str, list[Any]] = {}
     for name, given in pairs:
         sentences = given if isinstance(given, list) else [given]
+        if name.startswith("/"):
+            raise UserError(f"{path}: {name} is no path below images=DIR; take DIR away from it")
         found.setdefault(PurePosixPath(name).as_posix(), []).extend(sentences)
     return found
 
@@ -120,14 +124,17 @@ def _delimited(
 ) -> Iterator[tuple[str, Any]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter)
+            # strict: a text that only begins with a quote would take the rows behind it along
+            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
             _check_columns(path, reader.fieldnames or (), file_key, caption_key)
             for row in reader:
-                if not row[file_key]:
-                    what = f"line {reader.line_num} names no file"
-                    raise UserError(f"{path}: {what}; correct or remove that line")
+                if not row[file_key] or None in row:  # None: what has no column
+                    what = "has more columns than the first one" if None in row else "names no file"
+                    raise UserError(f"{path}: line {reader.line_num} {what}; {QUOTES}")
                 yield row[file_key], row[caption_key]
-    except (csv.Error, UnicodeDecodeError) as error:
+    except csv.Error as error:
+        raise UserError(f"{path}: line {reader.reader.line_num}: {error}; {QUOTES}") from None
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a table in UTF-8 ({error}); export it again") from None
 
 
@@ -146,15 +153,18 @@ def _check_columns(path: Path, found: Iterable[str], file_key: str, caption_key:
             raise UserError(f"{path}: no column {name!r} among {known}; set {setting} to one")
 
 
-def _mapping(path: Path) -> Iterator[tuple[str, Any]]:
+def _mapping(path: Path, file_key: str, caption_key: str) -> Iterator[tuple[str, Any]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON in UTF-8 ({error}); write it again") from None
-    if not isinstance(data, dict):
-        expected = "expected an object of file names and captions (lines of objects are .jsonl)"
-        raise UserError(f"{path}: a {type(data).__name__}, {expected}; rename or convert it")
-    yield from data.items()
+    if isinstance(data, list):
+        yield from _from_rows(path, file_key, caption_key)
+    elif isinstance(data, dict):
+        yield from data.items()
+    else:
+        expected = "expected an object of file names and captions, or a list of objects"
+        raise UserError(f"{path}: a {type(data).__name__}, {expected}; convert it")
 
 
 def _records(

@@ -44,6 +44,11 @@ def test_each_line_of_the_text_beside_a_picture_is_a_caption(images, tmp_path):
         ("c.tsv", "text\tfile_name\none, two\ta.jpg\nthree\tsub.v2/b.c.PNG\nfour\ta.jpg\n"),
         ("c.json", '{"a.jpg": ["one, two", "four"], "sub.v2/b.c.PNG": "three"}'),
         (
+            "list.json",
+            '[{"file_name": "a.jpg", "text": ["one, two", "four"]},\n'
+            ' {"file_name": "sub.v2/b.c.PNG", "text": "three"}]',
+        ),
+        (
             "c.jsonl",
             '{"file_name": "a.jpg", "text": ["one, two", "four"]}\n'
             '{"file_name": "sub.v2/b.c.PNG", "text": "three"}\n',
@@ -115,7 +120,12 @@ def test_two_pictures_with_one_key_are_refused(images, tmp_path):
         ("c.csv", "", "no column 'file_name' among ; set file_key"),
         ("c.csv", "file_name,text\n,x\n", "line 2 names no file; correct"),
         ("c.csv", b"file_name,text\n\xff,x\n", "not a table in UTF-8"),
-        ("c.json", "[1]", "a list, expected an object of file names and captions"),
+        ("c.csv", "file_name,text\na.jpg,A cat, that sits\n", "line 2 has more columns than the"),
+        ("c.csv", "file_name,text\n/x/a.jpg,x\n", "/x/a.jpg is no path below images=DIR"),
+        ("c.tsv", 'file_name\ttext\na.jpg\t"Hi\nb.jpg\tx\n', "line 3: unexpected end of data"),
+        ("c.tsv", 'file_name\ttext\na.jpg\t"Hi" he says\n', "line 2: .* expected after .*; corr"),
+        ("c.json", "1", "a int, expected an object of file names and captions"),
+        ("c.json", "[1]", "element 1 is a int, expected an object"),
         ("c.json", "{", "not JSON in UTF-8"),
         ("c.jsonl", '{"file_name": "a.jpg"}', "no column 'text' among file_name; set caption_key"),
         ("c.jsonl", '{"file_name": 3, "text": "x"}', "file_name is 3, expected a file name"),
