@@ -17,6 +17,7 @@ from cloc.errors import BadSample, UserError
 from data_prep.importers.captioned import IsOurs
 from data_prep.importing import Picture, parse_picture
 
+SHARD_DIGITS = 5  # of img2dataset's tars, at least
 CURE = "download it again, or allow for it with budget="
 
 
@@ -38,9 +39,8 @@ def tar_samples(paths: list[Path]) -> Iterator[dict[str, Any] | BadSample]:
     """`__key__`, `__url__` and one entry of bytes per allowlisted member, of one sample at a time.
 
     An index beside the tar is used; without one the tar's headers are scanned first. A sample that
-    is not whole is a `BadSample`, a tar or an index that is broken a `UserError`. The key begins
-    with the tar's name, put before it where it does not (img2dataset has it so), because other
-    writers count anew in every tar.
+    is not whole is a `BadSample`, a tar or an index that is broken a `UserError`. For the key see
+    `_key`.
     """
     for path in paths:
         with path.open("rb") as file:
@@ -59,8 +59,12 @@ def tar_samples(paths: list[Path]) -> Iterator[dict[str, Any] | BadSample]:
 
 
 def _key(path: Path, key: str) -> str:
+    """Begins with the tar's name, put before it where it does not, because most writers count anew
+    in every tar. img2dataset's 000000012 of 00000.tar has it already; a shorter name than its could
+    begin a key of another tar too. Dots of folders (`tar -cf x.tar .` has `./`) become `_`."""
     stem = path.stem.replace(".", "_")
-    return key if key.startswith(stem) else f"{stem}_{key}"
+    key = key.removeprefix("./").replace(".", "_")
+    return key if len(stem) >= SHARD_DIGITS and key.startswith(stem) else f"{stem}_{key}"
 
 
 def ours(paths: list[Path], is_ours: IsOurs) -> Iterator[dict[str, Any] | BadSample]:

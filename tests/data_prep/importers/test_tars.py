@@ -23,6 +23,21 @@ def test_an_index_changes_nothing(tmp_path):
     assert list(tar_samples([path])) == without
 
 
+@pytest.mark.parametrize(
+    ("tar", "member", "key"),
+    [
+        ("00001.tar", "000010002.jpg", "000010002"),  # img2dataset's
+        ("00001.tar", "2.jpg", "00001_2"),
+        ("1.tar", "12.jpg", "1_12"),  # 12.tar may hold one of that name
+        ("v1.0.tar", "./0002.JPG", "v1_0_0002"),  # tar -cf v1.0.tar .
+        ("00001.tar", "v1.0/a b/2.jpg", "00001_v1_0/a b/2"),
+    ],
+)
+def test_a_key_tells_the_tar_and_holds_no_dot(tmp_path, tar, member, key):
+    [sample] = tar_samples([write_tar(tmp_path / tar, {member: b"x"})])
+    assert (sample["__key__"], sample["jpg"]) == (key, b"x")
+
+
 def test_a_tar_is_never_whole_in_memory(tmp_path):
     path = samples(tmp_path / "t.tar", count=20, size=1 << 20)  # 40 MiB
     tracemalloc.start()
