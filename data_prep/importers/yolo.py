@@ -117,9 +117,11 @@ def write_yolo(
 
 
 def _names(given: Any, data: Path) -> list[str]:
-    """A list, or a mapping of 0 to n - 1."""
-    if isinstance(given, dict) and sorted(given, key=str) == sorted(range(len(given)), key=str):
-        given = [given[i] for i in range(len(given))]
+    """A list, or a mapping of 0 to n - 1, also of "0" to "n - 1"."""
+    if isinstance(given, dict):
+        numbered = {str(number): name for number, name in given.items()}
+        keys = [str(i) for i in range(len(given))]
+        given = [numbered[k] for k in keys] if numbered.keys() == {*keys} else given
     if not isinstance(given, list) or not given:
         what = "expected a list, or a mapping of class numbers from 0"
         raise UserError(f"{data}: names is {shown(given)}, {what}; correct it")
@@ -166,7 +168,8 @@ def _find(place: Any, spec: Mapping[str, Any], data: Path, split: str) -> Path:
 def _listed(place: Path) -> list[Path]:
     """The pictures of a folder, its folders too, or of a list file, relative to that."""
     if place.is_dir():
-        return sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        found = (p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        return sorted(p for p in found if p.name[0] != ".")  # ._a.jpg is macOS's, and no picture
     try:
         text = place.read_text(encoding="utf-8-sig")
     except ValueError:

@@ -57,6 +57,7 @@ def test_boxes_are_centre_and_size_and_polygons_are_boxed(data, tmp_path):
         "train: ../images/train\nnc: 2\nnames: ['person', 'traffic_light']",  # meant: images/train
         "path: elsewhere\ntrain: images/train\nnames: {0: person, 1: traffic_light}",  # moved
         "path: ../set\ntrain: [images/train]\nnames: {0: person, 1: traffic_light}",
+        "train: images/train\nnames: {'1': traffic_light, '0': person}",
         "train: list.txt\ntest:\nnames: {0: person, 1: traffic_light}",
     ],
 )
@@ -124,6 +125,11 @@ def test_a_picture_that_exif_turns_is_left_out_for_the_frame_of_its_labels_is_un
     with pytest.raises(UserError, match="its EXIF orientation is 6"):
         write_yolo(tmp_path / "out", dataset=data)
     assert write_yolo(tmp_path / "out", dataset=data, budget=0.5)["train"]["drops"] == {"turned": 1}
+
+
+def test_a_hidden_file_is_no_picture(data, tmp_path):
+    (data.parent / "images/train/._b.jpg").write_bytes(b"\0\5\x16\7")
+    assert write_yolo(tmp_path / "out", dataset=data)["train"]["samples"] == 2
 
 
 def test_a_picture_of_another_format_is_counted(data, tmp_path):
