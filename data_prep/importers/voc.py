@@ -76,9 +76,12 @@ class VocSet(NamedTuple):
 
     def find_picture(self, image_id: str, file_name: str) -> Path:
         """Of the image's own name; else what the annotation says, which tools do not keep up."""
-        names = (f"{image_id}.jpg", file_name or f"{image_id}.jpg")
-        first, second = (inside(self.folder / "JPEGImages", n, image_id) for n in names)
-        return second if not first.is_file() and second.is_file() else first
+        folder = self.folder / "JPEGImages"
+        first = inside(folder, f"{image_id}.jpg", image_id)
+        if first.is_file() or not file_name:
+            return first
+        second = inside(folder, file_name, image_id)
+        return second if second.is_file() else first
 
 
 def read_voc(folder: str | Path, *, splits: Sequence[str]) -> VocSet:
@@ -164,8 +167,10 @@ def _object(element: ET.Element, where: str) -> Object:
     return Object(name, (x0 - 1, y0 - 1, x1, y1), is_difficult)
 
 
-def _size(element: ET.Element, where: str) -> tuple[int, int]:
-    return int(_number(element, "width", where)), int(_number(element, "height", where))
+def _size(element: ET.Element, where: str) -> tuple[int, int] | None:
+    """None for 0x0, which LabelImg and converters write where they did not look."""
+    size = int(_number(element, "width", where)), int(_number(element, "height", where))
+    return size if any(size) else None
 
 
 def _number(element: ET.Element, name: str, where: str) -> float:
