@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
+from glob import glob
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
@@ -51,14 +52,15 @@ def write_open_images(
 
     `boxes` is read line by line and must hold each image's rows together, as the released files do.
     Boxes of groups (`IsGroupOf` is 1) are left out and counted as "group"; a region's text and
-    label are its class's name, its score the `Confidence`. The captions of `narratives` (one JSON
-    Lines file) are held in memory; images that have one and no box follow at the end.
+    label are its class's name, its score the `Confidence`. The captions of `narratives` (JSON
+    Lines, a file or a pattern) are held in memory; images that have one and no box follow at the
+    end. Pictures are `images/ID.jpg` or, as the archives unpack, `images/train_0/0ID.jpg`.
     """
     names = read_classes(Path(classes))
-    captions = read_narratives(Path(narratives)) if narratives else {}
+    captions = read_narratives(str(narratives)) if narratives else {}
     drops = Counter[str]()
     items = read_items(Path(boxes), names, captions)
-    records = attempts(items, partial(_record, Path(images), names, drops))
+    records = attempts(items, partial(_record, Path(images), split, names, drops))
     splits = {split: Split(whole(records, drops, budget=budget), drops)}
     return write_splits(
         out,
@@ -69,9 +71,13 @@ def write_open_images(
     )
 
 
-def _record(folder: Path, names: Mapping[str, str], drops: Counter[str], item: Item) -> Record:
+def _record(
+    folder: Path, split: str, names: Mapping[str, str], drops: Counter[str], item: Item
+) -> Record:
     name = f"{item.image_id}.jpg"
-    picture = picture_below(folder, name, cure=CURE)
+    places = (name, f"{split}_{name[0]}/{name}")
+    place = next((p for p in places if (folder / p).is_file()), name)
+    picture = picture_below(folder, place, cure=CURE)
     found = _regions(item, names, picture, drops)
     return Record(
         sample_key(name),
@@ -93,15 +99,17 @@ def read_classes(path: Path) -> dict[str, str]:
     return found
 
 
-def read_narratives(path: Path) -> dict[str, list[Any]]:
-    """Image -> captions, of Localized Narratives with or without their traces."""
+def read_narratives(spec: str) -> dict[str, list[Any]]:
+    """Image -> captions, of Localized Narratives with or without their traces: of a file, or of all
+    that a pattern finds, as those of train come in ten."""
     found: dict[str, list[Any]] = {}
-    for row in rows(path, key="narratives"):
-        missing = [name for name in ("image_id", "caption") if not isinstance(row.get(name), str)]
-        if missing:
-            what = f"a line has no {missing[0]!r}"
-            raise UserError(f"{path}: {what}; give Localized Narratives with narratives=FILE")
-        found.setdefault(row["image_id"], []).append(row["caption"])
+    for path in sorted(map(Path, glob(spec))) or [Path(spec)]:
+        for row in rows(path, key="narratives"):
+            missing = [n for n in ("image_id", "caption") if not isinstance(row.get(n), str)]
+            if missing:
+                what = f"a line has no {missing[0]!r}"
+                raise UserError(f"{path}: {what}; give Localized Narratives with narratives=FILE")
+            found.setdefault(row["image_id"], []).append(row["caption"])
     return found
 
 

@@ -79,6 +79,17 @@ def test_narratives_are_captions_and_images_without_a_box_follow(given, tmp_path
     assert (records["0002"].captions, records["0003"].regions) == ((), ())
 
 
+def test_narratives_of_train_come_in_ten_files_and_its_pictures_in_sixteen_folders(given, tmp_path):
+    for number, image in enumerate(("0001", "0002")):
+        path = tmp_path / f"train_v6_localized_narratives-0000{number}-of-00010.jsonl"
+        path.write_text(json.dumps({"image_id": image, "caption": image}))
+        (tmp_path / "images/train_0").mkdir(exist_ok=True)
+        (tmp_path / f"images/{image}.jpg").rename(tmp_path / f"images/train_0/{image}.jpg")
+    write_open_images(tmp_path / "out", **given, narratives=tmp_path / "*narratives-*.jsonl")
+    found = {r.key: r.captions[0].text for r in written(tmp_path / "out/train")}
+    assert found == {"0001": "0001", "0002": "0002"}
+
+
 def test_an_image_that_comes_back_is_refused(given, tmp_path):
     put(given, box(), box("0002"), box())
     with pytest.raises(UserError, match=r"image 0001 comes back after others.*sort the file by Im"):
