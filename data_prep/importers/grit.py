@@ -115,7 +115,8 @@ def _record(
     drops: Counter[str],
 ) -> Record:
     caption = data.get("caption")
-    missing = [column for column in spans if not isinstance(data.get(column), list)]
+    # null is what pandas writes where nothing was found
+    missing = [n for n in spans if n not in data or not isinstance(data[n], list | None)]
     if missing or not isinstance(caption, str):
         what = (*missing, "caption")[0]
         raise BadSample("annotation", f"{where}: there is no {what}; {ADDED}")
@@ -149,7 +150,7 @@ def _regions(
     drops: Counter[str],
 ) -> tuple[tuple[Region, ...], list[tuple[int, int]]]:
     found: dict[tuple[Any, ...], tuple[Region, tuple[int, int]]] = {}
-    for entry in (entry for column in spans for entry in data[column]):
+    for entry in (entry for column in spans for entry in data[column] or ()):
         span = _span(entry, caption)
         if span is None:
             drops["span"] += 1

@@ -56,6 +56,11 @@ def test_one_column_alone(tmp_path):
         from_tar(tmp_path, row(), spans=["refs"])
 
 
+def test_null_is_no_entry(tmp_path):
+    [record], drops = from_tar(tmp_path, row(ref_exps=None))
+    assert ([r.text for r in record.regions], drops) == (["a paper cover", "a wire hanger"], {})
+
+
 def test_the_text_is_cut_from_the_caption_as_given_before_its_spaces_are_mended(tmp_path):
     chunk = [[3.0, 6.0, 0.0, 0.0, 1.0, 1.0, 0.5]]
     [record], _ = from_tar(tmp_path, row(caption="a  cat", noun_chunks=chunk, ref_exps=[]))
