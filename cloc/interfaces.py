@@ -36,7 +36,7 @@ class Embeddings(NamedTuple):
     """What one forward of the model gives to the losses. Vectors are unit length, in float32."""
 
     image: Float[Tensor, "b d"]
-    caption: Float[Tensor, "b d"]
+    caption: Float[Tensor, "b d"] | None  # None where no loss needs it
     scale: Float[Tensor, ""]  # of image-text logits, already exponentiated
     bias: Float[Tensor, ""] | None  # of image-text logits; only sigmoid towers have one
     phrase: Float[Tensor, "u d"] | None  # None where the model has no region head

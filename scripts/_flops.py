@@ -3,11 +3,11 @@
 from typing import Any
 
 import torch
+from _shadow import shadow
 from omegaconf import DictConfig
 
 from cloc.data.datamodule import RegionData
 from cloc.errors import UserError
-from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.training.flops import StepCost, datasheet_flops, step_cost
 
@@ -23,24 +23,15 @@ def mfu_settings(cfg: DictConfig, model: CLOC, data: RegionData) -> dict[str, An
 
 
 def cost_of(model: CLOC, *, regions: int, region_context: int) -> StepCost:
-    """Counted on a copy without weights that trains what `model` trains."""
-    with torch.device("meta"):
-        copy = build_model(**model.description).train()
-    # what torch.compile puts into names
-    trains = {name.replace("_orig_mod.", ""): p.requires_grad for name, p in _named(model)}
-    for name, parameter in _named(copy):
-        parameter.requires_grad_(trains[name])
+    """Of what `model` trains, a teacher's forward included."""
+    double = shadow(model)
     return step_cost(
-        copy,
-        image_size=copy.tower.image_size,
+        double,
+        image_size=double.tower.image_size,
         regions=regions,
-        context=copy.tower.context_length,
+        context=double.tower.context_length,
         region_context=region_context,
     )
-
-
-def _named(model: CLOC) -> list[tuple[str, torch.nn.Parameter]]:
-    return list(model.named_parameters())
 
 
 def peak_flops(cfg: DictConfig) -> float | None:

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from _run import plain
+from _shadow import shadow
 from omegaconf import DictConfig
 
 from cloc.errors import UserError
-from cloc.interfaces import Loss
+from cloc.interfaces import Loss, RegionBatch
 from cloc.models.cloc import CLOC
 from cloc.models.kept import FOLDER, keep
 from cloc.models.lora import add_lora
 from cloc.models.teacher import IMAGE, REGION, Teacher
-from cloc.training.freeze import freeze, freeze_unread_scales
+from cloc.training.flops import shapes
+from cloc.training.freeze import freeze, freeze_unread
 
 
 def model_settings(cfg: DictConfig, run: Path, *, resumed: bool) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def keep_start(cfg: DictConfig, run: Path, model: CLOC) -> None:
 
 def adapt(cfg: DictConfig, model: CLOC, losses: Iterable[Loss]) -> None:
     """In place, of a model that is as it was built: a teacher where a loss needs one, LoRA, and
-    what keeps its weights."""
+    what keeps its weights because it is told to or because no loss reads it."""
     losses = list(losses)
     needed = {field for loss in losses for field in loss.needs}
     fields = [name for name in (IMAGE, REGION) if f"extra.{name}" in needed]
@@ -54,6 +56,20 @@ def adapt(cfg: DictConfig, model: CLOC, losses: Iterable[Loss]) -> None:
         except TypeError:
             raise UserError(f"lora={plain(cfg.lora)}; it has rank, alpha and targets") from None
     freeze(model, plain(cfg.freeze))
-    freeze_unread_scales(model, losses)
+    model.reads_captions = "caption" in needed
+    double = shadow(model)
+    freeze_unread(model, losses, double=double, batch=shapes_of(double))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"freeze={plain(cfg.freeze)} leaves nothing to train; take a part out")
+
+
+def shapes_of(model: CLOC) -> RegionBatch:
+    """The smallest batch that the model reads, without content."""
+    return shapes(
+        images=1,
+        regions=1,
+        phrases=1,
+        image_size=model.tower.image_size,
+        context=model.tower.context_length,
+        region_context=model.tower.context_length,
+    )

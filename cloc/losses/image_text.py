@@ -62,6 +62,7 @@ class ImageText:
 
     def __call__(self, out: Embeddings, batch: RegionBatch) -> Term:
         """No logs: the value says it all."""
+        assert out.caption is not None  # `needs` says so
         value = image_text_loss(
             out.image, out.caption, batch.caption_valid, out.scale, chunk=self.chunk
         )

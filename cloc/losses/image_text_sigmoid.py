@@ -59,7 +59,8 @@ class ImageTextSigmoid:
 
     def __call__(self, out: Embeddings, batch: RegionBatch) -> Term:
         """No logs: the value says it all."""
-        assert out.bias is not None  # `needs` says so
+        assert out.caption is not None  # `needs` says so, of both
+        assert out.bias is not None
         value = image_text_sigmoid_loss(
             out.image, out.caption, batch.caption_valid, out.scale, out.bias, chunk=self.chunk
         )

@@ -38,6 +38,7 @@ class CLOC(nn.Module):
         self.box_head = box_head
         self.description = dict(description)
         self.teacher: Teacher | None = None  # no module: neither trained, nor saved, nor sharded
+        self.reads_captions = True  # False where no loss needs their embeddings
 
     def forward(self, batch: RegionBatch, *, accumulate: int = 1) -> Embeddings:
         """Everything the losses may need, from one pass of each tower over each input.
@@ -49,7 +50,7 @@ class CLOC(nn.Module):
         check_pieces(self, len(batch.images), accumulate)
         cut_draws = accumulate > 1 and self.training and draws_can_be_cut(self)
         cut = partial(in_pieces, pieces=accumulate, cut_draws=cut_draws)
-        [caption] = cut(self._texts, batch.captions)
+        [caption] = cut(self._texts, batch.captions) if self.reads_captions else [None]
         scale, bias = self.tower.scale(), self.tower.bias()
         if self.region_head is None or self.region_scale is None:
             [image] = cut(self._images, batch.images)

@@ -1,12 +1,13 @@
-"""Which weights a run trains: parts that are kept, and scales that no loss reads."""
+"""Which weights a run trains: not the parts that are kept, and not what no loss reads."""
 
 from collections.abc import Iterable, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from cloc.errors import UserError
-from cloc.interfaces import Loss
-from cloc.parts import SCALES, part_of
+from cloc.interfaces import Embeddings, Loss, RegionBatch
+from cloc.parts import part_of
 
 PARTS = ("image_tower", "text_tower", "region_head", "box_head")
 
@@ -25,10 +26,34 @@ def freeze(model: nn.Module, parts: Sequence[str]) -> None:
     model.train(model.training)  # what is frozen whole goes into evaluation
 
 
-def freeze_unread_scales(model: nn.Module, losses: Iterable[Loss]) -> None:
-    """The image-text temperature and bias where no loss needs them: a weight that never gets a
-    gradient stops DDP."""
+def freeze_unread(
+    model: nn.Module, losses: Iterable[Loss], *, double: nn.Module, batch: RegionBatch
+) -> None:
+    """Stops the gradients into every weight of `model` that none of the fields in the losses'
+    `needs` depends on, such as the projection of whole images where only regions are learned: a
+    weight that never gets a gradient stops DDP.
+
+    It is read off one pass of `double`, which has the same parameters, over `batch`, so both may be
+    on the meta device. A head that would not be trained at all raises `UserError`.
+    """
     needed = {field for loss in losses for field in loss.needs}
+    out: Embeddings = double(batch)
+    fields = {**out._asdict(), **{f"extra.{key}": value for key, value in out.extra.items()}}
+    read = [x for name, x in fields.items() if name in needed and isinstance(x, Tensor)]
+    read = [x for x in read if x.requires_grad]
+    if read:
+        torch.stack([x.sum() for x in read]).sum().backward()
+    twins = dict(double.named_parameters())
+    unread = {n for n, p in model.named_parameters() if p.requires_grad and twins[n].grad is None}
+    trained = {
+        part_of(n) for n, p in model.named_parameters() if p.requires_grad and n not in unread
+    }
+    for name in ("region_head", "box_head"):
+        if name not in trained and any(part_of(n) == name for n in unread):
+            raise UserError(
+                f"no loss reads model.{name}, so it would stay as it begins; add a loss that does, "
+                f"leave the head out with model.{name}=null, or keep it with freeze=[{name}]"
+            )
     for name, parameter in model.named_parameters():
-        if name.startswith(SCALES) and "scale" not in needed:
+        if name in unread:
             parameter.requires_grad_(False)

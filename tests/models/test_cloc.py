@@ -49,6 +49,17 @@ def test_fields_are_unit_vectors_of_what_the_batch_holds():
         torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(vectors.shape[:-1]))
 
 
+def test_captions_that_no_loss_needs_are_left_out_and_the_rest_is_the_same():
+    model = make_model()
+    batch = model_batch(model)
+    whole = model(batch)
+    model.reads_captions = False
+    out = model(batch)
+    assert out.caption is None
+    for name in ("image", "phrase", "region", "predicted_boxes"):
+        assert getattr(out, name).equal(getattr(whole, name)), name
+
+
 def test_regions_and_boxes_are_the_heads_answers_to_each_slot():
     model = make_model()
     batch = model_batch(model)

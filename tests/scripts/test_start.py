@@ -59,9 +59,21 @@ def test_frozen_towers_stay_the_starts_exactly_on_two_ranks(place):
 
 
 @pytest.mark.slow
+def test_regions_alone_train_on_two_ranks(place):
+    """Nothing reads the captions then, nor the projection of whole images."""
+    losses = "losses=[region_text_scenes,grounding_scenes]"
+    at_once = ("rates.wait.image_tower=0", "rates.wait.text_tower=0")
+    done = tune(place, "regions", "steps=3", "trainer.devices=2", losses, *at_once)
+    assert done.returncode == 0, done.stderr
+    own, clip = (load_model(place / "runs" / name).tower.clip for name in ("regions", "clip"))
+    assert own.visual.proj.equal(clip.visual.proj)
+    assert not own.visual.conv1.weight.equal(clip.visual.conv1.weight)
+
+
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_without_the_place_its_start_came_from(place):
     options = ("steps=4", "losses=[image_text,region_text_scenes,grounding_scenes,distill_image]")
-    lora = ("lora={rank: 2, alpha: 4, targets: [mlp.c_fc]}", "rates.wait={}")
+    lora = ("lora={rank: 2, alpha: 4, targets: [mlp.c_fc]}",)
     assert tune(place, "whole", *options, *lora).returncode == 0
     shutil.copytree(place / "runs/whole", place / "runs/part")
     for folder in (place / "runs/part/checkpoints").glob("step-00000004*"):

@@ -1,15 +1,18 @@
-"""Frozen parts get no gradient, and scales that no loss reads none either."""
+"""Frozen parts get no gradient, and weights that no loss reads none either."""
+
+import copy
 
 import pytest
 import torch
 
 from cloc.errors import UserError
+from cloc.losses.distill_image import DistillImage
 from cloc.losses.grounding import Grounding
 from cloc.losses.image_text import ImageText
 from cloc.losses.region_text import RegionText
 from cloc.parts import part_of
-from cloc.training.freeze import PARTS, freeze, freeze_unread_scales
-from tests.helpers.models import make_model, model_batch
+from cloc.training.freeze import PARTS, freeze, freeze_unread
+from tests.helpers.models import PROMPTER, make_model, model_batch
 
 LOSSES = [ImageText(), RegionText(conflict="text"), Grounding(kind="l1_giou", match="nearest")]
 
@@ -32,13 +35,49 @@ def test_a_part_that_is_not_there_is_named():
         freeze(make_model(), ["scales"])
 
 
-def test_scales_are_frozen_where_no_loss_needs_them():
-    model = make_model()
-    freeze_unread_scales(model, LOSSES)
-    assert model.tower.clip.logit_scale.requires_grad
-    freeze_unread_scales(model, LOSSES[1:])
-    assert not model.tower.clip.logit_scale.requires_grad
-    assert model.region_scale.log_scale.requires_grad
+def frozen_unread(losses, **parts):
+    """The model, and the names of its weights that it does not train."""
+    model = make_model(**parts).train()
+    batch = model_batch(model)
+    freeze_unread(model, losses, double=copy.deepcopy(model), batch=batch)
+    return model, batch, {n for n, p in model.named_parameters() if not p.requires_grad}
+
+
+@pytest.mark.parametrize(
+    ("losses", "parts", "unread"),
+    [
+        (LOSSES, {}, set()),
+        (LOSSES[:2], {"region_head": PROMPTER, "region_scale": {}}, set()),
+        (LOSSES[1:], {}, {"tower.clip.visual.proj", "tower.clip.logit_scale"}),
+        (LOSSES[::2], {}, {"region_scale.log_scale"}),
+        (LOSSES[:1], {"region_head": None}, set()),
+    ],
+    ids=["all", "no grounding", "regions alone", "no region loss", "clip"],
+)
+def test_a_weight_that_never_gets_a_gradient_is_frozen(losses, parts, unread):
+    """Every other one gets one, so DDP has none to wait for in vain."""
+    model, batch, frozen = frozen_unread(losses, **parts)
+    assert frozen == unread
+    out = model(batch)
+    sum(loss(out, batch).value for loss in losses).backward()
+    for name, parameter in model.named_parameters():
+        assert (parameter.grad is None) is (name in unread), name
+
+
+def test_distillation_alone_trains_the_image_tower_alone():
+    model, _, frozen = frozen_unread([DistillImage()], region_head=None)
+    assert {part_of(name) for name in frozen} == {"text_tower", "scales"}
+    assert {part_of(n) for n, p in model.named_parameters() if p.requires_grad} == {"image_tower"}
+
+
+@pytest.mark.parametrize("head", ["region_head", "box_head"])
+def test_a_head_that_would_not_be_trained_at_all_is_refused(head):
+    losses = LOSSES[:1] if head == "region_head" else LOSSES[:2]
+    with pytest.raises(UserError, match=rf"no loss reads model\.{head}.*freeze=\[{head}\]"):
+        frozen_unread(losses)
+    kept = make_model().train()
+    freeze(kept, ["region_head", "box_head"])
+    freeze_unread(kept, losses, double=copy.deepcopy(kept), batch=model_batch(kept))
 
 
 def test_a_frozen_tower_is_in_evaluation_while_the_heads_train():
