@@ -166,20 +166,30 @@ def write_splits(
     samples_per_shard: int,
     classes: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """`out/SPLIT` for each; returns their manifests, which hold `drops` and, where given, `classes`
-    (name -> prompts). A progress bar is drawn where stdout is a terminal."""
+    """`out/SPLIT` for each; returns their manifests, which hold `drops`, `license` (of the records'
+    `meta`, where it is in words -> how many have it) and, where given, `classes` (name -> prompts).
+    A progress bar is drawn where stdout is a terminal."""
     manifests = {}
     for split, (records, drops, total) in splits.items():
+        licences = Counter[str]()
         shown = track(
-            records,
+            _licensed(records, licences),
             description=f"{name} {split}",
             total=total,
             disable=not sys.stdout.isatty(),
         )
-        extra: dict[str, Any] = {"drops": drops}  # read when all records are written
+        # read when all records are written
+        extra: dict[str, Any] = {"drops": drops, "license": licences}
         if classes is not None:
             extra = {"classes": {k: list(v) for k, v in classes.items()}, **extra}
         manifests[split] = write_shards(
             shown, out / split, samples_per_shard=samples_per_shard, extra=extra
         )
     return manifests
+
+
+def _licensed(records: Iterable[Record], licences: Counter[str]) -> Iterator[Record]:
+    for record in records:
+        if licence := words(record.meta.get("license")):
+            licences[licence] += 1
+        yield record

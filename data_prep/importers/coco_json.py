@@ -78,13 +78,24 @@ def checked(
 
 
 def images_of(data: Row, path: Path, fields: Sequence[str] = ("file_name",)) -> dict[int, Row]:
-    """In order of image id; one that is listed twice is a `UserError`."""
+    """In order of image id; one that is listed twice is a `UserError`. `license` is the address, or
+    the name, that the file's `licenses` have for its number."""
     rows = rows_of(data, "images", ("id", "width", "height", *fields), path)
     images: dict[int, Row] = {row["id"]: row for row in sorted(rows, key=lambda row: row["id"])}
     if len(images) < len(rows):
         [(twice, _)] = Counter(row["id"] for row in rows).most_common(1)
         raise UserError(f"{path}: image {twice} is listed twice; remove one of the two")
+    names = _licences(data.get("licenses"))
+    for row in rows:
+        if str(row.get("license")) in names:
+            row["license"] = names[str(row["license"])]
     return images
+
+
+def _licences(given: Any) -> dict[str, str]:
+    rows = [row for row in given if isinstance(row, dict)] if isinstance(given, list) else []
+    found = {str(row.get("id")): words(row.get("url")) or words(row.get("name")) for row in rows}
+    return {number: name for number, name in found.items() if name}
 
 
 def read_categories(

@@ -44,6 +44,7 @@ class RefSet(NamedTuple):
             [found for ref in self.refs[split][image_id] for found in self.found(ref, drops)],
             source="refcoco",
             drops=drops,
+            meta={"license": row.get("license")},
         )
 
     def found(self, ref: Row, drops: Counter[str]) -> list[Found]:

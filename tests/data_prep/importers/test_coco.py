@@ -66,6 +66,21 @@ def test_the_extension_is_by_content_not_by_name(tmp_path):
     assert [record.extension for record in records(given)] == ["png"]
 
 
+def test_a_licence_is_told_by_its_address_and_counted_in_the_manifest(tmp_path):
+    given = make_set(tmp_path, annotations=[])
+    data = json.loads(given["instances"].read_text())
+    by = {"id": 4, "name": "Attribution License", "url": "http://creativecommons.org/by/2.0/"}
+    for licences, told in (
+        ([{"id": 1}, by], by["url"]),
+        ([{**by, "url": ""}], by["name"]),
+        ([{"id": 5, "name": "x"}, 7], 4),
+    ):
+        given["instances"].write_text(json.dumps({**data, "licenses": licences}))
+        assert [r.meta["license"] for r in records(given)] == [told] * 2
+    given["instances"].write_text(json.dumps({**data, "licenses": [by]}))
+    assert write_coco(tmp_path / "out", **given)["train"]["license"] == {by["url"]: 2}
+
+
 def test_captions_keep_their_words_and_order_of_ids(tmp_path):
     captions = [
         {"id": 9, "image_id": 7, "caption": " A cat \n sits.\n"},

@@ -96,7 +96,7 @@ def test_every_sentence_is_a_region_and_those_of_one_object_have_the_same_box(gi
     assert train["000000581857"].regions == tuple(
         Region(box, text, source="refcoco", label=label) for text, label, box in named
     )
-    assert train["000000581857"].meta == {"image_id": 581857}
+    assert train["000000581857"].meta == {"image_id": 581857, "license": 1}
 
 
 def test_the_sets_own_splits_become_folders_and_an_image_may_be_in_two(given, tmp_path):
