@@ -58,8 +58,22 @@ def compose_config(name: str, overrides: list[str]) -> DictConfig:
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise UserError(f"{missing[0]} is not set; give {missing[0]}=...")
+    _check_emptied(cfg, overrides)
     check_targets(cfg)
     return cfg
+
+
+def _check_emptied(cfg: DictConfig, overrides: list[str]) -> None:
+    """Hydra merges KEY={} into the entries that are there, and so takes none away."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        there = OmegaConf.select(cfg, key) if value.strip() == "{}" else None
+        if there:
+            first = f"{key}.{next(iter(there))}"
+            raise UserError(
+                f"{override} leaves {', '.join(map(str, there))} as they are; write '~{first}' to "
+                f"take an entry away, or {first}=... to change it"
+            )
 
 
 def _quoted(override: str) -> str:

@@ -124,6 +124,10 @@ def test_a_missing_shard_is_named(shards, smoke, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
+        (
+            ["rates={}"],
+            r"rates={} leaves factors, .* as they are; write '~rates.factors' to take an",
+        ),
         (["batchsize=8"], "batchsize is not a key of this command; did you mean batch_size"),
         (["experiment=smok"], "smok.*smoke"),
         (["losses=[image_txt]"], "losses/image_txt.*Available: .*image_text,"),
