@@ -1,6 +1,7 @@
 """A YOLO folder (`data.yaml`, images, one text file of labels each) -> records."""
 
 import io
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -132,15 +133,13 @@ def _names(given: Any, data: Path) -> list[str]:
 
 
 def _pictures(given: Any, spec: Mapping[str, Any], data: Path, split: str) -> dict[str, Path]:
-    """By key: what stands behind the last folder `images`, without dots."""
     found: dict[str, Path] = {}
-    for place in given if isinstance(given, list) else [given]:
-        for path in _listed(_find(place, spec, data, split)):
-            behind = path.with_suffix("").as_posix().rpartition("/images/")[2]
-            key = (behind if behind != str(path.with_suffix("")) else path.stem).replace("/", "_")
-            other = found.setdefault(key.replace(".", "_"), path)
-            if other != path:
-                raise UserError(f"{path} and {other} would be one sample; rename one of the two")
+    places = given if isinstance(given, list) else [given]
+    paths = [path for place in places for path in _listed(_find(place, spec, data, split))]
+    for key, path in zip(_keys(paths), paths, strict=True):
+        other = found.setdefault(key, path)
+        if other != path:
+            raise UserError(f"{path} and {other} would be one sample; rename one of the two")
     if not found:
         raise UserError(f"{data}: there is no picture in {split}; correct path or {split}")
     if not any(label_file(path).is_file() for path in found.values()):
@@ -150,6 +149,18 @@ def _pictures(given: Any, spec: Mapping[str, Any], data: Path, split: str) -> di
             f"{first}; put them there, or take {split} out of the file"
         )
     return dict(sorted(found.items()))
+
+
+def _keys(paths: Sequence[Path]) -> list[str]:
+    """What stands behind the last folder `images`, without dots; where several sets are listed that
+    have equal names, what stands behind the folder that all lie in."""
+    stems = [path.with_suffix("").as_posix() for path in paths]
+    names = [s.rpartition("/images/")[2] for s in stems]
+    names = [n if n != s else Path(s).name for n, s in zip(names, stems, strict=True)]
+    if len({*names}) < len({*stems}):
+        top = os.path.commonpath([path.parent for path in paths])
+        names = [Path(s).relative_to(top).as_posix() for s in stems]
+    return [name.replace("/", "_").replace(".", "_") for name in names]
 
 
 def _find(place: Any, spec: Mapping[str, Any], data: Path, split: str) -> Path:

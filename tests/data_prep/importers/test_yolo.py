@@ -177,6 +177,16 @@ def test_a_list_that_is_no_text_is_refused(data):
         read_yolo(data)
 
 
+def test_equal_names_in_two_sets_are_told_apart(data, tmp_path):
+    for name in ("one", "two"):
+        draw(data.parent / name / "images/a.jpg")
+        (data.parent / name / "labels").mkdir()
+        (data.parent / name / "labels/a.txt").write_text("0 0.5 0.5 0.5 0.2\n")
+    data.write_text("train: [one/images, two/images]\nnames: [person]")
+    write_yolo(tmp_path / "out", dataset=data)
+    assert list(imported(tmp_path / "out/train")) == ["one_images_a", "two_images_a"]
+
+
 def test_two_pictures_that_would_be_one_sample_are_refused(data):
     draw(data.parent / "images/train/b.jpg")
     with pytest.raises(UserError, match="would be one sample; rename"):
