@@ -128,8 +128,8 @@ def whole(
 ) -> Iterator[Record]:
     """The records, without those that could not be made, which are counted by reason.
 
-    More than `budget` of them (a share; looked at after `at_least`, and at the end) is no accident:
-    the last one's message ends the import as a `UserError`.
+    More than `budget` of them (a share; looked at after `at_least`, and at the end), or all of
+    them, is no accident: the last one's message ends the import as a `UserError`.
     """
     if not validate.is_finite(budget) or not 0 <= budget <= 1:
         raise UserError(f"budget={budget} is not a share of the samples; give 0 <= budget <= 1")
@@ -148,13 +148,9 @@ def _kept(
             bad, last = bad + 1, found
         else:
             yield found
-        if tried >= at_least:
-            _check_budget(bad, tried, last, budget)
-    _check_budget(bad, tried, last, budget)
-
-
-def _check_budget(bad: int, tried: int, last: BadSample | None, budget: float) -> None:
-    if last is not None and bad > budget * tried:
+        if tried >= at_least and bad > budget * tried:
+            break
+    if last is not None and (bad > budget * tried or bad == tried):
         raise UserError(f"{last} ({bad} of {tried} samples cannot be used, budget={budget:g})")
 
 

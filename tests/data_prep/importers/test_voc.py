@@ -143,7 +143,7 @@ def test_missing_files_and_other_sizes_are_counted(folder, tmp_path):
     rewrite(folder, annotation("2008_000015.jpg", size=(30, 40)))
     (folder / "JPEGImages/2008_000008.jpg").unlink()
     (folder / "ImageSets/Main/val.txt").write_text("2008_000019\n2008_000099\n")
-    with pytest.raises(UserError, match=r"there is no sample to write"):
+    with pytest.raises(UserError, match=r"_000015\.jpg: is 40x30 .*2 of 2 samples .* budget=1\)"):
         write_voc(tmp_path / "a", folder=folder, splits=["train"], budget=1.0)
     with pytest.raises(UserError, match=r"2008_000015\.jpg: is 40x30 pixels, annotated as \(30, 4"):
         write_voc(tmp_path / "b", folder=folder, splits=["train"], budget=0.5)
