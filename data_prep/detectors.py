@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cloc.boxes import from_centre
 from cloc.errors import UserError
+from data_prep.owl_pixels import owl_pixels
 from data_prep.pretrained import Pretrained
 
 SEPARATORS = ".?"  # Grounding DINO takes what stands between them for one phrase
@@ -46,10 +47,18 @@ class Detector(Protocol):
         ...
 
 
-def make_detector(pretrained: Pretrained) -> Detector:
-    """The surface for a model's family; any other goes through its processor's own answer."""
+def make_detector(pretrained: Pretrained, *, size: int | None = None) -> Detector:
+    """The surface for a model's family; any other goes through its processor's own answer.
+
+    `size` is the side of the square that OWLv2 and OWL-ViT see, None for that of the checkpoint.
+    """
     if pretrained.kind in ("owlv2", "owlvit"):
-        return Owl(pretrained)
+        return Owl(pretrained, size=size)
+    if size is not None:
+        raise UserError(
+            f"size={size}: only OWLv2 and OWL-ViT see squares of another size, and this model is "
+            f"{pretrained.kind}; give size=null"
+        )
     if pretrained.kind in ("grounding-dino", "mm-grounding-dino"):
         return GroundingDino(pretrained)
     return ByProcessor(pretrained)
@@ -57,19 +66,28 @@ def make_detector(pretrained: Pretrained) -> Detector:
 
 class Owl:
     """OWL-ViT resizes without keeping the aspect ratio; OWLv2 pads to a square first, right and
-    below, so that its boxes refer to that square: both sides are scaled by the longer one."""
+    below, so that its boxes refer to that square: both sides are scaled by the longer one. At
+    another `size` than the checkpoint's its positions are interpolated."""
 
-    def __init__(self, pretrained: Pretrained) -> None:
+    def __init__(self, pretrained: Pretrained, *, size: int | None) -> None:
         self.pretrained = pretrained
         self.context = int(pretrained.model.config.text_config.max_position_embeddings)
         self.is_padded = bool(getattr(pretrained.processor.image_processor, "do_pad", False))
+        vision = pretrained.model.config.vision_config
+        if size is not None and (size < 1 or size % vision.patch_size):
+            raise UserError(
+                f"size={size} is no multiple of the model's patches of {vision.patch_size} pixels; "
+                f"give one, or null for the checkpoint's {vision.image_size}"
+            )
+        self.side, self.own_side = int(size or vision.image_size), int(vision.image_size)
 
     def usable(self, phrases: Sequence[str]) -> list[bool]:
         ids = self.pretrained.processor.tokenizer(list(phrases))["input_ids"]
         return [len(row) <= self.context for row in ids]
 
     def prepare(self, image: PIL.Image.Image) -> tuple[Tensor, tuple[int, ...]]:
-        return _pixels(self.pretrained, image)
+        pixels = owl_pixels(self.pretrained.processor.image_processor, image, side=self.side)
+        return pixels, tuple(pixels.shape)
 
     def __call__(
         self,
@@ -89,6 +107,7 @@ class Owl:
             pixel_values=torch.stack(list(inputs)).to(device, dtype),
             input_ids=tokens["input_ids"].to(device),
             attention_mask=tokens["attention_mask"].to(device),
+            interpolate_pos_encoding=self.side != self.own_side,
         )
         logits, boxes = outputs.logits.float().cpu(), outputs.pred_boxes.float().cpu()
         return [

@@ -14,7 +14,7 @@ from data_prep.detectors import Found, make_detector
 from data_prep.pretrained import load_pretrained
 from data_prep.stage import PHRASES, Notes
 
-VERSION = 1
+VERSION = 2
 
 
 class Detect:
@@ -22,7 +22,8 @@ class Detect:
     `at_least`; boxes are in pixels of the stored picture, clipped to it.
 
     `model` is a hub name or a local folder: OWLv2, OWL-ViT, Grounding DINO (MM too), or another
-    zero-shot detector of transformers. `replace` says whether regions that are there already go.
+    zero-shot detector of transformers. `size` is the side in pixels of what OWLv2 and OWL-ViT see,
+    null for that of the checkpoint. `replace` says whether regions that are there already go.
     A box outside the picture (where the model saw padding) or under one pixel is left out and
     counted, and a phrase that the model's text tower cannot read whole.
     """
@@ -34,6 +35,7 @@ class Detect:
         *,
         model: str,
         revision: str | None = None,
+        size: int | None = None,
         at_least: float = 0.1,
         batch_size: int = 16,
         device: str = "cpu",
@@ -52,8 +54,9 @@ class Detect:
             device=device,
             dtype=dtype,
         )
-        self.detector = make_detector(self.pretrained)
-        self.at_least, self.batch_size, self.replace = at_least, batch_size, replace
+        self.detector = make_detector(self.pretrained, size=size)
+        self.size, self.at_least = size, at_least
+        self.batch_size, self.replace = batch_size, replace
 
     def __call__(self, records: Sequence[Record], notes: Notes) -> list[Record]:
         """Records without phrases pass as they are, the event "no_phrases"; one whose
@@ -83,6 +86,7 @@ class Detect:
         return {
             "version": VERSION,
             **self.pretrained.describe(),
+            "size": self.size,
             "at_least": self.at_least,
             "replace": self.replace,
         }

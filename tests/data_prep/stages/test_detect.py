@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from cloc.data.decode import decode_record
 from cloc.data.record import Caption, Record, Region
 from cloc.errors import UserError
 from data_prep.importing import read_picture
@@ -114,6 +115,52 @@ def test_a_box_that_the_model_sees_comes_back_to_its_pixels(
     assert region.source == kind
     assert region.score == pytest.approx(torch.tensor(10.0).sigmoid().item())
     assert region.box == pytest.approx(box, abs=5)
+
+
+@pytest.mark.parametrize("kind", ["owlv2", "owlvit"])
+@pytest.mark.parametrize("size", [32, 96])
+def test_another_size_than_the_checkpoints(folders, monkeypatch, kind, size):
+    """As the paper runs OWLv2, at 448: finer or coarser boxes at the same places."""
+    stage = Detect(model=str(folders / kind), size=size, at_least=0.0)
+    batch = noise()
+    found = stage(batch, Notes())
+    same(found, [stage([record], Notes())[0] for record in batch])
+    own = Detect(model=str(folders / kind), at_least=0.0)
+    assert found != own(batch, Notes())
+    assert stage.describe() == {**own.describe(), "size": size}
+    inputs, shape = stage.detector.prepare(PIL.Image.new("RGB", (90, 60)))
+    assert shape == (3, size, size)
+    boxes = stage.detector([inputs], [(90, 60)], [["a"]])[0].boxes
+    assert len(boxes) == (size // 8) ** 2  # a box for every patch
+    token = stage.pretrained.processor.tokenizer("d")["input_ids"][1]
+    monkeypatch.setattr(
+        stage.pretrained.model, "forward", sees_bright_boxes(token=token, is_owl=True)
+    )
+    (seen,) = stage([picture("a", 300, 200, ["x", "d"], box=(30, 20, 120, 80))], Notes())
+    assert seen.regions[0].box == pytest.approx((30, 20, 120, 80), abs=300 / size + 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "message"),
+    [
+        ("owlv2", 60, "size=60 is no multiple.* patches of 8 .*null for .* 64"),
+        ("owlv2", 0, "size=0 is no multiple"),
+        ("grounding_dino", 64, "size=64: only OWLv2 and OWL-ViT.*grounding-dino; give size=null"),
+    ],
+)
+def test_a_size_that_cannot_work_is_refused(folders, kind, size, message):
+    with pytest.raises(UserError, match=message):
+        Detect(model=str(folders / kind), size=size)
+
+
+@pytest.mark.parametrize("size", [(100, 60), (60, 190), (65, 20), (40, 64), (8, 8)])
+def test_owlv2_sees_what_its_own_preprocessing_makes_of_a_picture(folders, size):
+    """Ours blurs in one pass for each direction, theirs with a square kernel."""
+    detector = Detect(model=str(folders / "owlv2")).detector
+    image = decode_record(picture("a", *size, []), "")
+    theirs = detector.pretrained.processor.image_processor(images=image, return_tensors="pt")
+    ours, _ = detector.prepare(image)
+    torch.testing.assert_close(ours, theirs["pixel_values"][0], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["owlv2", "grounding_dino"])
@@ -327,7 +374,7 @@ def test_what_the_answers_depend_on(folders, tmp_path):
     said = dict(stage.describe())
     assert json.loads(json.dumps(said)) == said
     assert said["model"] == "owlv2"
-    assert (said["at_least"], said["dtype"], said["version"]) == (0.2, "float32", 1)
+    assert (said["at_least"], said["dtype"], said["version"]) == (0.2, "float32", 2)
     other = save_owl(tmp_path / "owlv2", kind="owlv2")
     assert Detect(model=str(other), at_least=0.2).describe() == said
     weights = other / "model.safetensors"
