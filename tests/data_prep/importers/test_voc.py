@@ -153,7 +153,7 @@ def test_missing_files_and_other_sizes_are_counted(folder, tmp_path):
 
 def test_a_picture_has_the_images_name_or_the_one_its_annotation_says(folder, tmp_path):
     jpeg = folder / "JPEGImages/2008_000015.jpg"
-    for number, stale in enumerate(("elsewhere.jpg", "/home/me/a.jpg")):  # its own name is there
+    for number, stale in enumerate(("elsewhere.jpg", "/old/a.jpg")):  # its own name is there
         rewrite(folder, annotation(stale, size=(0, 0)))  # a size of nobody's
         assert write_voc(tmp_path / f"a{number}", folder=folder)["train"]["samples"] == 2
     rewrite(folder, annotation("elsewhere.jpg"))
