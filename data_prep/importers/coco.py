@@ -93,6 +93,9 @@ def read_coco(
     if captions and not things and not segments:
         rows = images_of(read_json(Path(captions), ("images",), key="captions"), Path(captions))
     sentences = read_captions(Path(captions)) if captions else {}
+    if sentences and not sentences.keys() & rows.keys():
+        of = f"no caption is of an image of {instances or panoptic or captions}"
+        raise UserError(f"{captions}: {of}; give that set's own with captions=FILE")
     return CocoSet(Path(images), dict(sorted(rows.items())), sentences, things, segments)
 
 
@@ -133,7 +136,10 @@ def write_coco(
     budget: float = 0.0,
     samples_per_shard: int = 1000,
 ) -> dict[str, dict[str, Any]]:
-    """Writes `out/train`, and `out/val` if `val` > 0; returns their manifests."""
+    """Writes `out/train`, and `out/val` if `val` > 0; returns their manifests.
+
+    Captions of images that the other files do not list count in train, as "caption_elsewhere".
+    """
     check_share(val)
     dataset = read_coco(images, instances=instances, panoptic=panoptic, captions=captions)
     sides = dataset.split(val=val)
@@ -142,9 +148,12 @@ def write_coco(
             raise UserError(
                 f"{name} has none of the {len(dataset.rows)} images of the files; change val={val}"
             )
+    splits = {name: split_of(ids, dataset.record, budget=budget) for name, ids in sides.items()}
+    if elsewhere := sum(len(c) for i, c in dataset.captions.items() if i not in dataset.rows):
+        splits["train"].drops["caption_elsewhere"] = elsewhere
     return write_splits(
         out,
-        {name: split_of(ids, dataset.record, budget=budget) for name, ids in sides.items()},
+        splits,
         name="coco",
         samples_per_shard=samples_per_shard,
         classes=dataset.classes,

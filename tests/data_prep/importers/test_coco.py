@@ -189,6 +189,16 @@ def test_captions_that_no_shard_takes_are_counted(tmp_path):
     assert (train["samples"], train["drops"]) == (2, {"caption": 5})
 
 
+def test_captions_of_other_images_are_counted_and_refused_where_they_are_all(tmp_path):
+    captions = [{"id": i, "image_id": i, "caption": "A cat"} for i in (7, 8, 9)]
+    given = make_set(tmp_path, annotations=[], captions=captions)
+    assert write_coco(tmp_path / "out", **given)["train"]["drops"] == {"caption_elsewhere": 2}
+    given["captions"].write_text(json.dumps({"annotations": captions[1:]}))
+    says = r"captions\.json: no caption is of an image of .*instances\.json; give .* captions=FILE"
+    with pytest.raises(UserError, match=says):
+        read_coco(**given)
+
+
 def test_captions_alone_are_a_set_of_the_images_that_they_list(tmp_path):
     captions = [{"id": 4, "image_id": 7, "caption": "A cat"}]
     given = make_set(tmp_path, annotations=[], captions=captions)
