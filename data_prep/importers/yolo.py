@@ -32,6 +32,7 @@ class YoloSet(NamedTuple):
     splits: Mapping[str, Mapping[str, Path]]  # split -> key -> picture
     names: Sequence[str]
     has_keypoints: bool  # then more follows behind a line's box
+    licence: str = ""  # Roboflow's exports say one
 
     def record(self, key: str, drops: Counter[str], *, split: str) -> Record:
         path = self.splits[split][key]
@@ -48,6 +49,7 @@ class YoloSet(NamedTuple):
             width=picture.width,
             height=picture.height,
             regions=regions_of(there, picture, source="yolo", where=str(file), drops=drops),
+            meta={"license": self.licence} if self.licence else {},
         )
 
     def found(self, line: str, picture: Picture, where: str) -> Found | None:
@@ -87,7 +89,9 @@ def read_yolo(dataset: str | Path) -> YoloSet:
         raise UserError(f"{data}: it names no train, val or test; give the set's data.yaml")
     names = _names(spec.get("names"), data)
     splits = {split: _pictures(place, spec, data, split) for split, place in given.items()}
-    return YoloSet(splits, names, "kpt_shape" in spec)
+    about = spec.get("roboflow")
+    licence = words(about.get("license")) if isinstance(about, dict) else ""
+    return YoloSet(splits, names, "kpt_shape" in spec, licence)
 
 
 def label_file(picture: Path) -> Path:

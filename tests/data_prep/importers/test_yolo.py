@@ -70,6 +70,13 @@ def test_the_ways_data_yaml_is_written(data, tmp_path, spec):
     }
 
 
+def test_the_licence_of_an_export_of_roboflow_is_told(data, tmp_path):
+    about = "roboflow:\n  project: cats\n  version: 2\n  license: CC BY 4.0\n"
+    data.write_text(SPEC.format(root=".") + about)
+    assert write_yolo(tmp_path / "out", dataset=data)["train"]["license"] == {"CC BY 4.0": 2}
+    assert imported(tmp_path / "out/val")["val_a"].meta == {"license": "CC BY 4.0"}
+
+
 def test_labels_lie_in_labels_at_the_last_folder_images(tmp_path):
     assert label_file(tmp_path / "images/x/images/t/a.jpg") == tmp_path / "images/x/labels/t/a.txt"
     assert label_file(tmp_path / "t/images.jpg") == tmp_path / "t/images.txt"
