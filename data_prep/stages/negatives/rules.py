@@ -62,7 +62,7 @@ class RuleNegatives:
 
     def describe(self) -> dict[str, Any]:
         return {
-            "version": 1,
+            "version": 2,
             "by": "rules",
             "at_most": self.at_most,
             "seed": self.seed,
@@ -98,6 +98,7 @@ class Truth:
         texts = chain.from_iterable((r.text, r.label) for r in record.regions)
         self.short = [same_text(text) for text in dict.fromkeys([*texts, *phrases]) if text]
         self.captions = [same_text(caption.text) for caption in record.captions]
+        self.regions = [set(same_text(f"{r.text} {r.label}")) for r in record.regions]
 
     def admits(self, swapped: Swapped) -> bool:
         """Whether it may be true: a text says it, says more, or says a part that was put in."""
@@ -107,11 +108,18 @@ class Truth:
             return True
         if swapped.kind == "relation":  # the order of its words matters
             return any(_within(t, words) and _within(swapped.new, t) for t in self.short)
+        if swapped.kind == "count" and self._are_there(words, swapped.new):
+            return True
         said, new = set(words), set(swapped.new)
         return any(
             (said.issuperset(told) and not new.isdisjoint(told)) or said.issubset(told)
             for told in self.short
         )
+
+    def _are_there(self, words: Words, number: Words) -> bool:
+        """Whether as many regions, or more, are of what is counted."""
+        counted = set(words).difference(number)
+        return sum(counted <= told for told in self.regions) >= int(number[0])
 
 
 def swaps(text: str) -> Iterator[Swapped]:
@@ -163,13 +171,17 @@ def _swapped(
             if start and words[start - 1].lower() in ("a", "an"):
                 given = spots[start - 1]
                 fitting = _cased(article(new), given.group())
+                if given.group().isupper() and new.isupper():
+                    fitting = fitting.upper()
                 before = before[: given.start()] + fitting + before[given.end() :]
             made = before + new + text[spots[end - 1].end() :]
             yield Swapped(made, entry.kind, same_words(other), converse)
 
 
 def _cased(new: str, old: str) -> str:
-    """With a capital where the old one has it."""
+    """With a capital, or all of them, where the old one has it."""
+    if len(old) > 1 and old.isupper():
+        return new.upper()
     return new[0].upper() + new[1:] if old[0].isupper() else new
 
 

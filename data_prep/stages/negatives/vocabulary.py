@@ -22,6 +22,14 @@ _IRREGULAR = {
     "shelf": "shelves",
     "sheep": "sheep",
     "scarf": "scarves",
+    "bus": "buses",
+    "calf": "calves",
+    "ox": "oxen",
+    "leaf": "leaves",
+    "wolf": "wolves",
+    "loaf": "loaves",
+    "foot": "feet",
+    "tooth": "teeth",
 }
 _SINGULAR = {plural: word for word, plural in _IRREGULAR.items()}
 _AN_ALTHOUGH = ("hour", "honest", "heir")  # begin with a vowel that is heard
@@ -84,10 +92,14 @@ def same_words(words: Iterable[str]) -> Words:
 
 
 def same_text(text: str) -> Words:
-    return same_words(WORD.findall(text))
+    return same_words(WORD.findall(text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")))
 
 
 def singular(word: str) -> str:
+    """Of a lower-case word, for comparison: not its owner's "'s", and "-y" for "-ie"."""
+    word = word.removesuffix("'s")
+    if word.endswith("ie"):
+        return word[:-2] + "y"
     if word in _SINGULAR:
         return _SINGULAR[word]
     if not word.endswith("s") or word.endswith(("ss", "us", "is")) or len(word) < 4:
