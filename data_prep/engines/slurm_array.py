@@ -1,5 +1,6 @@
 """Units in the tasks of a Slurm array, each of which works through its share by itself."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from cloc.errors import UserError, one_line
 from data_prep.drive import Outcome, drive
 from data_prep.engines.inline import InlinePool
-from data_prep.unit import Unit, Work, read_marker
+from data_prep.unit import MARKERS, Unit, Work, marker_path, read_marker
 
 LOGS = "slurm"  # the folder of the tasks' own output, inside the output folder
 
@@ -36,15 +37,20 @@ class SlurmArray:
         self.poll_s = poll_s
 
     def run(self, work: Work, units: Iterable[Unit]) -> Iterator[Outcome]:
-        """One outcome per unit, at the end of the task that had it."""
+        """One outcome per unit, soon after its marker is there; of one that failed, at the end of
+        the task that had it."""
         every = list(units)
         shares = [every[start :: self.tasks] for start in range(min(self.tasks, len(every)))]
         jobs = _submit(self, work, shares)
         try:
             waiting = dict(enumerate(jobs))
             while waiting:
-                for number in [n for n, job in waiting.items() if job.done()]:
-                    yield from _outcomes(waiting.pop(number), work, shares[number])
+                ended = [n for n, job in waiting.items() if job.done()]  # their markers are there
+                there = {entry.name for entry in os.scandir(Path(work.out) / MARKERS)}
+                for number in waiting:
+                    yield from _made(work, shares[number], there)
+                for number in ended:
+                    yield from _failed(waiting.pop(number), shares[number])
                 if waiting:
                     time.sleep(self.poll_s)
         finally:
@@ -75,17 +81,20 @@ def _work_through(work: Work, units: list[Unit]) -> list[tuple[int, str]]:
     return [(o.unit.number, o.error) for o in drive(InlinePool(work), units) if o.marker is None]
 
 
-def _outcomes(job: Any, work: Work, units: list[Unit]) -> Iterator[Outcome]:
-    """What the task left on disk; for the rest, its own words."""
-    error = job.exception()
-    if error is None:
-        failed, said = dict(job.result()), ""
-    else:
-        said = f"its task of the array ended before it ({one_line(error)[-200:]})"
-        failed = {}
-    for unit in units:
+def _made(work: Work, share: list[Unit], there: set[str]) -> Iterator[Outcome]:
+    """Those whose marker is among the files `there`; they are taken out of the share."""
+    for unit in [u for u in share if marker_path(Path(work.out), u).name in there]:
         marker = read_marker(Path(work.out), unit, work.job)
-        if unit.number in failed or marker is None:
-            yield Outcome(unit, None, failed.get(unit.number, said))
-        else:
+        if marker is not None:  # None: of an earlier input
+            share.remove(unit)
             yield Outcome(unit, marker)
+
+
+def _failed(job: Any, share: list[Unit]) -> Iterator[Outcome]:
+    """What a task that has ended left undone, with the errors it met or its own end."""
+    error = job.exception()
+    met = dict(job.result()) if error is None else {}
+    why = "" if error is None else f" ({one_line(error)[-200:]})"
+    said = f"its task of the array ended before it{why}"
+    for unit in share:
+        yield Outcome(unit, None, met.get(unit.number, said))

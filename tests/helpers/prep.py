@@ -13,9 +13,9 @@ from cloc.data.shards import write_shards
 from cloc.data.sources.cloc_regions import parse
 from data_prep.job import manifest_digests, open_job, plan_units
 from data_prep.unit import Work
-from tests.helpers.stages import Fails, Words
+from tests.helpers.stages import Fails, Waits, Words
 
-KINDS = {"words": Words, "fails": Fails}
+KINDS = {"words": Words, "fails": Fails, "waits": Waits}
 
 
 def write_input(folder: Path, *, shards=4, each=3) -> Path:

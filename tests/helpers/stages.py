@@ -58,6 +58,27 @@ class Fails:
         return {"version": 1}
 
 
+class Waits:
+    """Holds shards whose first key holds `mark` back until the file `until` is there; a minute at
+    most."""
+
+    name = "waits"
+
+    def __init__(self, *, mark, until):
+        self.mark, self.until = mark, until
+
+    def __call__(self, records, notes):
+        end = time.monotonic() + 60
+        while self.mark in records[0].key and not Path(self.until).exists():
+            if time.monotonic() > end:
+                raise RuntimeError(f"{self.until} has not come")
+            time.sleep(0.05)
+        return list(records)
+
+    def describe(self):
+        return {"version": 1}
+
+
 class Logs:
     """Takes `sleep_s` for a shard and writes a line to `file` when it begins one."""
 

@@ -35,6 +35,19 @@ def test_a_task_that_dies_is_the_failure_of_what_it_has_not_done(tmp_path):
     assert "its task of the array ended before it" in outcomes[1].error
 
 
+@pytest.mark.slow
+def test_a_unit_is_told_of_while_its_task_goes_on(tmp_path):
+    folder = write_input(tmp_path / "in", shards=2)
+    told = tmp_path / "told"
+    job, work = begin(folder, tmp_path / "out", {"waits": {"mark": "s1", "until": str(told)}})
+    numbers = []
+    for outcome in SlurmArray(tasks=1, cluster="local", poll_s=0.1).run(work, job.units):
+        assert outcome.marker is not None, outcome.error
+        numbers.append(outcome.unit.number)
+        told.touch()
+    assert numbers == [0, 1]
+
+
 def test_no_tasks_and_no_slurm_are_one_line(tmp_path):
     with pytest.raises(UserError, match=r"engine\.tasks=0: at least 1 is needed"):
         SlurmArray(tasks=0)
