@@ -78,7 +78,14 @@ def licences(data: RegionData) -> dict[str, str]:
         if isinstance(source.shards, str) and Path(source.shards).is_dir()
     }
     found = {name: read_manifest(folder).get("license") for name, folder in folders.items()}
-    return {name: str(licence) for name, licence in found.items() if licence}
+    return {name: _in_words(licence) for name, licence in found.items() if licence}
+
+
+def _in_words(licence: Any) -> str:
+    """An importer's manifest has the number of records of each licence."""
+    if isinstance(licence, Mapping):
+        return "; ".join(f"{name} ({count:,})" for name, count in licence.items())
+    return str(licence)
 
 
 def retention(cfg: DictConfig, run: Path, ema: Sequence[EMA], save: Any) -> list[L.Callback]:

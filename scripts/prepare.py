@@ -29,18 +29,24 @@ def prepare(settings: dict[str, Any], *, out: Path, if_exists: str) -> bool:
     if if_exists == "skip" and (out / SETTINGS).is_file():
         _check_same(settings, out)
         return False
+    size = settings.get("samples_per_shard", 1)
+    if type(size) is not int or size < 1:
+        raise UserError(f"samples_per_shard={size}; give a number of 1 or more")
     refuse_existing(out)
     staging = out.with_name(out.name + ".partial")
     shutil.rmtree(staging, ignore_errors=True)  # what an interrupted run left
-    # Called here and not by Hydra, which would take `out` for a setting to record.
-    make({**settings, "_partial_": True})(out=staging)
-    if not staging.is_dir():
-        raise UserError(f"these settings write no sample to {out}; ask for at least one")
-    text = json.dumps(settings, indent=1, ensure_ascii=False)
-    (staging / SETTINGS).write_text(text + "\n", encoding="utf-8")
-    if out.exists():
-        out.rmdir()  # empty, as checked above
-    staging.rename(out)
+    try:
+        # Called here and not by Hydra, which would take `out` for a setting to record.
+        make({**settings, "_partial_": True})(out=staging)
+        if not staging.is_dir():
+            raise UserError(f"these settings write no sample to {out}; ask for at least one")
+        text = json.dumps(settings, indent=1, ensure_ascii=False)
+        (staging / SETTINGS).write_text(text + "\n", encoding="utf-8")
+        if out.exists():
+            out.rmdir()  # empty, as checked above
+        staging.rename(out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
     return True
 
 

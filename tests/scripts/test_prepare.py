@@ -54,19 +54,27 @@ def test_other_settings_are_not_skipped_but_named(given):
         main([*given, "if_exists=skip", "samples_per_shard=7"])
 
 
-def test_an_import_that_fails_leaves_nothing_under_the_final_name(given, tmp_path):
+def test_an_import_that_fails_leaves_nothing(given, tmp_path):
     (tmp_path / "pictures/4.png").unlink()
     with pytest.raises(UserError, match=r"4\.png: the picture cannot be read"):
         main(given)
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob("out*"))
     PIL.Image.new("RGB", (8, 6)).save(tmp_path / "pictures/4.png")
-    main([*given, "if_exists=skip"])  # and what it left behind is no obstacle
+    (tmp_path / "out.partial").mkdir()  # of one that was killed
+    main([*given, "if_exists=skip"])
     assert read_manifest(tmp_path / "out/train")["samples"] == 4
 
 
 def test_settings_that_write_nothing_are_refused(tmp_path):
     with pytest.raises(UserError, match="write no sample"):
         main(["import=scenes", f"out={tmp_path}/s", "train=0", "val=0", "novel=0"])
+
+
+@pytest.mark.parametrize("size", ["abc", "0", "2.5"])
+def test_a_size_of_a_shard_that_is_no_number_is_one_line(given, tmp_path, size):
+    with pytest.raises(UserError, match=f"samples_per_shard={size}; give a number of 1 or more"):
+        main([*given, f"samples_per_shard={size}"])
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_if_exists_is_one_of_two_words(tmp_path):
