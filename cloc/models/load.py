@@ -21,7 +21,7 @@ from cloc.checkpoint import (
     newest,
 )
 from cloc.checkpoint_places import place_of
-from cloc.errors import UserError
+from cloc.errors import UserError, one_line
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
@@ -68,7 +68,7 @@ def load_model(path: Path, *, ema: bool = False, wise_ft: float = 1.0) -> CLOC:
     name = f"{place}/{folder_name(step)}"
     with place.open(step, CONFIG) as file:
         description = _description(file.read(), f"{name}/{CONFIG}")
-    model = build_model(**_with_tokenizer(description, tokenizer_folder(path)))
+    model = _built(_with_tokenizer(description, tokenizer_folder(path)), f"{name}/{CONFIG}")
     weights = _average(place, step, path) if ema else WEIGHTS
     with place.open(step, weights) as file:
         _fill(model, _read(file.read(), f"{name}/{weights}"), f"{name}/{weights}")
@@ -88,6 +88,17 @@ def _refuse_choice(path: Path, *, ema: bool, wise_ft: float) -> None:
         )
 
 
+def _built(description: dict[str, Any], path: Path | str) -> CLOC:
+    try:
+        return build_model(**description)
+    except (TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{path} describes no model that can be built: {one_line(error)}"
+        ) from error
+
+
 def _with_tokenizer(description: dict[str, Any], folder: Path | None) -> dict[str, Any]:
     return {**description, "tower": {**description["tower"], "folder": folder}}
 
@@ -95,7 +106,7 @@ def _with_tokenizer(description: dict[str, Any], folder: Path | None) -> dict[st
 def _from_files(path: Path) -> CLOC:
     """What `cloc.models.kept.keep` wrote: a description and weights, side by side."""
     description = _description((path / CONFIG).read_bytes(), path / CONFIG)
-    model = build_model(**_with_tokenizer(description, tokenizer_folder(path.parent)))
+    model = _built(_with_tokenizer(description, tokenizer_folder(path.parent)), path / CONFIG)
     _fill(model, _read((path / WEIGHTS).read_bytes(), path / WEIGHTS), path / WEIGHTS)
     return model
 
@@ -128,7 +139,8 @@ def _average(place: Place, step: int, run: Path) -> str:
 
 def _from_export(path: Path, kind: str) -> CLOC:
     """A folder in somebody's layout; without the region head's subfolder it is a plain CLIP."""
-    model = build_model({"start": f"{kind}:{path}"}, **_region_parts(path))
+    parts = {**_region_parts(path), "tower": {"start": f"{kind}:{path}"}}
+    model = _built(parts, path / REGION / CONFIG)
     return _with_region_head(model, path)
 
 

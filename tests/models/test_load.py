@@ -107,6 +107,10 @@ def test_a_run_whose_files_do_not_fit_is_named(run):
     for reason, description in cases.items():
         replace_file(run, 1, "cloc_config.json", json.dumps(description).encode())
         refuse(run, reason)
+    for head in ([1], {"kind": "prompter", "num_heads": "two"}):
+        strange = json.dumps({**whole, "region_head": head}).encode()
+        replace_file(run, 1, "cloc_config.json", strange)
+        refuse(run, r"cloc_config\.json describes no model that can be built: ")
     replace_file(run, 1, "cloc_config.json", b"{")
     refuse(run, r"cloc_config\.json is not the description of a model")
 
@@ -155,7 +159,12 @@ def test_an_export_that_is_not_whole_is_named(export):
         path.unlink()
         refuse(export, rf"{name} is missing: the export is not whole; export")
         path.write_bytes(kept)
+    config = export / "region_head" / "cloc_config.json"
+    config.write_text('{"tower": {}, "region_head": [1]}')
+    refuse(export, r"cloc_config\.json describes no model that can be built: ")
+    config.unlink()
     (export / "open_clip_model.safetensors").unlink()
+    config.write_text('{"tower": {}}')
     refuse(export, r"open_clip cannot load ")
 
 

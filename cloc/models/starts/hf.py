@@ -49,10 +49,10 @@ def read(where: str | Path) -> Start:
     _check_kind(config, folder)
     try:
         model_cfg = open_clip_config(config)
-    except UserError as error:
-        raise UserError(f"{folder / CONFIG}: {error}") from None
-    with torch.device("meta"):
-        built = make_tower(model_cfg).clip.state_dict()
+        with torch.device("meta"):
+            built = make_tower(model_cfg).clip.state_dict()
+    except (ValueError, TypeError, AttributeError, ArithmeticError, AssertionError) as error:
+        raise UserError(f"{folder / CONFIG}: {one_line(error)}") from error
     found = _weights(folder)
     _check_shapes(to_transformers(model_cfg, built)[1], found, folder)
     try:
@@ -194,13 +194,22 @@ def _tokenizer(model_cfg: dict[str, Any], config: Mapping[str, Any], folder: Pat
     text["hf_tokenizer_name"] = NAMES.get(text["vocab_size"], folder.name)
     if config["model_type"] == "siglip":
         text["tokenizer_kwargs"] = {"clean": "canonicalize"}  # as open_clip has it
-    words = make_tokenizer(model_cfg, folder=folder).tokenizer.get_vocab()  # type: ignore[attr-defined]
+    words = _words(model_cfg, folder)
     if max(words.values()) >= text["vocab_size"]:
         raise UserError(
             f"{folder}: the tokenizer has ids up to {max(words.values())}, but the text tower only "
             f"{text['vocab_size']} (vocab_size): it is of another model"
         )
     return False
+
+
+def _words(model_cfg: Mapping[str, Any], folder: Path) -> dict[str, int]:
+    try:
+        made: Any = make_tokenizer(model_cfg, folder=folder)
+        found: dict[str, int] = made.tokenizer.get_vocab()
+    except Exception as error:  # the tokenizers' own errors are of no other class
+        raise UserError(f"{folder}: its tokenizer cannot be read: {one_line(error)}") from error
+    return found
 
 
 def _is_clips(vocabulary: Mapping[str, int], config: Mapping[str, Any]) -> bool:
@@ -215,7 +224,8 @@ def _is_clips(vocabulary: Mapping[str, int], config: Mapping[str, Any]) -> bool:
 def _vocabulary(folder: Path) -> dict[str, int]:
     """Of byte pairs, as their files hold it; empty where there is none."""
     if (folder / "tokenizer.json").is_file():
-        found = _json(folder / "tokenizer.json", "").get("model", {}).get("vocab", {})
+        model = _json(folder / "tokenizer.json", "").get("model")
+        found = model.get("vocab", {}) if isinstance(model, dict) else None
         return found if isinstance(found, dict) else {"": 0}  # a list is no byte pairs'
     if (folder / "vocab.json").is_file():
         return _json(folder / "vocab.json", "")

@@ -15,6 +15,7 @@ from cloc.models.start import UNREADABLE, Start
 from cloc.models.tower_config import look_up
 
 CONFIG = "open_clip_config.json"
+UNFIT = (TypeError, KeyError, AttributeError, AssertionError)  # at a configuration of no model
 # What OpenAI's own files hold beside the weights, and nobody else's.
 OPENAI_MARKS = ("input_resolution", "context_length", "vocab_size")
 
@@ -59,7 +60,7 @@ def _created(
             name, pretrained=tag, force_quick_gelu=quick_gelu, require_pretrained=True
         )
         config = config or open_clip.get_model_config(name)
-    except UNREADABLE as error:
+    except (*UNREADABLE, *UNFIT) as error:
         raise UserError(f"open_clip cannot load {where}: {one_line(error)}") from error
     if config is None:
         raise UserError(f"open_clip:{where} has no {CONFIG}")

@@ -246,6 +246,16 @@ def shard_elsewhere(folder):
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def no_parts(folder):
+    edit(folder / "config.json", text_config=3)
+
+
+def uneven_heads(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"]["num_attention_heads"] = 0
+    edit(folder / "config.json", **config)
+
+
 def mixed_acts(folder):
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["hidden_act"] = "gelu"
@@ -272,6 +282,8 @@ def mixed_acts(folder):
             lambda f: edit(f / "config.json", model_type="clip_vision_model"),
             r"a vision tower alone.*give the whole model.*or .*timm:NAME",
         ),
+        (no_parts, r"config.json: 'int' object is not a mapping"),
+        (uneven_heads, r"config.json: .*by zero"),
         (mixed_acts, r"config.json: the towers' hidden_act are gelu and quick_gelu"),
         (no_weights, r"holds no weights: model.safetensors, .* or pytorch_model.bin"),
         (damaged, r"model.safetensors is damaged"),
@@ -310,8 +322,12 @@ def test_a_tokenizer_that_is_code_or_is_not_there_or_does_not_fit(siglip, copy_o
     edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["code.Tokenizer", None]})
     with pytest.raises(UserError, match=r"is code of its own \(auto_map\), which is not run"):
         read(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (folder / name).unlink()
+    for strange in ({"model": 3}, {"model": {"vocab": {"a": 1}}}):
+        (folder / "tokenizer_config.json").unlink(missing_ok=True)
+        (folder / "tokenizer.json").write_text(json.dumps(strange))
+        with pytest.raises(UserError, match=r"its tokenizer cannot be read: "):
+            read(folder)
+    (folder / "tokenizer.json").unlink()
     with pytest.raises(UserError, match=r"a vocabulary of 400 words, but no tokenizer; put its"):
         read(folder)
 

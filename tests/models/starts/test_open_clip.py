@@ -92,6 +92,10 @@ def test_weights_that_are_not_there_or_do_not_fit_are_named(tiny, tmp_path):
         UserError, match=r"open_clip_config\.json is not an open_clip configuration"
     ):
         make_tower(start=f"open_clip:{tmp_path}")
+    strange = {**NATIVE, "vision_cfg": 3}
+    config.write_text(json.dumps({"model_cfg": strange}))
+    with pytest.raises(UserError, match=r"open_clip cannot load .*not iterable"):
+        make_tower(start=f"open_clip:{tmp_path}")
     config.write_text(json.dumps({"model_cfg": NATIVE}))
     with pytest.raises(UserError, match=r"cannot load .*could not be loaded"):
         make_tower(start=f"open_clip:{tmp_path}")  # open_clip would go on with random weights
