@@ -7,7 +7,7 @@ from typing import Any
 import open_clip
 import torch
 
-from cloc.errors import UserError
+from cloc.errors import UserError, one_line
 from cloc.parity import Probe, answers, write_parity
 from cloc.weight_files import save_region_head, save_weights
 
@@ -55,7 +55,7 @@ tokenizer = open_clip.get_tokenizer("local-dir:FOLDER")
         write_parity(
             folder,
             answers(model, probe),
-            load_and_answer(folder, probe),
+            load_and_answer(folder, probe, tower=tower),
             tolerance=TOLERANCE,
             loader=f"open_clip {open_clip.__version__}",
             probe=probe,
@@ -63,15 +63,15 @@ tokenizer = open_clip.get_tokenizer("local-dir:FOLDER")
 
 
 @torch.no_grad()
-def load_and_answer(folder: Path, probe: Probe) -> dict[str, torch.Tensor]:
+def load_and_answer(folder: Path, probe: Probe, *, tower: Any) -> dict[str, torch.Tensor]:
     """The folder's `image` and `text` embeddings through open_clip's own loader, normalisation and
-    tokenizer."""
+    tokenizer; where it cannot load the `tower`, the reason."""
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     except (RuntimeError, TypeError, ValueError) as error:
-        line = " ".join(str(error).split())[:300]
         raise UserError(
-            f"open_clip cannot rebuild this tower, nothing was exported: {line}"
+            f"open_clip cannot rebuild this tower, nothing was exported: {_reason(error, tower)}; "
+            "choose format=timm, onnx or torch_export"
         ) from error
     tokens = open_clip.get_tokenizer(f"local-dir:{folder}")(list(probe.texts))
     normalize = preprocess.transforms[-1]
@@ -80,3 +80,13 @@ def load_and_answer(folder: Path, probe: Probe) -> dict[str, torch.Tensor]:
         "image": model.encode_image(normalize(probe.images.float() / 255), normalize=True),
         "text": model.encode_text(tokens, normalize=True),
     }
+
+
+def _reason(error: Exception, tower: Any) -> str:
+    vision = tower.model_config["vision_cfg"]
+    name, size = vision.get("timm_model_name"), vision.get("image_size", 224)
+    if name and "pos_embed" in str(error):
+        return (
+            f"it builds timm's {name} for the pixels that timm made it for, not image_size={size}"
+        )
+    return one_line(error)

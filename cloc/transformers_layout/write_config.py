@@ -161,5 +161,6 @@ def _only(model_cfg: Mapping[str, Any], key: str, cls: Any, expressed: set[str])
 
 def _refuse(reason: str) -> NoReturn:
     raise UserError(
-        f"transformers has no class for this model ({reason}); format=open_clip holds any"
+        f"transformers has no class for this model ({reason}); choose format=open_clip, or onnx "
+        "and torch_export, which hold any"
     )
