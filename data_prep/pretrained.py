@@ -64,7 +64,7 @@ def load_pretrained(
     """
     if dtype not in DTYPES:
         raise UserError(f"dtype={dtype} is not known; give one of {', '.join(DTYPES)}")
-    place = _device(device)
+    place = known_device(device)
     try:
         transformers = import_module("transformers")
     except ImportError:
@@ -85,7 +85,8 @@ def load_pretrained(
     return Pretrained(model.eval().requires_grad_(False).to(place), processor, name, place, number)
 
 
-def _device(name: str) -> torch.device:
+def known_device(name: str) -> torch.device:
+    """`UserError` where there is no such device here."""
     try:
         device = torch.device(name)
     except RuntimeError:

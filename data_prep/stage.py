@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from cloc.data import validate
 from cloc.data.record import Record, Region
+from cloc.errors import UserError
 
 PHRASES = "phrases"  # the key of `Record.meta`
 KEEP = 4  # examples of a reason, of one shard
@@ -78,3 +80,21 @@ class Notes:
         self.counts[kind] += 1
         if self.counts[kind] <= self.keep:
             self.examples.append(example)
+
+
+def asked_of(record: Record, notes: Notes) -> list[str]:
+    """The phrases that regions of the record are looked for, each once; those that no region could
+    hold are told to `notes`."""
+    given = record.meta.get(PHRASES, ())
+    if not isinstance(given, list | tuple) or not all(isinstance(p, str) for p in given):
+        raise UserError(
+            f"record {record.key}: meta.{PHRASES} is {validate.shown(given)}, expected a list "
+            "of strings; run the stage phrases before detect"
+        )
+    asked = []
+    for phrase in dict.fromkeys(given):
+        if validate.is_phrase(phrase):
+            asked.append(phrase)
+        else:
+            notes.phrase(record, "unclean", phrase)
+    return asked

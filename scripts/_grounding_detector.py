@@ -6,6 +6,7 @@ It stands here because a stage knows no model of `cloc`; `configs/stages/detect/
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from cloc.data.validate import check_box
 from cloc.errors import BadSample, UserError
 from cloc.frame import out_of_frame, pad_frame
 from cloc.models.load import load
-from data_prep.stage import PHRASES, Notes
+from data_prep.pretrained import known_device
+from data_prep.stage import Notes, asked_of
 
 
 class GroundingDetector:
@@ -29,13 +31,18 @@ class GroundingDetector:
     """
 
     name = "cloc"
-    version = 1
+    version = 2
 
     def __init__(
         self, *, model: str, at_least: float = 0.3, batch_size: int = 64, device: str = "cpu"
     ) -> None:
+        if batch_size < 1 or not 0 <= at_least <= 1:
+            raise UserError(
+                f"batch_size={batch_size}, at_least={at_least}; give batch_size >= 1 and "
+                "0 <= at_least <= 1"
+            )
         self.model, self.at_least, self.batch_size = model, at_least, batch_size
-        self.embedder = load(model, device=device)
+        self.embedder = load(model, device=str(known_device(device)))
         if self.embedder.model.box_head is None:
             raise UserError(
                 f"stages.detect.model={model} has no box head, which finds the phrases; give a run "
@@ -44,6 +51,8 @@ class GroundingDetector:
         self.digest = _digest(self.embedder.model)
 
     def __call__(self, records: Sequence[Record], notes: Notes) -> list[Record]:
+        """A record without phrases has no region then, the event "no_phrases"; one whose picture
+        cannot be decoded is left out."""
         found: list[Record] = []
         for start in range(0, len(records), self.batch_size):
             found += self._batch(records[start : start + self.batch_size], notes)
@@ -52,7 +61,7 @@ class GroundingDetector:
     def describe(self) -> Mapping[str, Any]:
         return {
             "version": self.version,
-            "model": self.model,
+            "model": Path(self.model).name,
             "weights": self.digest,
             "at_least": self.at_least,
         }
@@ -62,14 +71,36 @@ class GroundingDetector:
         for record in records:
             try:
                 images.append(decode_record(record, record.key))
-                kept.append(record)
+                kept.append(replace(record, regions=()))
             except BadSample as error:
                 notes.sample(record, error.reason)
-        if not kept:
+        phrases = [self._phrases(record, notes) for record in kept]
+        asked = [i for i, given in enumerate(phrases) if given]
+        if len(asked) < len(kept):
+            notes.events["no_phrases"] += len(kept) - len(asked)
+        if asked:
+            found = self._find(
+                [kept[i] for i in asked],
+                [images[i] for i in asked],
+                [phrases[i] for i in asked],
+                notes,
+            )
+            for i, regions in zip(asked, found, strict=True):
+                kept[i] = replace(kept[i], regions=tuple(regions))
+        return kept
+
+    def _phrases(self, record: Record, notes: Notes) -> list[str]:
+        """Those that the text tower reads whole: with more room they are the same tokens."""
+        asked = asked_of(record, notes)
+        if not asked:
             return []
-        phrases = [list(record.meta.get(PHRASES, ())) for record in kept]
-        regions = self._find(kept, images, phrases, notes)
-        return [replace(r, regions=tuple(found)) for r, found in zip(kept, regions, strict=True)]
+        room = self.embedder.model.tower.context_length
+        short, long = (self.embedder.tokenize(asked, n) for n in (room, 2 * room))
+        whole = (short == long[:, :room]).all(1).tolist()
+        for phrase, fits in zip(asked, whole, strict=True):
+            if not fits:
+                notes.phrase(record, "long", phrase)
+        return [phrase for phrase, fits in zip(asked, whole, strict=True) if fits]
 
     def _find(
         self,
@@ -78,12 +109,13 @@ class GroundingDetector:
         phrases: Sequence[Sequence[str]],
         notes: Notes,
     ) -> list[list[Region]]:
+        """At least one phrase for each."""
         x = self.embedder.prepare(images, [np.zeros((0, 4))] * len(images)).images
         boxes = self.embedder.ground(x, phrases)
         assert boxes is not None
         framed = torch.nn.utils.rnn.pad_sequence(list(boxes), batch_first=True)
         valid = torch.arange(framed.shape[1]) < torch.tensor([[len(b)] for b in boxes])
-        seen = self.embedder.regions(x, framed, valid) if framed.shape[1] else framed
+        seen = self.embedder.regions(x, framed, valid)
         answers = []
         for i, record in enumerate(records):
             texts = self.embedder.texts(phrases[i])

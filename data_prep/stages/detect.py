@@ -12,7 +12,7 @@ from cloc.errors import BadSample, UserError
 from data_prep.batching import Item, in_batches, prepared
 from data_prep.detectors import Found, make_detector
 from data_prep.pretrained import load_pretrained
-from data_prep.stage import PHRASES, Notes
+from data_prep.stage import Notes, asked_of
 
 VERSION = 2
 
@@ -92,21 +92,12 @@ class Detect:
         }
 
     def _phrases(self, record: Record, notes: Notes) -> list[str]:
-        given = record.meta.get(PHRASES, ())
-        if not isinstance(given, list | tuple) or not all(isinstance(p, str) for p in given):
-            raise UserError(
-                f"record {record.key}: meta.{PHRASES} is {validate.shown(given)}, expected a list "
-                "of strings; run the stage phrases before detect"
-            )
-        clean = [phrase for phrase in given if validate.is_phrase(phrase)]
-        for phrase in given:
-            if not validate.is_phrase(phrase):
-                notes.phrase(record, "unclean", phrase)
-        usable = self.detector.usable(clean) if clean else []
-        for phrase, fits in zip(clean, usable, strict=True):
+        asked = asked_of(record, notes)
+        usable = self.detector.usable(asked) if asked else []
+        for phrase, fits in zip(asked, usable, strict=True):
             if not fits:
                 notes.phrase(record, "long", phrase)
-        return [phrase for phrase, fits in zip(clean, usable, strict=True) if fits]
+        return [phrase for phrase, fits in zip(asked, usable, strict=True) if fits]
 
     def _regions(
         self, record: Record, phrases: Sequence[str], found: Found, notes: Notes

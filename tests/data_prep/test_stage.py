@@ -1,7 +1,10 @@
 """What a stage tells of the things it left out."""
 
+import pytest
+
 from cloc.data.record import Record, Region
-from data_prep.stage import Example, Notes
+from cloc.errors import UserError
+from data_prep.stage import PHRASES, Example, Notes, asked_of
 
 
 def test_everything_is_counted_and_the_first_few_of_every_reason_are_kept():
@@ -24,3 +27,13 @@ def test_everything_is_counted_and_the_first_few_of_every_reason_are_kept():
         Example("a", "regions", "score", "a cat", (1.0, 2.0, 3.0, 4.0), 0.25),
         Example("a", "samples", "bytes"),
     ]
+
+
+def test_phrases_are_asked_for_once_each_and_what_no_region_could_hold_is_told():
+    given = ["b", "a", "b", " ", "x\0"]
+    record, notes = Record("a", b"", "jpg", 9, 9, meta={PHRASES: given}), Notes()
+    assert asked_of(record, notes) == ["b", "a"]
+    assert notes.counts == {("phrases", "unclean"): 2}
+    assert asked_of(Record("a", b"", "jpg", 9, 9), Notes()) == []
+    with pytest.raises(UserError, match=r"record a: meta\.phrases is 'a cat', expected a list"):
+        asked_of(Record("a", b"", "jpg", 9, 9, meta={PHRASES: "a cat"}), Notes())
