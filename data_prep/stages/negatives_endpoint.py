@@ -1,6 +1,7 @@
 """Hard negatives of region texts, asked of a chat model behind an OpenAI-compatible endpoint."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,10 +12,11 @@ from cloc.errors import UserError
 from data_prep.chat import Message, Reply, user_turn
 from data_prep.endpoint import Endpoint
 from data_prep.importing import words
-from data_prep.stage import Notes
+from data_prep.stage import PHRASES, Notes
 from data_prep.transport import Failure
 
-VERSION = 1
+VERSION = 2
+WORD = re.compile(r"\w+(?:['-]\w+)*")
 REQUEST = (
     "A region of a picture shows: {text}\n"
     "Write {count} short phrases that look alike but are wrong for that region: change one "
@@ -27,9 +29,9 @@ class NegativesEndpoint:
     """Adds up to `count` phrases to the `negatives` of every region, behind those that are there.
 
     Each different text is asked for once in a shard. The reply has to be a JSON list of strings,
-    in a fence of Markdown or not; a phrase that is unclean, is a text of any region of the same
-    record (case and spaces aside), or is there already is not taken. A region that gets
-    none stays as it is and is counted.
+    in a fence of Markdown or not; a phrase that is unclean, is a text of any region or a phrase of
+    the same record or stands in a caption of it (case, marks and articles aside), or is there
+    already is not taken. A region that gets none stays as it is and is counted.
     """
 
     name = "negatives"
@@ -66,7 +68,9 @@ class NegativesEndpoint:
     def _regions(
         self, record: Record, found: Mapping[str, list[str] | str], notes: Notes
     ) -> list[Region]:
-        true = {_plain(region.text) for region in record.regions}
+        phrases = [text for text in record.meta.get(PHRASES, ()) if isinstance(text, str)]
+        true = {_plain(text) for text in (*(r.text for r in record.regions), *phrases)}
+        captions = [f" {_plain(caption.text)} " for caption in record.captions]
         regions = []
         for region in record.regions:
             offered = found[region.text]
@@ -74,11 +78,12 @@ class NegativesEndpoint:
                 notes.counts["negatives", offered] += 1
                 regions.append(region)
                 continue
-            taken = set(true) | {_plain(text) for text in region.negatives}
+            taken = {"", *true, *map(_plain, region.negatives)}
             new = []
             for text in offered:
-                if _plain(text) not in taken:
-                    taken.add(_plain(text))
+                plain = _plain(text)
+                if plain not in taken and not any(f" {plain} " in told for told in captions):
+                    taken.add(plain)
                     new.append(text)
             if not new:
                 notes.counts["negatives", "none_usable"] += 1
@@ -88,7 +93,7 @@ class NegativesEndpoint:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.lower().strip(" .").split())
+    return " ".join(word for word in WORD.findall(text.lower()) if word not in ("a", "an", "the"))
 
 
 def _phrases(answer: Reply | Failure) -> list[str] | str:

@@ -1,10 +1,11 @@
 """Hard negatives by a chat endpoint: only clean phrases that are wrong for every region."""
 
+import dataclasses
 import json
 
 import pytest
 
-from cloc.data.record import Record, Region
+from cloc.data.record import Caption, Record, Region
 from cloc.errors import UserError
 from data_prep.endpoint import Endpoint
 from data_prep.stage import Notes
@@ -49,6 +50,18 @@ def test_negatives_are_never_a_true_text_of_the_record():
     assert [r.negatives for r in found[0].regions] == [("a green cat",), ("a red dog", "two dogs")]
     assert found[1].regions[0].negatives == ("A blue dog.", "a green cat")
     assert len(chat.asked) == 2  # a text is asked for once
+
+
+def test_negatives_are_never_what_a_caption_or_a_phrase_says():
+    replies = {"a cat": json.dumps(["The Dog!", "a red hen", "a hen", "a redhead", "a cow", "..."])}
+    given = dataclasses.replace(
+        record("a", "a cat"),
+        captions=(Caption("A cat, the red hen and more."),),
+        meta={"phrases": ["dog"]},
+    )
+    with local_chat(saying(replies)) as chat:
+        (found,) = stage(chat)([given], Notes())
+    assert found.regions[0].negatives == ("a redhead", "a cow")
 
 
 def test_at_most_so_many_are_added_behind_those_that_are_there():
