@@ -17,6 +17,7 @@ from torch.export import Dim, ExportedProgram
 
 from cloc.errors import UserError
 from cloc.frame import height_and_width
+from cloc.weight_files import PRECISIONS
 
 Axes = Mapping[str, Mapping[int, str]]  # of tensors by name: which axes are free, and their names
 # what the graphs are traced with: sizes that differ from each other, so that none is taken for
@@ -148,8 +149,9 @@ def _heads(model: Any, tokens: Tensor, places: Mapping[int, str]) -> list[Part]:
     return parts
 
 
-def trace(part: Part) -> ExportedProgram:
-    """With the axes free. Raises `UserError` with torch's reason where it cannot be traced."""
+def trace(part: Part, *, precision: str = "float32") -> ExportedProgram:
+    """With the axes free, and the weights stored in `precision`. Raises `UserError` with torch's
+    reason where it cannot be traced."""
     free = tuple(dict.fromkeys(axes, Dim.DYNAMIC) for axes in part.inputs.values())
     try:
         # without it an example of five images fixes what a single image would do otherwise
@@ -165,7 +167,32 @@ def trace(part: Part) -> ExportedProgram:
     # What must be equal stays a condition. "Not 1" and the like are notes on which of several equal
     # ways the example took: a graph answers a single image as well (`parity.json` has it).
     program._guards_code = [guard for guard in program._guards_code if "==" in guard]
+    if precision != "float32":
+        _store(program, PRECISIONS[precision])
     return program
+
+
+def _store(program: ExportedProgram, dtype: torch.dtype) -> None:
+    """In place: weights lie in the file as `dtype`, and the graph begins by making them float32. So
+    its answers are those of the rounded model on every device and runtime."""
+    signature, graph = program.graph_signature, program.graph
+    kept = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    *_, last_input = graph.find_nodes(op="placeholder")
+    for node in graph.find_nodes(op="placeholder"):
+        value = program.state_dict.get(kept.get(node.name, ""))
+        if value is None or not value.is_floating_point():  # a constant stays as it is
+            continue
+        with graph.inserting_after(last_input):
+            used = graph.call_function(torch.ops.aten.to.dtype, (node, torch.float32))
+        used.meta["val"] = node.meta["val"]
+        node.replace_all_uses_with(used, delete_user_cb=lambda user, used=used: user is not used)
+        node.meta["val"] = node.meta["val"].to(dtype)
+        stored = value.detach().to(dtype)  # a copy: the module itself is still to be compared with
+        is_parameter = isinstance(value, nn.Parameter)
+        program.state_dict[kept[node.name]] = (
+            nn.Parameter(stored, requires_grad=False) if is_parameter else stored
+        )
+    program.graph_module.recompile()
 
 
 def described(part: Part, program: ExportedProgram) -> dict[str, dict[str, list[Any]]]:

@@ -11,6 +11,7 @@ from timm.layers import resample_abs_pos_embed
 from cloc.errors import UserError
 from cloc.graph_parts import ImageEncoder, described, described_model, graph_parts, trace
 from cloc.models.tower_build import make_tower
+from cloc.weight_files import round_weights
 from tests.helpers.models import (
     AVERAGE,
     CONVOLUTIONAL,
@@ -164,6 +165,24 @@ def test_a_traced_region_head_answers_any_number_of_boxes_on_any_grid(head):
         torch.testing.assert_close(program(tokens, boxes), expected, rtol=0, atol=1e-5)
     with pytest.raises((AssertionError, RuntimeError), match=r"Guard failed|batch index"):
         program(unit_rows(0, 2, 4, 4, 32).float(), random_boxes(0, 3, 1).float())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("config", [NATIVE, CONVOLUTIONAL["resnet"]], ids=["vit", "resnet"])
+def test_stored_in_half_the_size_a_graph_answers_as_the_rounded_model(config):
+    """Statistics of norms too; and the part itself, which is compared with, stays as it is."""
+    model = make_model(config, region_head=None)
+    round_weights(model, "float16")
+    part = parts_of(model)["image_encoder"]
+    with without_type_checks():
+        program = trace(part, precision="float16")
+    numbers = [value for value in program.state_dict.values() if value.is_floating_point()]
+    assert {value.dtype for value in numbers} == {torch.float16}
+    assert len(numbers) == sum(v.is_floating_point() for v in part.module.state_dict().values())
+    pixels = random_pixels(0, 2, size=model.tower.image_size)
+    for ours, theirs in zip(part.module(pixels), program.module()(pixels), strict=True):
+        assert ours.dtype == theirs.dtype == torch.float32
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
 def test_what_cannot_be_traced_is_an_error_with_the_reason():

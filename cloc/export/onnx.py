@@ -2,6 +2,9 @@
 
 import importlib
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,27 +32,36 @@ class ONNX:
     height and width are, and what else a caller must know.
 
     Pixels are whole numbers, as decoders give them: mean and std are in the graph and cannot be
-    forgotten or applied twice. The weights of a graph above 1.5 GB go into a file beside it.
+    forgotten or applied twice. The weights of a graph above 1.5 GB go into a file beside it. They
+    are stored in `precision`, but for small ones, which torch's exporter has made float32 by then.
     """
 
     library = "onnxruntime"
     loads_back = False
     usage = """\
+import json
+
 import numpy as np
 import onnxruntime
 
+with open("FOLDER/onnx_config.json") as file:
+    height, width = json.load(file)["image_size"]
 image_encoder = onnxruntime.InferenceSession("FOLDER/image_encoder.onnx")
-pixels = np.zeros((1, 3, SIDE, SIDE), np.uint8)  # RGB, see onnx_config.json
+pixels = np.zeros((1, 3, height, width), np.uint8)  # RGB
 image, tokens = image_encoder.run(["image", "tokens"], {"pixels": pixels})
 """
+
+    def __init__(self, *, precision: str = "float32") -> None:
+        self.precision = precision
 
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through onnxruntime and compares every output."""
         runtime = _packages()
         parts = graph_parts(model)
         config = {"opset": OPSET, **described_model(model, parts), "graphs": {}}
+        config["weights"] = self.precision
         for part in parts:
-            program = trace(part)
+            program = trace(part, precision=self.precision)
             shapes = described(part, program)
             _write(part, program, shapes, folder / f"{part.name}.onnx")
             config["graphs"][f"{part.name}.onnx"] = shapes
@@ -87,17 +99,30 @@ def _packages() -> Any:
         ) from None
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Its optimizer remarks on every operator that it leaves alone."""
+    log = logging.getLogger("onnxscript")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
 def _write(part: Part, program: ExportedProgram, shapes: dict[str, Any], path: Path) -> None:
     weights = sum(x.numel() * x.element_size() for x in program.state_dict.values())
     try:
-        graph = torch.onnx.export(
-            program,
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(part.inputs),
-            output_names=list(part.outputs),
-            verbose=False,
-        )
+        with _quiet():
+            graph = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(part.inputs),
+                output_names=list(part.outputs),
+                verbose=False,
+            )
     except Exception as error:  # torch raises what it likes here, its own kinds among them
         line = " ".join(str(error).split())[:300]
         raise UserError(f"ONNX cannot hold the {part.name} of this model: {line}") from error

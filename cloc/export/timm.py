@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cloc.errors import UserError
 from cloc.frame import height_and_width
 from cloc.parity import Probe, answers, write_parity
+from cloc.weight_files import PRECISIONS
 
 TOLERANCE = 1e-5  # of unit embeddings, and of tokens by the largest of them, element by element
 # open_clip's own sizes in timm: width, layers, heads, patch -> name; another is built by its shape
@@ -54,6 +55,9 @@ import timm
 model = timm.create_model("local-dir:FOLDER", pretrained=True)  # the image tower
 """
 
+    def __init__(self, *, precision: str = "float32") -> None:
+        self.precision = precision
+
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through timm and compares unit embeddings and
         un-pooled tokens."""
@@ -65,7 +69,7 @@ model = timm.create_model("local-dir:FOLDER", pretrained=True)  # the image towe
         for key in OF_OTHER_WEIGHTS:
             trunk.pretrained_cfg.pop(key, None)
         timm.models.save_for_hf(
-            trunk,
+            trunk.to(PRECISIONS[self.precision]),
             str(folder),
             safe_serialization=True,
             model_config={"cloc_classifier": classifier},

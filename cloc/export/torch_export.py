@@ -21,18 +21,26 @@ class TorchExport:
     library = "pytorch"
     loads_back = False
     usage = """\
+import json
+
 import torch
 
+with open("FOLDER/torch_export_config.json") as file:
+    height, width = json.load(file)["image_size"]
 image_encoder = torch.export.load("FOLDER/image_encoder.pt2").module()
-image, tokens = image_encoder(torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8))  # RGB
+image, tokens = image_encoder(torch.zeros(1, 3, height, width, dtype=torch.uint8))  # RGB
 """
+
+    def __init__(self, *, precision: str = "float32") -> None:
+        self.precision = precision
 
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through torch and compares every output."""
         parts = graph_parts(model)
         config = {"torch": torch.__version__, **described_model(model, parts), "graphs": {}}
+        config["weights"] = self.precision
         for part in parts:
-            program = trace(part)
+            program = trace(part, precision=self.precision)
             torch.export.save(program, folder / f"{part.name}.pt2")
             config["graphs"][f"{part.name}.pt2"] = described(part, program)
         (folder / "torch_export_config.json").write_text(json.dumps(config, indent=2) + "\n")

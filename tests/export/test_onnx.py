@@ -1,6 +1,7 @@
 """Exported graphs in onnxruntime, at sizes that nothing was traced or compared with."""
 
 import json
+import logging
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from cloc.errors import UserError
 from cloc.export import onnx as module
 from cloc.export.onnx import ONNX
 from cloc.models.embedder import ModelEmbedder
+from cloc.weight_files import round_weights
 from tests.helpers.models import NATIVE, TEXT, VISION, make_model, random_pixels
 from tests.helpers.probe import probe_of
 from tests.helpers.rows import random_boxes
@@ -127,11 +129,28 @@ def test_a_missing_package_names_the_extra(model, tmp_path, monkeypatch, missing
     assert not list(tmp_path.iterdir())
 
 
-def test_what_onnx_cannot_hold_is_an_error_with_the_reason(model, tmp_path, monkeypatch):
+def test_what_onnx_cannot_hold_is_an_error_with_the_reason(model, tmp_path, monkeypatch, caplog):
+    """And the optimizer's remarks, one for each operator that it leaves alone, are not shown."""
+
     def refuse(*args, **options):
+        logging.getLogger("onnxscript.optimizer").warning("Skipping constant folding")
         raise RuntimeError("no operator\nfor aten::strange")
 
     monkeypatch.setattr(torch.onnx, "export", refuse)
     says = "ONNX cannot hold the image_encoder of this model: no operator for aten::strange"
     with without_type_checks(), pytest.raises(UserError, match=says):
         ONNX().export(model, tmp_path, probe_of(model))
+    assert "folding" not in caplog.text
+
+
+def test_half_weights_are_those_of_the_model_rounded_to_them(tmp_path):
+    plain = make_model(SMALL, region_head=None)
+    round_weights(plain, "float16")
+    with without_type_checks():
+        ONNX(precision="float16").export(plain, tmp_path, probe_of(plain))
+    found = onnx.load(tmp_path / "text_encoder.onnx").graph.initializer
+    large = {x.name: x.data_type for x in found if np.prod(x.dims) > 10_000}
+    assert large == {"clip.token_embedding.weight": onnx.TensorProto.FLOAT16}
+    assert json.loads((tmp_path / "onnx_config.json").read_text())["weights"] == "float16"
+    errors = json.loads((tmp_path / "parity.json").read_text())["outputs"]
+    assert max(error["max_error"] for error in errors.values()) <= 1e-5

@@ -7,10 +7,12 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 from cloc.errors import UserError
 from cloc.export.timm import Timm, twin_name
 from cloc.models.build import build_model
+from cloc.weight_files import round_weights
 from tests.helpers.models import (
     AVERAGE,
     CONFIGS,
@@ -24,6 +26,7 @@ from tests.helpers.models import (
 from tests.helpers.probe import probe_of
 
 MLP = {**AVERAGE, "vision_cfg": {**TIMM, "timm_pool": "avg", "timm_proj": "mlp"}}
+RESNET = {"timm_model_name": "resnet18", "timm_proj": "linear", "image_size": 64}
 
 
 def native(**vision):
@@ -142,3 +145,17 @@ def test_a_tower_without_a_twin_is_refused_with_the_reason(tmp_path, config, say
     with pytest.raises(UserError, match=says):
         exported(make_model(config), tmp_path)
     assert not (tmp_path / "parity.json").exists()
+
+
+def test_half_weights_are_those_of_the_model_rounded_to_them(tmp_path):
+    """In a twin that is made for it, and in a trunk with statistics of its own."""
+    for name, config in (("native", NATIVE), ("resnet", {**AVERAGE, "vision_cfg": RESNET})):
+        model = make_model(config)
+        round_weights(model, "float16")
+        (tmp_path / name).mkdir()
+        Timm(precision="float16").export(model, tmp_path / name, probe_of(model))
+        stored = load_file(tmp_path / name / "model.safetensors")
+        assert {v.dtype for v in stored.values() if v.is_floating_point()} == {torch.float16}
+        errors = json.loads((tmp_path / name / "parity.json").read_text())["outputs"]
+        assert max(error["max_error"] for error in errors.values()) <= 1e-5
+        assert model.tower.clip.logit_scale.dtype == torch.float32

@@ -7,6 +7,7 @@ import torch
 
 from cloc.export.torch_export import TorchExport
 from cloc.models.embedder import ModelEmbedder
+from cloc.weight_files import round_weights
 from tests.helpers.models import NATIVE, TEXT, VISION, make_model, random_pixels
 from tests.helpers.probe import probe_of
 from tests.helpers.rows import random_boxes
@@ -71,3 +72,17 @@ def test_what_the_folder_holds(folder):
     config = json.loads((folder / "torch_export_config.json").read_text())
     assert config["graphs"]["prompter.pt2"]["inputs"]["boxes"] == ["batch", "boxes", 4]
     assert (config["torch"], config["image_size"]) == (torch.__version__, [32, 32])
+
+
+def test_half_weights_are_those_of_the_model_rounded_to_them(tmp_path):
+    plain = make_model(SMALL, region_head=None)
+    round_weights(plain, "bfloat16")
+    with without_type_checks():
+        TorchExport(precision="bfloat16").export(plain, tmp_path, probe_of(plain))
+    for name in ("image_encoder", "text_encoder"):
+        stored = torch.export.load(tmp_path / f"{name}.pt2").state_dict
+        assert {value.dtype for value in stored.values()} == {torch.bfloat16}
+    config = json.loads((tmp_path / "torch_export_config.json").read_text())
+    assert (config["dtype"], config["weights"]) == ("float32", "bfloat16")
+    errors = json.loads((tmp_path / "parity.json").read_text())["outputs"]
+    assert max(error["max_error"] for error in errors.values()) <= 1e-5
