@@ -7,13 +7,17 @@ from huggingface_hub import HfApi
 from cloc.errors import UserError, one_line
 
 
+def check_name(repository: str) -> None:
+    if repository.count("/") != 1:
+        raise UserError(f"push={repository}; write push=ORG/NAME")
+
+
 def push(folder: Path, repository: str) -> str:
     """Makes the repository where there is none and uploads every file; returns its address.
 
     The folder stays as it is, whatever becomes of the upload.
     """
-    if repository.count("/") != 1:
-        raise UserError(f"push={repository}; write push=ORG/NAME")
+    check_name(repository)
     api = HfApi()
     try:
         api.create_repo(repository, exist_ok=True)
