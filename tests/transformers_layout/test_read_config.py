@@ -26,7 +26,8 @@ def test_what_a_file_leaves_out_is_transformers_own_default():
         theirs = cls().to_dict()
         kind = theirs["model_type"]
         for ours, part in zip(DEFAULTS[kind], ("text_config", "vision_config"), strict=True):
-            assert ours == {key: theirs[part][key] for key in ours}
+            # transformers 5.0 does not write vision_use_head, whose default is the same there
+            assert ours == {key: theirs[part].get(key, True) for key in ours}
     assert open_clip_config({"model_type": "clip"})["embed_dim"] == CLIPConfig().projection_dim
 
 
