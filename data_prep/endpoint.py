@@ -55,7 +55,6 @@ class Endpoint:
         self.timeout_s, self.retries, self.backoff_s = timeout_s, retries, backoff_s
         self.requests_per_s, self.concurrency = requests_per_s, concurrency
         self._next = 0.0  # when the next request may begin
-        self._failed = 0  # requests in a row that had no answer after all their tries
         self._check_server()
 
     def ask(
@@ -65,8 +64,8 @@ class Endpoint:
 
         `make` runs in the thread that sends them. What it raises, and a refusal of the server,
         ends the others and is raised here. So does a server that is gone: `IN_A_ROW` failures in a
-        row (over several calls), nothing but failures, or none there when the last one has failed.
-        Otherwise the samples would be passed on without an answer, as if that were their fault.
+        row, nothing but failures, or failures at the end, after which a request that had an answer
+        has none any more. Else samples would be passed on without theirs, as if at fault.
         """
         run = _Run(self, max_tokens)
         with ThreadPoolExecutor(self.concurrency) as pool:
@@ -79,11 +78,14 @@ class Endpoint:
             finally:
                 run.stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
+        good = [i for i, answer in zip(items, answers, strict=True) if isinstance(answer, Reply)]
         failures = [answer for answer in answers if isinstance(answer, Failure)]
-        if failures and len(failures) == len(answers):
+        if failures and not good:
             raise _gone(f"none of {len(answers)} requests had an answer", failures[-1])
-        if self._failed:
-            self._check_server()
+        if run.failed:
+            again = _Run(self, max_tokens).answer(make, good[0])
+            if isinstance(again, Failure):
+                raise _gone("a request that had an answer has none any more", again)
         return answers
 
     def describe(self) -> Mapping[str, Any]:
@@ -122,6 +124,7 @@ class _Run:
     def __init__(self, endpoint: Endpoint, max_tokens: int) -> None:
         self.endpoint, self.max_tokens = endpoint, max_tokens
         self.lock, self.stop = threading.Lock(), threading.Event()
+        self.failed = 0  # requests in a row that had no answer after all their tries
 
     def answer(self, make: Callable[[T], Sequence[Message]], item: T) -> Reply | Failure:
         endpoint, messages = self.endpoint, make(item)
@@ -130,12 +133,10 @@ class _Run:
         found = self._tried(body)
         with self.lock:
             if isinstance(found, Reply):
-                endpoint._failed = 0
+                self.failed = 0
             elif not self.stop.is_set():  # else it was not tried as often as it should be
-                endpoint._failed += 1
-            in_a_row = endpoint._failed
-            if in_a_row >= IN_A_ROW:
-                endpoint._failed = 0  # whoever tries again begins anew
+                self.failed += 1
+            in_a_row = self.failed
         if isinstance(found, Failure) and in_a_row >= IN_A_ROW:
             raise _gone(f"{in_a_row} requests in a row had no answer", found)
         return found
