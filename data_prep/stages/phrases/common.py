@@ -131,9 +131,12 @@ def _finished(
 ) -> Found:
     """Determiners before the phrase go (articles only where asked), generic words anywhere.
 
-    Of no use: a phrase named by a generic word or by a place in the picture ("the left side").
+    Of no use: a phrase named by a generic word or by a place in the picture ("the left side"), and
+    what is said not to be there ("no people", but "no parking sign").
     """
     whole = " ".join(words[start:end])
+    if words[start] == "no" and words[heads[0]] not in ("sign", "signs"):
+        return Found(whole, "absent")
     unwanted = word_list("determiners") if articles else word_list("determiners").union(ARTICLES)
     while start < heads[0] and words[start] in unwanted:
         start += 1

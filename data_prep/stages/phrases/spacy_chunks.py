@@ -57,7 +57,7 @@ class SpacyPhrases:
         """`digest` is over the files of the pipeline."""
         meta = self._pipeline.meta
         return {
-            "version": 2,
+            "version": 3,
             "extractor": "spacy",
             "at_most": self.at_most,
             "articles": self.articles,

@@ -49,6 +49,8 @@ CASES = {
     "7 people and one of them": ["7 people"],
     "a parking lot on the left side": ["a parking lot"],
     "a pink wallpaper": [],
+    "there are no people and no red cars in a park": ["a park"],
+    "no parking sign on a wall": ["parking sign", "a wall"],
     "a detailed photograph of a dog": ["a dog"],
     "2034.jpg www.example.org/cat and a T.V.": ["a t.v"],
     "a mug w/ flowers": ["a mug", "flowers"],
