@@ -11,7 +11,9 @@ from open_clip.factory import load_state_dict
 from torch import Tensor
 
 from cloc.errors import UserError, one_line
+from cloc.frame import height_and_width
 from cloc.models.start import UNREADABLE, Start
+from cloc.models.tower_build import make_tower
 
 # CLIP's own beside a ViT-B.
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12}
@@ -40,15 +42,46 @@ def read(where: str) -> Start:
         "embed_dim": EMBED_DIM,
         "vision_cfg": {
             "timm_model_name": name,
-            "timm_pool": getattr(trunk, "global_pool", "avg") or "avg",
+            "timm_pool": _pool(trunk),
             "timm_proj": "linear",
             "image_size": size[0] if size[0] == size[1] else size,
         },
         "text_cfg": dict(TEXT),
     }
+    _check(name, config)
     clip = open_clip.CLIP(**copy.deepcopy(config))
     state = _joined(clip.state_dict(), trunk.state_dict())
     return Start(config, state, tuple(found["mean"]), tuple(found["std"]), None)
+
+
+def _pool(trunk: Any) -> str:
+    """timm's word for it; many convolutional trunks have the layer under this name."""
+    pool = getattr(trunk, "global_pool", None)
+    return (pool if isinstance(pool, str) else getattr(pool, "pool_type", None)) or "avg"
+
+
+def _check(name: str, config: dict[str, Any]) -> None:
+    """timm has trunks of every kind: one that does not answer as a tower must is refused here, by a
+    run without numbers, and not by the first step of training."""
+    height, width = height_and_width(config["vision_cfg"]["image_size"])
+    with torch.device("meta"):
+        try:
+            tower = make_tower(config).eval()
+        except UserError:  # said again where it holds at the size that is chosen
+            return
+        try:
+            seen = tower.images(torch.zeros(1, 3, height, width, dtype=torch.uint8))
+            found = [tuple(seen.tokens.shape), tuple(seen.pooled.shape)]
+        except Exception as error:  # a trunk of another kind fails in a way of its own
+            found = [one_line(error)]
+    rows, columns = tower.grid
+    wanted = [(1, rows * columns, tower.width), (1, tower.dim)]
+    if found != wanted:
+        raise UserError(
+            f"timm:{name} does not give tokens {wanted[0]} and an embedding {wanted[1]} as a tower "
+            f"must, but {' and '.join(map(str, found))}; choose a ViT, EVA02, SigLIP, ConvNeXt, "
+            "ResNet, EfficientNet or Swin"
+        )
 
 
 def _load(trunk: torch.nn.Module, file: Path, name: str) -> None:

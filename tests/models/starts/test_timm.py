@@ -1,5 +1,7 @@
 """A timm trunk with its own weights behind our tower surface."""
 
+from functools import partial
+
 import pytest
 import timm
 import torch
@@ -54,3 +56,41 @@ def test_what_is_not_there_is_named(where, says):
 def test_a_file_of_another_architecture_is_refused(file, tmp_path):
     with pytest.raises(UserError, match=r"no checkpoint of timm's test_resnet: .*Missing"):
         make_tower(start=f"timm:test_resnet,{file[0]}")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext"])
+def test_a_convolutional_trunk(tmp_path, name):
+    """Some have the pooling layer, not its name, under `global_pool`."""
+    trunk = timm.create_model(name)
+    save_file(trunk.state_dict(), tmp_path / "trunk.safetensors")
+    tower = make_tower(start=f"timm:{name},{tmp_path}/trunk.safetensors").eval()
+    size = tower.image_size
+    assert tower.model_config["vision_cfg"]["timm_pool"] == "avg"
+    seen = tower.images(random_pixels(0, 1, size=size))
+    assert seen.tokens.shape == (1, tower.grid[0] * tower.grid[1], tower.width)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("mobilenetv3_small_050", r"tokens \(1, 49, 288\) .* must, but .*1024.*; choose a ViT"),
+        ("xcit_nano_12_p16_224", r"tokens \(1, 196, 128\) .* must, but \(1, 128, 197\)"),
+    ],
+)
+def test_a_trunk_that_is_no_tower_is_refused_before_training(tmp_path, name, says):
+    save_file(timm.create_model(name).state_dict(), tmp_path / "trunk.safetensors")
+    with pytest.raises(UserError, match=rf"timm:{name} does not give {says}"):
+        make_tower(start=f"timm:{name},{tmp_path}/trunk.safetensors")
+
+
+def test_a_trunk_whose_own_size_does_not_divide_takes_another(tmp_path):
+    name = "test_resnet"
+    save_file(timm.create_model(name).state_dict(), tmp_path / "trunk.safetensors")
+    odd = timm.models.get_pretrained_cfg(name).to_dict() | {"input_size": (3, 150, 150)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timm, "create_model", partial(timm.create_model, pretrained_cfg=odd))
+        where = f"timm:{name},{tmp_path}/trunk.safetensors"
+        with pytest.raises(UserError, match=r"has 150x150 pixels; set model\.tower\.image_size"):
+            make_tower(start=where)
+        assert make_tower(start=where, image_size=160).image_size == 160
