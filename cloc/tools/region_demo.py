@@ -5,13 +5,16 @@ python -m cloc.tools.region_demo IMAGE "red mug" "a dog" --model runs/NAME \
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+import PIL.ExifTags
 import PIL.Image
+import PIL.ImageOps
 import torch
 
 from cloc.data.decode import decode_image
@@ -20,6 +23,8 @@ from cloc.errors import UserError
 from cloc.interfaces import Embedder, Example
 from cloc.models.load import load
 from cloc.report.look import look
+
+ORIENTATION = PIL.ExifTags.Base.Orientation
 
 
 class _Parser(argparse.ArgumentParser):
@@ -47,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table(embedder, image, phrases, boxes))
     if given.out is not None:
         found, told = picture(embedder, image, phrases, boxes)
-        found.save(given.out, "PNG")
+        try:
+            found.save(given.out, "PNG")
+        except OSError as error:
+            raise UserError(f"--out {given.out} cannot be written: {error}") from None
         print("\n".join([*told, f"{given.out}: brightest where the phrase is most similar"]))
 
 
@@ -122,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model",
         required=True,
-        help="runs/NAME, or a folder that scripts/export.py format=open_clip wrote",
+        help="runs/NAME, or a folder that scripts/export.py format=open_clip or hf wrote",
     )
     parser.add_argument(
         "--box",
@@ -140,7 +148,13 @@ def _parser() -> argparse.ArgumentParser:
 def _read(path: Path) -> PIL.Image.Image:
     if not path.is_file():
         raise UserError(f"{path}: there is no such image")
-    return decode_image(path.read_bytes(), str(path))
+    data = path.read_bytes()
+    image = decode_image(data, str(path))
+    with PIL.Image.open(io.BytesIO(data)) as stored:
+        turned = stored.getexif().get(ORIENTATION, 1)
+    # upright, as whoever gives a --box sees it; training takes pixels as stored
+    image.getexif()[ORIENTATION] = turned
+    return PIL.ImageOps.exif_transpose(image)
 
 
 def _box(text: str, size: tuple[int, int]) -> list[float]:

@@ -116,6 +116,29 @@ def test_a_run_from_image_to_png(place, capsys):
         assert found.size == (2 * 512 + 3 * GAP, 384 + 2 * GAP)
 
 
+def test_a_photograph_is_upright_as_whoever_gives_a_box_sees_it(tmp_path):
+    stored = PIL.Image.new("RGB", (40, 30))
+    stored.paste((255, 0, 0), (0, 0, 20, 30))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    stored.save(tmp_path / "phone.jpg", exif=exif, quality=95)
+    stored.save(tmp_path / "plain.jpg", quality=95)
+    upright = np.asarray(region_demo._read(tmp_path / "phone.jpg"))
+    plain = np.asarray(region_demo._read(tmp_path / "plain.jpg"))
+    assert upright.shape == (40, 30, 3)
+    assert (upright == np.rot90(plain, -1)).all()
+
+
+def test_a_heatmap_that_cannot_be_written_is_one_line(place, monkeypatch):
+    def full(self, *args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PIL.Image.Image, "save", full)
+    given = [str(place / "photo.png"), "red", "--model", str(place / "run")]
+    with pytest.raises(UserError, match=r"heat\.png cannot be written: .*No space left"):
+        main([*given, "--out", str(place / "heat.png")])
+
+
 def test_an_ablation_has_no_predicted_box_and_a_plain_clip_the_whole_image(place, capsys):
     main([str(place / "photo.png"), "x", "--model", str(place / "clip")])
     assert len(capsys.readouterr().out.splitlines()) == 3
