@@ -30,6 +30,7 @@ from cloc.models.lora import merge_lora
 from cloc.models.starts.hf import CONFIG as HF_CONFIG
 
 REGION, REGION_WEIGHTS = "region_head", "region_head.safetensors"
+GRAPHS = ("onnx_config.json", "torch_export_config.json")
 KEYS = {"tower", "region_head", "region_scale", "box_head", "lora"}  # `build_model`'s arguments
 
 
@@ -53,6 +54,12 @@ def load_model(path: Path, *, ema: bool = False, wise_ft: float = 1.0) -> CLOC:
         if (path / mark).is_file():
             _refuse_choice(path, ema=ema, wise_ft=wise_ft)
             return _from_export(path, kind)
+    for mark in GRAPHS:
+        if (path / mark).is_file():
+            raise UserError(
+                f"{path} holds graphs for other runtimes, not the model; give runs/NAME, or an "
+                "export with format=open_clip or hf"
+            )
     if (path / WEIGHTS).is_file():
         _refuse_choice(path, ema=ema, wise_ft=wise_ft)
         return _from_files(path)

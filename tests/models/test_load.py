@@ -88,6 +88,12 @@ def test_a_folder_without_a_checkpoint_is_named(tmp_path):
     refuse(tmp_path / "none", r"none holds no checkpoint: there is no such folder")
 
 
+@pytest.mark.parametrize("name", ["onnx_config.json", "torch_export_config.json"])
+def test_an_export_of_graphs_is_no_model(tmp_path, name):
+    (tmp_path / name).write_text("{}")
+    refuse(tmp_path, r"holds graphs for other runtimes, not the model; give runs/NAME, or")
+
+
 def test_a_run_whose_files_do_not_fit_is_named(run):
     config = run / "checkpoints/step-00000001/cloc_config.json"
     whole = json.loads(config.read_text())

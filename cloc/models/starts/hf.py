@@ -88,6 +88,10 @@ def _check_kind(config: Mapping[str, Any], folder: Path) -> None:
             "a vision tower alone, and a start needs a text tower: give the whole model it was "
             "taken from, or name the same tower of timm as timm:NAME, which gets a text tower"
         )
+    elif kind is None and "architecture" in config:
+        reason = (
+            "no model of transformers' but timm's, an image tower alone, as format=timm writes it"
+        )
     else:
         reason = f"unknown here; hf: takes {KNOWN}"
     raise UserError(f"{folder / CONFIG}: model_type={kind!r} is {reason}")

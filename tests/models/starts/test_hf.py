@@ -256,6 +256,10 @@ def uneven_heads(folder):
     edit(folder / "config.json", **config)
 
 
+def timms(folder):
+    (folder / "config.json").write_text('{"architecture": "vit_base_patch16_224"}')
+
+
 def mixed_acts(folder):
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["hidden_act"] = "gelu"
@@ -284,6 +288,7 @@ def mixed_acts(folder):
         ),
         (no_parts, r"config.json: 'int' object is not a mapping"),
         (uneven_heads, r"config.json: .*by zero"),
+        (timms, r"model_type=None is no model of transformers' but timm's, an image tower alone"),
         (mixed_acts, r"config.json: the towers' hidden_act are gelu and quick_gelu"),
         (no_weights, r"holds no weights: model.safetensors, .* or pytorch_model.bin"),
         (damaged, r"model.safetensors is damaged"),
