@@ -71,7 +71,7 @@ def _check(name: str, config: dict[str, Any]) -> None:
             return
         try:
             seen = tower.images(torch.zeros(1, 3, height, width, dtype=torch.uint8))
-            found = [tuple(seen.tokens.shape), tuple(seen.pooled.shape)]
+            found: list[Any] = [tuple(seen.tokens.shape), tuple(seen.pooled.shape)]
         except Exception as error:  # a trunk of another kind fails in a way of its own
             found = [one_line(error)]
     rows, columns = tower.grid
