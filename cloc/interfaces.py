@@ -124,8 +124,8 @@ class Exporter(Protocol):
     records in `parity.json` (`cloc.parity`) how far its answers are from the model's; raises
     `UserError` where that is too far, or where the format cannot hold the model.
 
-    `usage` is Python that loads the folder, written FOLDER, through `library`, for pictures of SIDE
-    pixels; `loads_back` says whether `cloc.load` reads it too."""
+    `usage` is Python that loads the folder, written FOLDER, through `library`; `loads_back` says
+    whether `cloc.load` reads it too."""
 
     library: str
     usage: str

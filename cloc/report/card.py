@@ -7,6 +7,8 @@ from typing import Any
 
 from jinja2 import Environment
 
+from cloc.frame import height_and_width
+
 CARD = """\
 ---
 license: {{ license }}
@@ -47,7 +49,8 @@ found = embedder.ground(x, [["a red star"]])  # boxes in [0, 1] of the padded fr
 {% endif -%}
 Errors of this export against the model it comes from are in `parity.json`.
 
-Images are resized by the long side to {{ size }} pixels and padded to a square with black.
+Images are resized to fit {{ height }} x {{ width }} pixels (height x width), in their own aspect,
+centred on black.
 
 ## Numbers of this run
 
@@ -87,6 +90,7 @@ def model_card(
         if f"{metric}_chance" in values
     ]
     size = description["tower"]["config"]["vision_cfg"].get("image_size", 224)
+    height, width = height_and_width(size)
     facts = [(k, v) for k, v in provenance.items() if isinstance(v, str | int)]
     text: str = (
         Environment(autoescape=False, keep_trailing_newline=True)  # Markdown, not HTML
@@ -97,10 +101,11 @@ def model_card(
             grounds=description.get("box_head") is not None,
             folder=folder,
             library=exporter.library,
-            usage=exporter.usage.replace("FOLDER", folder).replace("SIDE", str(size)),
+            usage=exporter.usage.replace("FOLDER", folder),
             loads_back=exporter.loads_back,
             license=license,
-            size=size,
+            height=height,
+            width=width,
             rows=rows,
             facts=[*facts, *_of_data(provenance.get("data", {}))],
         )

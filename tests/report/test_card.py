@@ -27,11 +27,11 @@ class Shown:
     """An exporter, as far as the card asks it."""
 
     library, loads_back = "somelib", True
-    usage = 'somelib.load("FOLDER", SIDE)\n'
+    usage = 'somelib.load("FOLDER")\n'
 
 
-def card(run, *, region_head=None, box_head=None, exporter=Shown):
-    tower = {"config": {"vision_cfg": {"image_size": 64}}}
+def card(run, *, region_head=None, box_head=None, exporter=Shown, size=64):
+    tower = {"config": {"vision_cfg": {"image_size": size}}}
     parts = {"tower": tower, "region_head": region_head, "box_head": box_head}
     return model_card(run, description=parts, folder="out", exporter=exporter, license="mit")
 
@@ -51,13 +51,14 @@ def test_where_it_comes_from_and_how_large_its_images_are(run):
     assert "\n# scenes\n" in text
     assert "* commit: abc123\n* seed: 7\n" in text
     assert "packages" not in text
-    assert "by the long side to 64 pixels and padded to a square with black" in text
+    assert "to fit 64 x 64 pixels (height x width), in their own aspect,\ncentred on black" in text
+    assert "to fit 48 x 96 pixels (height x width)" in card(run, size=[48, 96])
 
 
 def test_the_code_is_the_exporters_own_and_clocs_where_it_loads_the_folder(run):
     text = card(run)
     assert "license: mit\nlibrary_name: somelib\n" in text
-    assert '```python\nsomelib.load("out", 64)\n```' in text
+    assert '```python\nsomelib.load("out")\n```' in text
     assert "cloc.load" in text
     assert "are in `parity.json`" in text
     bare = type("Bare", (Shown,), {"loads_back": False})
