@@ -24,7 +24,7 @@ class Endpoint:
     else. 408, 429, 5xx, a broken or slow connection and a reply that is none are tried again up to
     `retries` times, `backoff_s` and then twice as long each time apart, or as Retry-After says; at
     most `requests_per_s` requests begin in a second (null: no limit), retries among them, and at
-    most `concurrency` are under way. 400, 413 and 422 concern one request. Any other status is a
+    most `concurrency` are under way. 400, 413 and 422 answer one request, with no. Any other is a
     `UserError` with the server's words, and so are `IN_A_ROW` requests in a row without an answer.
     """
 
@@ -132,7 +132,7 @@ class _Run:
         body = json.dumps({"model": endpoint.model, "messages": messages, **settings}).encode()
         found = self._tried(body)
         with self.lock:
-            if isinstance(found, Reply):
+            if isinstance(found, Reply) or found.reason == "refused":  # a server that is there
                 self.failed = 0
             elif not self.stop.is_set():  # else it was not tried as often as it should be
                 self.failed += 1

@@ -8,7 +8,7 @@ import pytest
 
 from cloc.errors import UserError
 from data_prep.chat import Reply, user_turn
-from data_prep.endpoint import Endpoint
+from data_prep.endpoint import IN_A_ROW, Endpoint
 from data_prep.transport import Failure
 from tests.helpers.chat import completion, local_chat
 
@@ -246,3 +246,11 @@ def test_a_server_that_is_not_there_is_told_before_any_work():
         url = chat.url
     with pytest.raises(UserError, match="start the server or correct base_url"):
         Endpoint(base_url=url, model="org/tiny")
+
+
+def test_many_refusals_in_a_row_are_no_server_that_is_gone():
+    """Large pictures may lie side by side."""
+    many = 3 * IN_A_ROW
+    with local_chat(one_by_one(GOOD, *[(413, {}, {})] * many, GOOD)) as chat:
+        found = ask(make(chat, concurrency=1), *map(str, range(many + 2)))
+    assert [isinstance(x, Reply) for x in found] == [True, *[False] * many, True]
