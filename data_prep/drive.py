@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from data_prep.unit import Unit, Work
 
 RETRIES = 2  # of a unit that failed or whose worker died, before it is set aside
+IN_A_ROW = 8  # failures without a success between them: it is not the units, but what they all need
 
 
 class Outcome(NamedTuple):
@@ -50,13 +51,14 @@ def drive(pool: Pool, units: Iterable[Unit], *, retries: int = RETRIES) -> Itera
     """One outcome per unit, in the order they end; `units` is read as slots become free.
 
     A unit that fails is tried again after the others, so that what was only out of order for a
-    moment has time to recover; the outcome of the last try counts.
+    moment has time to recover; the outcome of the last try counts. After `IN_A_ROW` failures those
+    that failed come first, so that it shows soon where nothing will work any more.
     """
     waiting, again, tries = iter(units), deque[Unit](), Counter[int]()
-    busy = 0
+    busy = in_a_row = 0
     while True:
         while busy < pool.slots:
-            unit = next(waiting, None)
+            unit = None if again and in_a_row >= IN_A_ROW else next(waiting, None)
             if unit is None and again:
                 unit = again.popleft()
             if unit is None:
@@ -67,6 +69,7 @@ def drive(pool: Pool, units: Iterable[Unit], *, retries: int = RETRIES) -> Itera
             return
         outcome = pool.wait()
         busy -= 1
+        in_a_row = in_a_row + 1 if outcome.marker is None else 0
         if outcome.marker is None and tries[outcome.unit.number] < retries:
             tries[outcome.unit.number] += 1
             again.append(outcome.unit)

@@ -141,7 +141,7 @@ def finish(job: Job, failed: Iterable[Outcome], *, budget: float) -> dict[str, A
 
     Failed units stand in `quarantine.json` and under "quarantined" in the manifest. More of them
     than `budget`, a share of the units, raises `UserError`, and there is no manifest: a rerun tries
-    them again, and nothing else.
+    them again, and does what was not begun, and nothing else.
     """
     errors = [{"path": o.unit.path, "shard": o.unit.name, "error": o.error} for o in failed]
     aside = job.out / QUARANTINE
@@ -153,8 +153,8 @@ def finish(job: Job, failed: Iterable[Outcome], *, budget: float) -> dict[str, A
     if len(errors) > budget * len(job.units):
         raise UserError(
             f"{len(errors)} of {len(job.units)} shards failed (budget={budget:g}), first "
-            f"{errors[0]['path']}: {errors[0]['error']}; all of them are in {aside}, and the same "
-            "command tries them again"
+            f"{errors[0]['path']}: {errors[0]['error']}; all of them are in {aside}; the same "
+            "command tries them again and does what was not begun"
         )
     manifest = _manifest(job, errors)
     if not manifest["samples"]:

@@ -9,7 +9,7 @@ from _run import make
 
 from cloc.data.shard_set import open_shards
 from cloc.errors import UserError
-from data_prep.drive import Engine, Outcome
+from data_prep.drive import IN_A_ROW, Engine, Outcome
 from data_prep.job import (
     Job,
     begun_with,
@@ -49,25 +49,33 @@ def run_pipeline(settings: Mapping[str, Any], out: Path) -> bool:
         max_unreadable=settings["max_unreadable"],
         begun_with=begun_with(job),
     )
-    failed = _work_on(missing, work, make(settings["engine"]), job) if missing else []
+    budget = settings["budget"]
+    failed = _work_on(missing, work, make(settings["engine"]), job, budget) if missing else []
     from _stage_gallery import write_gallery  # matplotlib behind it costs a second: not at first
 
     write_gallery(job, work.parse)
-    finish(job, failed, budget=settings["budget"])
+    finish(job, failed, budget=budget)
     return True
 
 
-def _work_on(missing: Sequence[Unit], work: Work, engine: Engine, job: Job) -> list[Outcome]:
-    """The units that failed."""
-    failed, remembered = [], bool(work.begun_with)
+def _work_on(
+    missing: Sequence[Unit], work: Work, engine: Engine, job: Job, budget: float
+) -> list[Outcome]:
+    """The units that failed. Where nothing works any more, `IN_A_ROW` of them one after another and
+    more than the budget, the rest is not begun: with a caption server that is gone it would take
+    days."""
+    failed, in_a_row, remembered = [], 0, bool(work.begun_with)
     with Progress(total=len(job.units), done=len(job.units) - len(missing)) as progress:
         for outcome in engine.run(work, missing):
+            in_a_row = in_a_row + 1 if outcome.marker is None else 0
             if outcome.marker is None:
                 failed.append(outcome)
             elif not remembered:
                 remember_stages(job, outcome.marker)
                 remembered = True
             progress.add(outcome.marker)
+            if in_a_row >= IN_A_ROW and len(failed) > budget * len(job.units):
+                break
     return failed
 
 

@@ -1,6 +1,6 @@
 """The loop around engines: every unit once, failures again at the end, no more than the slots."""
 
-from data_prep.drive import RETRIES, Outcome, drive
+from data_prep.drive import IN_A_ROW, RETRIES, Outcome, drive
 from data_prep.unit import Unit
 
 
@@ -57,3 +57,15 @@ def test_a_unit_that_fails_is_tried_again_after_the_others_and_its_last_try_coun
     assert [n for n, o in outcomes.items() if o.marker is None] == [2]
     assert outcomes[2].error == "no luck"
     assert outcomes[1].marker == {"of": 1}
+
+
+def test_where_nothing_works_the_outcomes_come_soon_and_all_of_them_where_it_works_again():
+    pool = Scripted(slots=1, fails=dict.fromkeys(range(40), RETRIES + 1))
+    running = drive(pool, units(40))
+    first = [next(running) for _ in range(IN_A_ROW)]
+    assert [o.unit.number for o in first] == list(range(IN_A_ROW))
+    assert set(pool.begun) == set(range(IN_A_ROW))
+    pool.fails.clear()
+    rest = list(running)
+    assert [o.unit.number for o in rest] == list(range(IN_A_ROW, 40))
+    assert all(o.marker for o in rest)

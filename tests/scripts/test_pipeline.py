@@ -7,6 +7,7 @@ import pytest
 
 from cloc.data.shard_set import open_shards
 from cloc.errors import UserError
+from data_prep.drive import IN_A_ROW
 from tests.helpers.prep import digests, write_input
 
 NONE = [f"stages/{group}=none" for group in ("phrases", "detect", "filter")]
@@ -45,6 +46,16 @@ def test_a_failed_shard_is_an_error_and_the_same_command_tries_it_alone(begins, 
     assert capsys.readouterr().out.count("3 of 4 shards; 1 failed") == 2
     prepare.main([*begins, *FAILS, "budget=0.3"])
     assert open_shards(str(tmp_path / "out"), key="x").total == 9
+
+
+def test_where_nothing_works_any_more_the_rest_is_not_begun(tmp_path):
+    """As with a caption server that is gone; a budget for it is kept to."""
+    folder = write_input(tmp_path / "in", shards=IN_A_ROW + 4, each=1)
+    begins = ["pipeline=vesl", f"input={folder}", *NONE, *WORDS, *FAILS, "stages.detect.mark=s"]
+    with pytest.raises(UserError, match=f"{IN_A_ROW} of {IN_A_ROW + 4} shards failed .*not begun"):
+        prepare.main([*begins, f"out={tmp_path / 'a'}"])
+    with pytest.raises(UserError, match=f"no sample is left of {IN_A_ROW + 4} shards"):
+        prepare.main([*begins, f"out={tmp_path / 'b'}", "budget=1"])
 
 
 @pytest.mark.parametrize(
