@@ -49,8 +49,7 @@ def read_metrics(run: Path) -> dict[str, dict[str, float]]:
 
 def side_by_side(metrics: dict[str, dict[str, dict[str, float]]]) -> Table:
     """One row per main metric that any run has, splits and extractors apart."""
-    first = Column("benchmark", overflow="fold")  # cut short, the splits would look alike
-    table = Table(first, "metric", *(Path(run).name for run in metrics), "chance")
+    table = _table("benchmark", "metric", *(Path(run).name for run in metrics), "chance")
     keys = list(dict.fromkeys(key for found in metrics.values() for key in found))
     for key in keys:
         for metric in MAIN.get(key.split("/")[0].split("@")[0], ()):
@@ -65,8 +64,7 @@ def side_by_side(metrics: dict[str, dict[str, dict[str, float]]]) -> Table:
 def how_trained(runs: list[str]) -> Table:
     """What each run trained, how fast (median), in how much memory (highest), and for a run with a
     retention guard what share of the start's figures was left at its end (the smallest)."""
-    first = Column("trained", overflow="fold")
-    table = Table(first, *(Path(run).name for run in runs))
+    table = _table("trained", *(Path(run).name for run in runs))
     logs = [_logs(Path(run)) for run in runs]
     counts = [_read(Path(run) / "provenance.json").get("parameters", {}) for run in runs]
     table.add_row("parameters trained", *(_count(found.get("trained")) for found in counts))
@@ -79,6 +77,11 @@ def how_trained(runs: list[str]) -> Table:
     ]
     table.add_row("kept of the start", *(_of(values, min) for values in left))
     return table
+
+
+def _table(*columns: str) -> Table:
+    """Long words go on in the next line: cut short, splits and runs would look alike."""
+    return Table(*(Column(column, overflow="fold") for column in columns))
 
 
 def _logs(run: Path) -> dict[str, list[float]]:
