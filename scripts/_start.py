@@ -8,6 +8,7 @@ from typing import Any
 from _run import plain
 from _shadow import shadow
 from omegaconf import DictConfig
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from cloc.errors import UserError
 from cloc.interfaces import Loss, RegionBatch
@@ -57,8 +58,9 @@ def adapt(cfg: DictConfig, model: CLOC, losses: Iterable[Loss]) -> None:
             raise UserError(f"lora={plain(cfg.lora)}; it has rank, alpha and targets") from None
     freeze(model, plain(cfg.freeze))
     model.reads_captions = "caption" in needed
-    double = shadow(model)
-    freeze_unread(model, losses, double=double, batch=shapes_of(double))
+    with unset_fake_temporarily():  # of `bench.py what=memory`, whose weights are fake
+        double = shadow(model)
+        freeze_unread(model, losses, double=double, batch=shapes_of(double))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"freeze={plain(cfg.freeze)} leaves nothing to train; take a part out")
 

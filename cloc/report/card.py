@@ -78,17 +78,6 @@ def model_card(
     licences, and the exporter's own lines of code; what is missing is said."""
     metrics = _read(run / "metrics.json")
     provenance = _read(run / "provenance.json")
-    rows = [
-        {
-            "benchmark": benchmark,
-            "metric": metric,
-            "value": f"{value:.3f}",
-            "chance": f"{values[f'{metric}_chance']:.3f}",
-        }
-        for benchmark, values in metrics.items()
-        for metric, value in values.items()
-        if f"{metric}_chance" in values
-    ]
     size = description["tower"]["config"]["vision_cfg"].get("image_size", 224)
     height, width = height_and_width(size)
     facts = [(k, v) for k, v in provenance.items() if isinstance(v, str | int)]
@@ -106,11 +95,26 @@ def model_card(
             license=license,
             height=height,
             width=width,
-            rows=rows,
+            rows=_rows(metrics),
             facts=[*facts, *_of_data(provenance.get("data", {}))],
         )
     )
     return text
+
+
+def _rows(metrics: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]]:
+    """Every metric that has a chance line."""
+    return [
+        {
+            "benchmark": benchmark,
+            "metric": metric,
+            "value": f"{value:.3f}",
+            "chance": f"{values[f'{metric}_chance']:.3f}",
+        }
+        for benchmark, values in metrics.items()
+        for metric, value in values.items()
+        if f"{metric}_chance" in values
+    ]
 
 
 def _of_data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
