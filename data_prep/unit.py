@@ -150,7 +150,7 @@ def _read(unit: Unit, work: Work, seen: _Seen) -> list[Record]:
             continue
         for problem in record.problems:
             notes.counts["parts of samples", problem.reason] += 1
-        records.append(replace(record, problems=()))
+        records.append(replace(record, problems=()) if record.problems else record)
     bad = unit.samples - len(records)
     if last is not None and bad > work.max_unreadable * unit.samples:
         raise UserError(

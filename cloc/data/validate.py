@@ -231,12 +231,14 @@ def check_meta(value: Any, where: str) -> dict[str, Any]:
     left: list[Any] = [value]
     for _ in range(1 + MAX_META_VALUES):
         node = left.pop()
-        if isinstance(node, dict):
-            left += [*node.keys(), *node.values()]
+        if isinstance(node, str):
+            if not node.isascii() and _SURROGATES.search(node):
+                raise _bad_meta(where, f"{shown(node)}, which is not UTF-8")
+        elif isinstance(node, dict):
+            left += node.keys()
+            left += node.values()
         elif isinstance(node, list):
             left += node
-        elif isinstance(node, str) and _SURROGATES.search(node):
-            raise _bad_meta(where, f"{shown(node)}, which is not UTF-8")
         elif isinstance(node, float) and not is_finite(node):
             raise _bad_meta(where, f"{node}, which is not a finite number")
         if not left:
