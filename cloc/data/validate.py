@@ -235,8 +235,7 @@ def check_meta(value: Any, where: str) -> dict[str, Any]:
             if not node.isascii() and _SURROGATES.search(node):
                 raise _bad_meta(where, f"{shown(node)}, which is not UTF-8")
         elif isinstance(node, dict):
-            left += node.keys()
-            left += node.values()
+            left += [*node.keys(), *node.values()]
         elif isinstance(node, list):
             left += node
         elif isinstance(node, float) and not is_finite(node):
