@@ -136,12 +136,12 @@ def markers(job: Job) -> Iterator[tuple[Unit, dict[str, Any] | None]]:
         yield unit, read_marker(job.out, unit, job.digest)
 
 
-def finish(job: Job, failed: Iterable[Outcome], *, budget: float) -> dict[str, Any]:
+def finish(job: Job, failed: Iterable[Outcome], *, budget: float, left: int = 0) -> dict[str, Any]:
     """Writes the manifest of all that is done, and returns it; the folder is a shard set then.
 
     Failed units stand in `quarantine.json` and under "quarantined" in the manifest. More of them
     than `budget`, a share of the units, raises `UserError`, and there is no manifest: a rerun tries
-    them again, and does what was not begun, and nothing else.
+    them again, and does the `left` that were not begun, and nothing else.
     """
     errors = [{"path": o.unit.path, "shard": o.unit.name, "error": o.error} for o in failed]
     aside = job.out / QUARANTINE
@@ -151,10 +151,11 @@ def finish(job: Job, failed: Iterable[Outcome], *, budget: float) -> dict[str, A
         aside.unlink(missing_ok=True)
     (job.out / MANIFEST).unlink(missing_ok=True)
     if len(errors) > budget * len(job.units):
+        rest = f", and the other {left} were not begun: nothing worked any more" if left else ""
         raise UserError(
             f"{len(errors)} of {len(job.units)} shards failed (budget={budget:g}), first "
-            f"{errors[0]['path']}: {errors[0]['error']}; all of them are in {aside}; the same "
-            "command tries them again and does what was not begun"
+            f"{errors[0]['path']}: {errors[0]['error']}; all of them are in {aside}{rest}; the "
+            "same command goes on where the cause is mended, or with a budget= that admits them"
         )
     manifest = _manifest(job, errors)
     if not manifest["samples"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import length_hint
 from pathlib import Path
 from typing import Any
 
@@ -50,23 +51,25 @@ def run_pipeline(settings: Mapping[str, Any], out: Path) -> bool:
         begun_with=begun_with(job),
     )
     budget = settings["budget"]
-    failed = _work_on(missing, work, make(settings["engine"]), job, budget) if missing else []
+    engine = make(settings["engine"])
+    failed, left = _work_on(missing, work, engine, job, budget) if missing else ([], 0)
     from _stage_gallery import write_gallery  # matplotlib behind it costs a second: not at first
 
     write_gallery(job, work.parse)
-    finish(job, failed, budget=budget)
+    finish(job, failed, budget=budget, left=left)
     return True
 
 
 def _work_on(
     missing: Sequence[Unit], work: Work, engine: Engine, job: Job, budget: float
-) -> list[Outcome]:
-    """The units that failed. Where nothing works any more, `IN_A_ROW` of them one after another and
-    more than the budget, the rest is not begun: with a caption server that is gone it would take
-    days."""
+) -> tuple[list[Outcome], int]:
+    """The units that failed, and how many were left because nothing works any more: `IN_A_ROW` of
+    them one after another, and more than the budget, with others still to begin. A caption server
+    that is gone would take days otherwise."""
+    waiting = iter(missing)
     failed, in_a_row, remembered = [], 0, bool(work.begun_with)
     with Progress(total=len(job.units), done=len(job.units) - len(missing)) as progress:
-        for outcome in engine.run(work, missing):
+        for outcome in engine.run(work, waiting):
             in_a_row = in_a_row + 1 if outcome.marker is None else 0
             if outcome.marker is None:
                 failed.append(outcome)
@@ -74,9 +77,10 @@ def _work_on(
                 remember_stages(job, outcome.marker)
                 remembered = True
             progress.add(outcome.marker)
-            if in_a_row >= IN_A_ROW and len(failed) > budget * len(job.units):
-                break
-    return failed
+            left = length_hint(waiting)
+            if left and in_a_row >= IN_A_ROW and len(failed) > budget * len(job.units):
+                return failed, left
+    return failed, 0
 
 
 def _chosen(settings: Mapping[str, Any]) -> dict[str, Any]:

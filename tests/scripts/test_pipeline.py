@@ -58,6 +58,17 @@ def test_where_nothing_works_any_more_the_rest_is_not_begun(tmp_path):
         prepare.main([*begins, f"out={tmp_path / 'b'}", "budget=1"])
 
 
+def test_scattered_failures_are_all_tried_and_told_and_the_rest_is_done(tmp_path):
+    """However many they are: their last tries stand together at the end."""
+    folder = write_input(tmp_path / "in", shards=10 * (IN_A_ROW + 2), each=1)
+    out = tmp_path / "out"
+    begins = ["pipeline=vesl", f"input={folder}", f"out={out}", *NONE, *WORDS, *FAILS]
+    with pytest.raises(UserError, match=f"^{IN_A_ROW + 2} of {10 * (IN_A_ROW + 2)} shards failed"):
+        prepare.main([*begins, "stages.detect.mark=5i"])
+    assert len(json.loads((out / "quarantine.json").read_text())) == IN_A_ROW + 2
+    assert len(list(out.glob("*.tar"))) == 9 * (IN_A_ROW + 2)
+
+
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
