@@ -23,6 +23,7 @@ from cloc.data.header import SCAN
 from cloc.data.record import Record
 from cloc.data.shards import write_shards
 from cloc.errors import BadSample, UserError
+from cloc.text import clean, flat
 
 # MPO is what Pillow calls a JPEG of a camera that holds more pictures behind the first
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
@@ -102,8 +103,9 @@ def clipped(
 
 
 def words(text: Any) -> str:
-    """One line without control characters; "" for what is no text."""
-    return " ".join(validate.clean_text(text).split()) if isinstance(text, str) else ""
+    """A caption, a phrase or a class name, clean and on one line; "" for what is no text, and where
+    cleaning leaves nothing."""
+    return clean(text) if isinstance(text, str) else ""
 
 
 def is_held_out(key: str | int, *, share: float) -> bool:
@@ -186,6 +188,6 @@ def write_splits(
 
 def _licensed(records: Iterable[Record], licences: Counter[str]) -> Iterator[Record]:
     for record in records:
-        if licence := words(record.meta.get("license")):
+        if licence := flat(record.meta.get("license")):
             licences[licence] += 1
         yield record

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from cloc.errors import UserError
+from cloc.text import lines
 
 MAIN = {
     "region_classification": ("top1", "class_mean", "within_image"),
@@ -88,7 +89,7 @@ def _logs(run: Path) -> dict[str, list[float]]:
     """Every key of `metrics.jsonl` with its values, in order."""
     found: dict[str, list[float]] = {}
     path = run / "metrics.jsonl"
-    for line in path.read_text().splitlines() if path.is_file() else ():
+    for line in lines(path.read_text(encoding="utf-8")) if path.is_file() else ():
         for key, value in json.loads(line).items():
             found.setdefault(key, []).append(value)
     return found

@@ -22,6 +22,7 @@ from cloc.data.index import count, parse_index
 from cloc.data.record import SCHEMA
 from cloc.data.remote import check_url, fetch, file_size, index_url, is_remote
 from cloc.errors import UserError
+from cloc.text import lines
 
 MANIFEST = "manifest.json"
 
@@ -155,8 +156,8 @@ def _found(spec: str | Path | Sequence[str], key: str) -> Iterator[_Part]:
 def _in_list_file(path: Path, key: str) -> Iterator[_Part]:
     if not path.is_file():
         raise UserError(f"{key}={path}: there is no such list file; set {key} to one that exists")
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-    specs = [line for line in lines if line and not line.startswith("#")]
+    given = (line.strip(" \t") for line in lines(path.read_text(encoding="utf-8-sig")))
+    specs = [line for line in given if line and not line.startswith("#")]
     if not specs:
         raise UserError(f"{key}={path}: the list file is empty; write one shard or folder per line")
     for line in specs:

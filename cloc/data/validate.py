@@ -47,7 +47,7 @@ MAX_META_VALUES = 10_000  # keys counted too
 CURE = "fix or drop it where the shard is made"
 _CONTROL = r"\x00-\x08\x0e-\x1f\x7f-\x9f"  # tab to carriage return are spaces
 _SURROGATE = r"\ud800-\udfff"  # half a character: JSON admits it, UTF-8 does not
-_CONTROLS, _SURROGATES = re.compile(f"[{_CONTROL}]+"), re.compile(f"[{_SURROGATE}]")
+_SURROGATES = re.compile(f"[{_SURROGATE}]")
 _UNCLEAN = re.compile(f"[{_CONTROL}{_SURROGATE}]")
 
 
@@ -58,11 +58,6 @@ def shown(value: Any) -> str:
     except (ValueError, RecursionError):  # an integer of over 4,300 digits; a deep list
         text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def clean_text(text: str) -> str:
-    """Runs of control characters become one space; spaces at the ends go."""
-    return _CONTROLS.sub(" ", text).strip()
 
 
 def is_finite(value: Any) -> bool:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cloc.errors import UserError
+from cloc.text import lines
 
 RUN_COLOUR, TWIN_COLOUR = "#2f7df6", "#f08c1a"  # readable on light and on dark paper
 _MORE_COLOURS = (RUN_COLOUR, "#12a594", "#b45ad6", "#d6562b", "#8a8f98", "#c79a00")
@@ -86,13 +87,13 @@ def read_series(path: Path) -> dict[str, dict[int, float]]:
     left out; any other bad line is an error.
     """
     series: dict[str, dict[int, float]] = {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for i, line in enumerate(lines):
+    rows = lines(path.read_text(encoding="utf-8"))
+    for i, line in enumerate(rows):
         try:
             row = json.loads(line)
             step = int(row.pop("step"))
         except (ValueError, KeyError, AttributeError, TypeError):
-            if i == len(lines) - 1:
+            if i == len(rows) - 1:
                 break
             raise UserError(
                 f'{path}: line {i + 1} is not a JSON object with a "step"; remove that line'

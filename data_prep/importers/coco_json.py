@@ -9,6 +9,7 @@ from cloc.data import validate
 from cloc.data.record import Caption, Record
 from cloc.data.validate import is_phrase
 from cloc.errors import UserError
+from cloc.text import flat
 from data_prep.importers.annotated import Found, load_json, read_sized, regions_of
 from data_prep.importing import words
 
@@ -94,7 +95,7 @@ def images_of(data: Row, path: Path, fields: Sequence[str] = ("file_name",)) -> 
 
 def _licences(given: Any) -> dict[str, str]:
     rows = [row for row in given if isinstance(row, dict)] if isinstance(given, list) else []
-    found = {str(row.get("id")): words(row.get("url")) or words(row.get("name")) for row in rows}
+    found = {str(row.get("id")): flat(row.get("url")) or flat(row.get("name")) for row in rows}
     return {number: name for number, name in found.items() if name}
 
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from cloc.data.record import Record, Region
 from cloc.errors import BadSample, UserError
+from cloc.text import lines
 from data_prep.importers.captioned import Box, attempts, captions_of, phrase_of, picture_below
 from data_prep.importing import Picture, Split, clipped, whole, write_splits
 
@@ -114,11 +115,11 @@ def _unboxed(entities: set[str], boxes: Boxes) -> Counter[str]:
 def read_sentences(path: Path) -> list[Sentence]:
     """Of `A [/EN#1/people tall man] waves .`: the text without marks and (entity, words)."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        given = lines(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: the captions cannot be read ({error}); {REPOSITORY}") from None
     found = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(given, 1):
         text = PHRASE.sub(r"\3", line)
         if "[/EN" in text:
             raise UserError(f"{path}: line {number} has a phrase that does not end; correct it")

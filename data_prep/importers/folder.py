@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from cloc.data.record import Caption, Record
 from cloc.errors import BadSample, UserError
+from cloc.text import lines
 from data_prep.importers.captioned import (
     IsOurs,
     attempts,
@@ -189,4 +190,4 @@ def _captions(captions: Captions, name: str, drops: Counter[str]) -> tuple[Capti
     except UnicodeDecodeError:
         drops["caption"] += 1
         return ()
-    return captions_of([line for line in text.splitlines() if line.strip()], "folder", drops)
+    return captions_of([line for line in lines(text) if line.strip()], "folder", drops)

@@ -9,6 +9,7 @@ from typing import Any
 from cloc.data import validate
 from cloc.data.record import Record, Region
 from cloc.errors import BadSample, UserError
+from cloc.text import clean_spans
 from data_prep.importers.captioned import (
     Fields,
     IsOurs,
@@ -50,7 +51,8 @@ def write_grit(
     parquet files with the pictures `images/KEY.jpg` or `images/NAME_OF_PARQUET/KEY.jpg`. Every
     entry `[start, end, x0, y0, x1, y1, score]` of the columns `spans` is a region whose text is
     `caption[start:end]`; equal entries of two columns are one. `meta` holds the fields `keep` and
-    the `spans` in the order of the regions. The picture's own size counts: boxes are fractions.
+    the `spans` in the order of the regions, as places in the caption as it is stored (clean). The
+    picture's own size counts: boxes are fractions.
     """
     check_choice(spans, COLUMNS, key="spans")
     kept = Fields(keep, key="keep")
@@ -124,7 +126,7 @@ def _record(
     regions, places = _regions(caption, data, picture, spans, where, drops)
     captions = captions_of(caption, "grit", drops)
     meta = kept.of(data, drops)
-    if captions and captions[0].text == caption:  # else the places are of another sentence
+    if captions:
         meta["spans"] = places
     return Record(key, *picture, captions=captions, regions=regions, meta=meta)
 
@@ -149,15 +151,17 @@ def _regions(
     where: str,
     drops: Counter[str],
 ) -> tuple[tuple[Region, ...], list[tuple[int, int]]]:
+    """And where each one's phrase stands in the clean caption."""
     found: dict[tuple[Any, ...], tuple[Region, tuple[int, int]]] = {}
-    for entry in (entry for column in spans for entry in data[column] or ()):
-        span = _span(entry, caption)
-        if span is None:
+    entries = [entry for column in spans for entry in data[column] or ()]
+    given = [_span(entry, caption) for entry in entries]
+    moved = dict(zip(given, clean_spans(caption, [s or (0, 0) for s in given]), strict=True))
+    for entry, place in zip(entries, given, strict=True):
+        text = phrase_of(caption[slice(*place)], drops) if place else ""
+        span = moved[place]
+        if not place or (text and span is None):
             drops["span"] += 1
-            continue
-        if (text := phrase_of(caption[slice(*span)], drops)) and (
-            box := box_of_fractions(entry[2:6], picture, where, drops)
-        ):
+        elif span and (box := box_of_fractions(entry[2:6], picture, where, drops)):
             region = Region(box, text, score=float(entry[6]), source="grit")
             found.setdefault((span, box), (region, span))
     kept = at_most(list(found.values()), validate.MAX_REGIONS, "region", drops)

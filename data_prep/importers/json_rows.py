@@ -20,7 +20,7 @@ def rows(path: Path, *, key: str) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; give it with {key}=FILE")
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:  # a bare \r ends no line
             begin = file.read(1)
             while begin.isspace():
                 begin = file.read(1)

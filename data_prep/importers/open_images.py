@@ -22,7 +22,7 @@ from data_prep.importers.captioned import (
     sample_key,
 )
 from data_prep.importers.json_rows import rows
-from data_prep.importing import Picture, Split, whole, write_splits
+from data_prep.importing import Picture, Split, whole, words, write_splits
 
 IMAGE, LABEL, SCORE, GROUP = "ImageID", "LabelName", "Confidence", "IsGroupOf"
 SIDES = ("XMin", "YMin", "XMax", "YMax")
@@ -91,11 +91,11 @@ def read_classes(path: Path) -> dict[str, str]:
     """MID -> name; a first line that names the columns, as some releases have it, is none."""
     found = {}
     for number, row in enumerate(_table(path, key="classes"), 1):
-        if len(row) != 2 or not row[1].strip():
+        if len(row) != 2 or not words(row[1]):
             what = f"line {number} is {','.join(row)!r}, expected a class and its name"
             raise UserError(f"{path}: {what}; give class-descriptions with classes=FILE")
         if number > 1 or row[0].startswith("/"):
-            found[row[0]] = " ".join(row[1].split())
+            found[row[0]] = words(row[1])
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from cloc.data.record import Record
 from cloc.data.validate import is_finite, is_phrase, shown
 from cloc.errors import BadSample, UserError, one_line
+from cloc.text import flat, lines
 from data_prep.importers.annotated import Found, inside, regions_of, split_of
 from data_prep.importing import read_picture, words, write_splits
 
@@ -145,7 +146,7 @@ def parse_annotation(content: bytes, where: str) -> Annotation:
         raise _bad(where, f"its outer tag is {shown(root.tag)}, expected 'annotation'")
     size, objects = root.find("size"), root.findall("object")
     return Annotation(
-        words(root.findtext("filename")),
+        flat(root.findtext("filename")),
         None if size is None else _size(size, where),
         [_object(element, f"{where}: object {i}") for i, element in enumerate(objects)],
     )
@@ -163,7 +164,7 @@ def _object(element: ET.Element, where: str) -> Object:
     if box is None or not is_phrase(name):
         raise _bad(where, "it has no name or no bndbox")
     x0, y0, x1, y1 = (_number(box, side, where) for side in ("xmin", "ymin", "xmax", "ymax"))
-    is_difficult = words(element.findtext("difficult")) == "1"
+    is_difficult = flat(element.findtext("difficult")) == "1"
     return Object(name, (x0 - 1, y0 - 1, x1, y1), is_difficult)
 
 
@@ -201,8 +202,8 @@ def _ids(path: Path) -> list[str]:
         raise UserError(
             f"{path}: no such list; change splits= to some of {', '.join(there) or 'none'}"
         )
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    return sorted({line.split()[0] for line in lines if line.strip()})
+    found = lines(path.read_text(encoding="utf-8-sig", errors="replace"))
+    return sorted({line.split()[0] for line in found if line.strip()})
 
 
 def _bad(where: str, what: str) -> BadSample:

@@ -14,6 +14,7 @@ import yaml
 from cloc.data.record import Record
 from cloc.data.validate import MAX_NAME_CHARS, shown
 from cloc.errors import BadSample, UserError, one_line
+from cloc.text import flat, lines
 from data_prep.importers.annotated import Found, regions_of, split_of
 from data_prep.importing import Picture, read_picture, words, write_splits
 
@@ -90,7 +91,7 @@ def read_yolo(dataset: str | Path) -> YoloSet:
     names = _names(spec.get("names"), data)
     splits = {split: _pictures(place, spec, data, split) for split, place in given.items()}
     about = spec.get("roboflow")
-    licence = words(about.get("license")) if isinstance(about, dict) else ""
+    licence = flat(about.get("license")) if isinstance(about, dict) else ""
     return YoloSet(splits, names, "kpt_shape" in spec, licence)
 
 
@@ -191,12 +192,12 @@ def _listed(place: Path) -> list[Path]:
         text = "\0"
     if "\0" in text:
         raise UserError(f"{place}: not a list of pictures; give a folder or a text file")
-    return [place.parent / line.strip() for line in text.splitlines() if line.strip()]
+    return [place.parent / line.strip(" \t") for line in lines(text) if line.strip()]
 
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
+        return lines(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise BadSample("label", f"{file}: not a text ({one_line(error)}); {CURE}") from None
 

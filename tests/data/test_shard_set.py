@@ -72,6 +72,9 @@ def test_what_is_not_found_names_the_key(spec, message):
 
 
 def test_a_pipe_in_a_list_file_is_refused(tmp_path):
+    (tmp_path / "list.txt").write_text("\ufeffs\u2028x.tar \r\n")  # one name
+    with pytest.raises(UserError, match=r"no shard at .*s\u2028x\.tar; set k"):
+        expand_shards(str(tmp_path / "list.txt"), key="k")
     (tmp_path / "list.txt").write_text("pipe:cat x.tar\n")
     with pytest.raises(UserError, match="is not a file"):
         expand_shards(str(tmp_path / "list.txt"), key="k")

@@ -14,7 +14,6 @@ from cloc.data.validate import (
     check_meta,
     check_name,
     check_words,
-    clean_text,
     is_finite,
     is_phrase,
     is_small,
@@ -135,11 +134,6 @@ def test_a_name_is_as_clean_as_a_text(text):
 
 def test_a_name_may_be_missing_null_or_empty():
     assert [check_name(x, "here", name="source") for x in (None, "", "owl")] == ["", "", "owl"]
-
-
-def test_cleaning_makes_spaces_of_control_characters():
-    assert clean_text("\x00a\x1b\x1bb\x92s \x85\n") == "a b s"
-    assert clean_text("a\tb\nc") == "a\tb\nc"
 
 
 def test_negatives_that_are_no_list_or_too_many_are_none():

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from cloc.data.record import Record
 from cloc.data.validate import is_finite
 from cloc.errors import UserError
+from cloc.text import lines
 
 Reject = Callable[[Record], str | None]
 PHASH = "phash"  # the key of `Record.meta` that the image filter writes, 16 hexadecimal digits
@@ -110,11 +111,11 @@ class BlockList:
 
 def _read(file: Path) -> dict[str, set[str]]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        given = lines(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: the block list cannot be read ({error})") from None
     found: dict[str, set[str]] = {kind: set() for kind in KINDS}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(given, 1):
         kind, _, value = line.partition("#")[0].strip().partition(":")
         if not kind and not value:
             continue

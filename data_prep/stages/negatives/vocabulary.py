@@ -7,6 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from cloc.text import lines
+
 Words = tuple[str, ...]
 
 ARTICLES = ("a", "an", "the")
@@ -154,7 +156,7 @@ def _bare(words: Sequence[str]) -> Words:
 
 
 def _lines(name: str) -> Iterator[str]:
-    for line in _text(name).splitlines():
+    for line in lines(_text(name)):
         if line and not line.startswith("#"):
             yield line
 

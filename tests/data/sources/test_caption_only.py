@@ -23,8 +23,19 @@ def test_blank_text_is_no_caption():
 
 def test_control_characters_and_a_byte_order_mark_become_spaces_or_go():
     assert parse({**RAW, "txt": b"\xef\xbb\xbfa\x00\x1bb\r\n"}).captions == (Caption("a b"),)
-    assert parse({**RAW, "txt": "it\x92s".encode()}).captions == (Caption("it s"),)
+    assert parse({**RAW, "txt": "it\x92s".encode()}).captions == (Caption("it's"),)
     assert parse({**RAW, "txt": b"\x00\x01"}).captions == ()
+
+
+def test_a_caption_is_cleaned_and_one_without_words_is_told():
+    record = parse({**RAW, "txt": b"<b>red star</b> &amp; blue\xe2\x80\xa8ring https://x.org"})
+    assert (record.captions, record.problems) == ((Caption("red star & blue ring"),), ())
+    record = parse({**RAW, "txt": b"<br> https://x.org"})
+    [(reason, source, line)] = record.problems
+    assert (record.captions, reason, source) == ((), "caption", "")
+    assert line.startswith(
+        "a.tar::k: the caption '<br> https://x.org' has no words; fix or drop it"
+    )
 
 
 def test_a_caption_may_be_as_long_as_the_cap():

@@ -66,6 +66,18 @@ def test_captions_lose_their_marks_and_nothing_else(given, tmp_path):
     ]
 
 
+def test_captions_and_their_phrases_are_cleaned_alike_and_lines_end_at_line_ends(given, tmp_path):
+    line = "A <b>[/EN#1/people tall\u2028man</b> &amp; son] sees [/EN#2/other cafÃ©\x85s] .\r\n"
+    (given["entities"] / "Sentences/7.txt").write_bytes(line.encode())
+    write_flickr30k_entities(tmp_path / "out", **given)
+    [record] = written(tmp_path / "out/train")
+    [caption] = record.captions
+    assert caption.text == "A tall man & son sees café…s ."
+    phrases = {region.text for region in record.regions}
+    assert phrases == {"tall man & son", "café…s"}
+    assert all(phrase in caption.text for phrase in phrases)
+
+
 def test_a_phrase_has_a_region_for_each_box_of_its_entity_and_equal_ones_are_one(given, tmp_path):
     write_flickr30k_entities(tmp_path / "out", **given)
     [record] = written(tmp_path / "out/train")

@@ -37,6 +37,14 @@ def test_each_line_of_the_text_beside_a_picture_is_a_caption(images, tmp_path):
     assert manifest["drops"] == {}
 
 
+def test_a_caption_goes_on_behind_what_is_no_line_end_and_is_clean(images, tmp_path):
+    content = "a\u2028red\x0bstar\r\n<b>a</b> &amp;amp; b\x85\rhttps://x.org\n"
+    (images / "a.txt").write_bytes(content.encode())
+    manifest = write_folder(tmp_path / "out", images=images)["train"]
+    assert texts(tmp_path / "out/train")["a"] == ["a red star", "a & b…"]
+    assert manifest["drops"] == {"caption": 1}  # of which nothing is left
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

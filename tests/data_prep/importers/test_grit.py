@@ -61,11 +61,17 @@ def test_null_is_no_entry(tmp_path):
     assert ([r.text for r in record.regions], drops) == (["a paper cover", "a wire hanger"], {})
 
 
-def test_the_text_is_cut_from_the_caption_as_given_before_its_spaces_are_mended(tmp_path):
-    chunk = [[3.0, 6.0, 0.0, 0.0, 1.0, 1.0, 0.5]]
-    [record], _ = from_tar(tmp_path, row(caption="a  cat", noun_chunks=chunk, ref_exps=[]))
-    assert (record.captions[0].text, record.regions[0].text) == ("a cat", "cat")
-    assert record.meta == {}  # the places would be those of another sentence
+def test_spans_are_of_the_caption_as_given_and_move_with_its_words(tmp_path):
+    caption = "a  <b>red\u2028star</b> &amp; a cafÃ©, http://x.org/red"
+    words = ["red\u2028star", "a cafÃ©", "org", "<b>"]
+    places = [(caption.index(word), caption.index(word) + len(word)) for word in words]
+    chunks = [[*place, 0.0, 0.0, 1.0, 1.0, 0.5] for place in places]
+    [record], drops = from_tar(tmp_path, row(caption=caption, noun_chunks=chunks, ref_exps=[]))
+    text = record.captions[0].text
+    assert text == "a red star & a café,"
+    assert [r.text for r in record.regions] == ["red star", "a café"]
+    assert [text[slice(*span)] for span in record.meta["spans"]] == ["red star", "a café"]
+    assert drops == {"span": 1, "text": 1}  # inside of an address; nothing but a tag
 
 
 def test_entries_and_boxes_that_cannot_be_used_are_counted_by_reason(tmp_path):

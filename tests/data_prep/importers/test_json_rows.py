@@ -33,6 +33,11 @@ def test_lines_are_told_by_the_first_character_and_not_by_the_name(tmp_path):
     assert read(tmp_path, "") == []
 
 
+def test_a_line_ends_at_a_newline_alone(tmp_path):
+    text = '{"a":\r"x\u2028y\x85z"}\r\n{"a":\r2}'
+    assert read(tmp_path, text) == [{"a": "x\u2028y\x85z"}, {"a": 2}]
+
+
 def test_only_one_object_is_held_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(json_rows, "CHUNK", 10)
     path = tmp_path / "x.json"

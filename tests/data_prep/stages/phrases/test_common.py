@@ -91,3 +91,10 @@ def test_an_edited_list_is_another_answer(monkeypatch: pytest.MonkeyPatch):
 def test_no_phrase_at_all_is_refused():
     with pytest.raises(UserError, match="at_most=0 phrases"):
         LightPhrases(at_most=0)
+
+
+def test_phrases_of_a_caption_that_nobody_cleaned():
+    """Of a shard that was written elsewhere."""
+    given = record("<b>red star</b> &amp; blue ring", "a cafÃ© https://x.org/?id=3 by &#39;me&#39;")
+    [found] = LightPhrases()([given], Notes())
+    assert found.meta[PHRASES] == ["red star", "blue ring", "a café"]
