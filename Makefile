@@ -3,6 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 PY := $(BIN)/python
+QUIETLY := --quiet --disable-pip-version-check -c constraints.txt
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -17,7 +18,8 @@ env: $(VENV)/installed ## create the environment (VENV=DIR to put it elsewhere)
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(f"Python 3.11 or newer is needed, $(PYTHON) is {sys.version.split()[0]}; set PYTHON=python3.12 or such" if sys.version_info < (3, 11) else 0)'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PY) -m pip install $(QUIETLY) --upgrade pip
+	$(PY) -m pip install $(QUIETLY) --no-compile -e '.[dev]' # what is imported is compiled then
 	@touch $@
 
 demo: env ## scenes, CLOC and its CLIP twin, evaluation, export, report: about 14 minutes on 2 cores

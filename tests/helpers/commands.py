@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,21 +12,20 @@ from lightning.pytorch.loggers import Logger
 
 from cloc import dist
 from cloc.interfaces import Embeddings, RegionBatch, Term
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers.warm import ROOT, Forked
 
 
 def start(script: str, *overrides: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """`python scripts/SCRIPT.py OVERRIDES`, on one thread so that numbers repeat."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *overrides],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    argv = [str(ROOT / "scripts" / f"{script}.py"), *overrides]
+    with tempfile.TemporaryDirectory() as name:
+        out, err = Path(name) / "out", Path(name) / "err"
+        process = Forked(argv, cwd=cwd, out=out, err=err)
+        try:
+            code = process.wait(300)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(argv, code, out.read_text(), err.read_text())
 
 
 def succeed(script: str, *overrides: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,6 @@ A rank reports through a file and leaves by `os._exit`: a rare abort at interpre
 
 import os
 import pickle
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 import torch.distributed as td
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.warm import ROOT, Forked
 
 
 def run_ranks(
@@ -42,19 +41,13 @@ def run_ranks(
             raise AssertionError(f"rank {failed} of {world}:\n{_report(folder, failed)}")
 
 
-def _start(folder: Path, rank: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.helpers.ranks", str(folder), str(rank)]
-    with (folder / f"output-{rank}").open("wb") as output:
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+def _start(folder: Path, rank: int) -> Forked:
+    output = folder / f"output-{rank}"
+    argv = ("tests.helpers.ranks", folder, rank)
+    return Forked(argv, module="tests.helpers.ranks", cwd=ROOT, out=output, err=output)
 
 
-def _wait(processes: list[subprocess.Popen[bytes]], deadline: float) -> int | None:
+def _wait(processes: list[Forked], deadline: float) -> int | None:
     """The first rank that failed, or that is the last to be there at the deadline; None if all
     did well. One failure ends the wait: the others may hang in a collective."""
     while True:
