@@ -11,6 +11,11 @@ import numpy as np
 import PIL.Image
 
 ImageSize = int | Sequence[int]  # pixels: the side of a square, or height and width
+Colour = tuple[int, int, int]  # red, green, blue of 0 to 255
+
+WHITE: Colour = (255, 255, 255)
+_COLOURED = {"1", "L", "P", "RGB", "LA", "PA", "RGBA", "RGBa"}  # what can be, or holds, transparent
+_STRIP_PIXELS = 1 << 20  # composed at a time: a large picture is never there a third time
 
 
 def height_and_width(size: ImageSize) -> tuple[int, int]:
@@ -39,6 +44,21 @@ def pad_frame(image_width: int, image_height: int, size: ImageSize) -> Frame:
     width, height = max(round(image_width / ratio), 1), max(round(image_height / ratio), 1)
     left, top = (frame_width - width) // 2, (frame_height - height) // 2
     return Frame((frame_width, frame_height), left, top, width, height)
+
+
+def as_rgb(image: PIL.Image.Image, background: Colour = WHITE) -> PIL.Image.Image:
+    """Any picture of Pillow's in RGB, its transparent pixels over `background`.
+
+    Dropping the transparency would show what happens to be stored under it: black, mostly.
+    """
+    if image.mode not in _COLOURED or not image.has_transparency_data:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    canvas = PIL.Image.new("RGB", image.size, background)
+    rows = max(_STRIP_PIXELS // image.width, 1)
+    for top in range(0, image.height, rows):
+        part = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
+        canvas.paste(part, (0, top), part)
+    return canvas
 
 
 def pad_resize(image: PIL.Image.Image, size: ImageSize) -> tuple[np.ndarray, Frame]:

@@ -216,6 +216,7 @@ def described_model(model: Any, parts: list[Part]) -> dict[str, Any]:
         "dtype": "float32",
         "pixels": "uint8 RGB; the graph divides by 255 and applies mean and std itself",
         **tower.preprocess,
+        "background": tower.background,
         "image_size": height_and_width(tower.image_size),
         "image_size_free": image.free,
         "image_size_multiple_of": image.step,

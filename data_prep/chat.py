@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from cloc.data.decode import opaque
 from cloc.data.record import Record
 
 MIME = {"jpg": "jpeg", "png": "png", "webp": "webp"}
@@ -19,11 +20,13 @@ class Reply(NamedTuple):
 
 
 def user_turn(text: str, record: Record | None = None) -> list[Message]:
-    """One turn: the request, after the record's picture as it is stored, if one is given."""
+    """One turn: the request, after the record's picture, if one is given: as it is stored, or over
+    white where it is transparent, which servers drop."""
     content: list[Message] = [{"type": "text", "text": text}]
     if record is not None:
-        data = base64.b64encode(record.image).decode()
-        url = f"data:image/{MIME[record.extension]};base64,{data}"
+        image, extension = opaque(record, f"record {record.key}")
+        data = base64.b64encode(image).decode()
+        url = f"data:image/{MIME[extension]};base64,{data}"
         content.insert(0, {"type": "image_url", "image_url": {"url": url}})
     return [{"role": "user", "content": content}]
 

@@ -133,7 +133,14 @@ def make_batches(data: RegionData, plan: Plan, places: list[Any], raws: list[Any
             if raw is None:
                 raise BadSample("shard", "could not be read")
             record = source.parse(raw)
-            sample = look(record, rng, view=source.view, image_size=size, where="")
+            sample = look(
+                record,
+                rng,
+                view=source.view,
+                image_size=size,
+                where="",
+                background=data.wants.background,
+            )
         except BadSample:
             sample = blank(size)
         samples.append(sample)

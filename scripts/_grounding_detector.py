@@ -68,9 +68,10 @@ class GroundingDetector:
 
     def _batch(self, records: Sequence[Record], notes: Notes) -> list[Record]:
         kept, images = [], []
+        background = self.embedder.model.tower.background
         for record in records:
             try:
-                images.append(decode_record(record, record.key))
+                images.append(decode_record(record, record.key, background))
                 kept.append(replace(record, regions=()))
             except BadSample as error:
                 notes.sample(record, error.reason)

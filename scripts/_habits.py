@@ -19,6 +19,7 @@ from cloc.data.examples import read_split
 from cloc.data.shard_set import read_manifest
 from cloc.errors import UserError
 from cloc.eval.runner import evaluate
+from cloc.frame import Colour
 from cloc.interfaces import Embedder, Example, Split
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
@@ -65,8 +66,8 @@ def make_callbacks(
         checkpoints,
         *ema,
         *guards(plain(cfg.failures), run, checkpoints.save),
-        *in_loop_benchmarks(cfg, ema),
-        *retention(cfg, run, ema, checkpoints.save),
+        *in_loop_benchmarks(cfg, ema, data.wants.background),
+        *retention(cfg, run, ema, checkpoints.save, data.wants.background),
     ]
 
 
@@ -88,7 +89,9 @@ def _in_words(licence: Any) -> str:
     return str(licence)
 
 
-def retention(cfg: DictConfig, run: Path, ema: Sequence[EMA], save: Any) -> list[L.Callback]:
+def retention(
+    cfg: DictConfig, run: Path, ema: Sequence[EMA], save: Any, background: Colour
+) -> list[L.Callback]:
     """The guard of image-level skill, where `retention.benchmarks` names what to guard."""
     names = list(cfg.retention.benchmarks)
     if not names:
@@ -100,7 +103,7 @@ def retention(cfg: DictConfig, run: Path, ema: Sequence[EMA], save: Any) -> list
         )
     return [
         Retention(
-            _in_loop(cfg, names, ema, key="retention.benchmarks"),
+            _in_loop(cfg, names, ema, background, key="retention.benchmarks"),
             path=run / FOLDER / "retention.json",
             every_n_steps=cfg.eval.every,
             floor=cfg.retention.floor,
@@ -111,12 +114,12 @@ def retention(cfg: DictConfig, run: Path, ema: Sequence[EMA], save: Any) -> list
     ]
 
 
-def in_loop_benchmarks(cfg: DictConfig, ema: Sequence[EMA]) -> list[L.Callback]:
+def in_loop_benchmarks(cfg: DictConfig, ema: Sequence[EMA], background: Colour) -> list[L.Callback]:
     """Some benchmarks on a part of the val split, every `eval.every` steps; of the moving average
     where there is one."""
     if not cfg.eval.every or "val" not in cfg.eval.splits:
         return []
-    measure = _in_loop(cfg, cfg.eval.in_loop, ema, key="eval.in_loop")
+    measure = _in_loop(cfg, cfg.eval.in_loop, ema, background, key="eval.in_loop")
     callbacks: list[L.Callback] = [Benchmarks(measure, every_n_steps=cfg.eval.every)]
     if set(cfg.logger) - {"jsonl"}:  # it takes no pictures
         draw = partial(_draw, examples=measure.keywords["split"].examples[:8], ema=ema)
@@ -125,10 +128,12 @@ def in_loop_benchmarks(cfg: DictConfig, ema: Sequence[EMA]) -> list[L.Callback]:
 
 
 def _in_loop(
-    cfg: DictConfig, names: Sequence[str], ema: Sequence[EMA], *, key: str
+    cfg: DictConfig, names: Sequence[str], ema: Sequence[EMA], background: Colour, *, key: str
 ) -> "partial[dict[str, dict[str, float]]]":
     parse, spec, limit = make(cfg.data.parse), cfg.eval.splits.val, cfg.eval.limit
-    split = read_split(spec, name="val", parse=parse, limit=limit, key="eval.splits.val")
+    split = read_split(
+        spec, name="val", parse=parse, limit=limit, key="eval.splits.val", background=background
+    )
     unknown = sorted(set(names) - set(cfg.benchmarks))
     if unknown:
         raise UserError(f"{key}={unknown}: unknown; choose from {sorted(cfg.benchmarks)}")

@@ -12,6 +12,7 @@ from cloc.data.examples import read_split
 from cloc.data.scenes import composed
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
+from cloc.frame import Colour
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
 from cloc.parity import Probe
@@ -24,20 +25,22 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 def make_probe(cfg: DictConfig, model: CLOC) -> Probe:
     """Pictures of `cfg.images`; where that is null of the run's `val` split, and where that is not
     at hand either, drawn scenes. The probe's `source` says which."""
-    images, source = _pictures(cfg)
+    images, source = _pictures(cfg, model.tower.background)
     boxes = [_boxes(image) for image in images]
     x, framed, _ = ModelEmbedder(model).prepare(images, boxes)
     return Probe(x, framed, TEXTS, source)
 
 
-def _pictures(cfg: DictConfig) -> tuple[Sequence[PIL.Image.Image], str]:
+def _pictures(cfg: DictConfig, background: Colour) -> tuple[Sequence[PIL.Image.Image], str]:
     if cfg.images is not None:
         return _folder(Path(cfg.images)), str(cfg.images)
     config = Path(cfg.run) / "config.yaml"
     splits = yaml.safe_load(config.read_text())["eval"]["splits"] if config.is_file() else {}
     shards = splits.get("val")
     if isinstance(shards, str) and Path(shards).is_dir():
-        split = read_split(shards, name="val", parse=parse, limit=COUNT, key="images")
+        split = read_split(
+            shards, name="val", parse=parse, limit=COUNT, key="images", background=background
+        )
         return [example.image for example in split.examples], shards
     drawn = [
         composed("val", index, seed=0, size=96, twins=0.0, relational=0.0)[0]
@@ -50,7 +53,7 @@ def _folder(folder: Path) -> list[PIL.Image.Image]:
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES)[:COUNT]
     if not paths:
         raise UserError(f"images={folder}: no {', '.join(SUFFIXES)} there; give a folder of photos")
-    return [PIL.Image.open(path).convert("RGB") for path in paths]
+    return [PIL.Image.open(path) for path in paths]
 
 
 def _boxes(image: PIL.Image.Image) -> np.ndarray:

@@ -19,6 +19,7 @@ from cloc.data.examples import read_split
 from cloc.errors import UserError
 from cloc.eval.extractors.crop import CropEmbedder
 from cloc.eval.runner import evaluate
+from cloc.frame import WHITE, Colour
 from cloc.interfaces import Embedder, Split
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
@@ -39,7 +40,7 @@ def main(overrides: list[str]) -> None:
     tune_for_cpu()
     model, folder = chosen_model(cfg)
     model = model.to(cfg.device)
-    splits = chosen_splits(cfg)
+    splits = chosen_splits(cfg, model.tower.background)
     own, extractors = embedders(model, cfg.extractors)
     benchmarks = {name: make(benchmark) for name, benchmark in cfg.benchmarks.items()}
     has_head = model.region_head is not None
@@ -82,8 +83,9 @@ def chosen_model(cfg: DictConfig) -> tuple[CLOC, Path]:
     return load_model(Path(cfg.encoder)), Path(cfg.out)
 
 
-def chosen_splits(cfg: DictConfig) -> list[Split]:
-    """Those of the command, else those the run was trained with; `val` first."""
+def chosen_splits(cfg: DictConfig, background: Colour = WHITE) -> list[Split]:
+    """Those of the command, else those the run was trained with; `val` first. `background` is the
+    model's, behind transparent pixels."""
     given: dict[str, Any] = plain(cfg.splits)
     if not given and cfg.run is not None:
         path = Path(cfg.run) / "config.yaml"
@@ -93,7 +95,14 @@ def chosen_splits(cfg: DictConfig) -> list[Split]:
         raise UserError("no data to measure on; give splits.val=SHARDS")
     parse = make(cfg.parse)
     return [
-        read_split(given[name], name=name, parse=parse, limit=cfg.limit, key=f"splits.{name}")
+        read_split(
+            given[name],
+            name=name,
+            parse=parse,
+            limit=cfg.limit,
+            key=f"splits.{name}",
+            background=background,
+        )
         for name in sorted(given, key=lambda name: (name != "val", name))
     ]
 

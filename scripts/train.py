@@ -162,6 +162,7 @@ def wanted_input(tower: Tower, region_context: int | str) -> ModelInput:
         tokenize=tower.tokenizer(),
         context_length=tower.context_length,
         region_context=tower.context_length if full else int(region_context),
+        background=tower.background,
     )
 
 

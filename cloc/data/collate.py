@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cloc.data.transforms import Sample
 from cloc.errors import UserError
-from cloc.frame import ImageSize
+from cloc.frame import WHITE, Colour, ImageSize
 from cloc.interfaces import RegionBatch
 
 # `tokenize(texts, context_length)` gives token ids, one row of that length per text: what
@@ -33,6 +33,7 @@ class ModelInput:
     context_length: int  # tokens of a caption
     region_context: int  # tokens of a phrase
     bucket: int = 64
+    background: Colour = WHITE  # behind transparent pixels
 
     def __post_init__(self) -> None:
         if not 3 <= self.region_context <= self.context_length:

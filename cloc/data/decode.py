@@ -20,6 +20,7 @@ import simplejpeg
 from cloc.data.header import FREE_PIXELS, Header, read_header
 from cloc.data.record import Record
 from cloc.errors import BadSample
+from cloc.frame import WHITE, Colour, as_rgb
 
 # Suffix of a tar member -> extension of a `Record`; everything else in a shard is never read.
 IMAGES = {"jpg": "jpg", "jpeg": "jpg", "png": "png", "webp": "webp"}
@@ -69,21 +70,35 @@ def record_header(record: Record, where: str) -> Header:
     return header
 
 
-def decode_image(data: bytes, where: str) -> PIL.Image.Image:
-    """RGB pixels as stored: EXIF orientation is ignored, transparency dropped. The reference.
+def decode_image(data: bytes, where: str, background: Colour = WHITE) -> PIL.Image.Image:
+    """RGB pixels as stored: EXIF orientation is ignored, what is transparent shows `background`.
+    The reference.
 
     Anything but a whole JPEG, PNG or WebP of 8 bits within the caps of `read_header` raises
     `BadSample` naming `where`.
     """
-    return _whole(read_header(data, where), where)
+    return _whole(read_header(data, where), where, background)
 
 
-def decode_record(record: Record, where: str) -> PIL.Image.Image:
+def decode_record(record: Record, where: str, background: Colour = WHITE) -> PIL.Image.Image:
     """The image of a record, whole; its size is the annotated one."""
-    return _whole(record_header(record, where), where)
+    return _whole(record_header(record, where), where, background)
 
 
-def decode_at(header: Header, eighths: int, where: str) -> np.ndarray | PIL.Image.Image:
+def opaque(record: Record, where: str) -> tuple[bytes, str]:
+    """Encoded image and extension, for a reader that may drop transparency: as stored, or a PNG
+    over white where a pixel may be transparent."""
+    header = record_header(record, where)
+    if not header.has_alpha:
+        return record.image, record.extension
+    file = io.BytesIO()
+    _whole(header, where, WHITE).save(file, "PNG")
+    return file.getvalue(), "png"
+
+
+def decode_at(
+    header: Header, eighths: int, where: str, background: Colour = WHITE
+) -> np.ndarray | PIL.Image.Image:
     """uint8 [h, w, 3] at `eighths` / 8 of the stored size, sides rounded up.
 
     Anything below 8 needs `header.scales` and a long side of 8 or more pixels. The whole picture is
@@ -97,38 +112,42 @@ def decode_at(header: Header, eighths: int, where: str) -> np.ndarray | PIL.Imag
             # strict: a cut file is an error, not half a picture on grey. The "fast" settings are
             # no faster where this was measured and move every pixel.
             return simplejpeg.decode_jpeg(header.data, min_width=width, min_height=height)
-    if header.kind == "webp":
+    if header.kind == "webp" and not header.has_alpha:
         return _webp(header, where)
-    image = _by_pillow(header, where)
+    image = _whole(header, where, background)
     return image if image.width * image.height > FREE_PIXELS else np.array(image)
 
 
-def _whole(header: Header, where: str) -> PIL.Image.Image:
+def _whole(header: Header, where: str, background: Colour) -> PIL.Image.Image:
     if header.kind == "webp":
-        return PIL.Image.fromarray(_webp(header, where))
-    return _by_pillow(header, where)
+        return as_rgb(PIL.Image.fromarray(_webp(header, where)), background)
+    return _by_pillow(header, where, background)
 
 
 def _webp(header: Header, where: str) -> np.ndarray:
-    """The pixels are Pillow's; Pillow takes five times the time and memory, for animations."""
+    """RGB, or RGBA where there is alpha. The pixels are Pillow's; Pillow takes five times the time
+    and memory, for animations."""
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     with _refusals(where):
+        if header.has_alpha:
+            flags = cv2.IMREAD_UNCHANGED  # which is BGR
         pixels = cv2.imdecode(np.frombuffer(header.data, np.uint8), flags)
         if pixels is None:
             raise ValueError("the WebP is damaged")
         _check_size((pixels.shape[1], pixels.shape[0]), header)
+        if header.has_alpha:
+            swap = cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
+            cv2.cvtColor(pixels, swap, dst=pixels)
         return pixels
 
 
-def _by_pillow(header: Header, where: str) -> PIL.Image.Image:
+def _by_pillow(header: Header, where: str, background: Colour) -> PIL.Image.Image:
     with _refusals(where):
         file = io.BytesIO(header.data)
         image: PIL.Image.Image = PIL.Image.open(file, formats=(header.kind,))
         _check_size(image.size, header)
         image.load()
-        if image.mode == "P" and "transparency" in image.info:
-            image = image.convert("RGBA")  # straight to RGB would warn
-        return image if image.mode == "RGB" else image.convert("RGB")
+        return as_rgb(image, background)
 
 
 def _check_size(found: tuple[int, int], header: Header) -> None:

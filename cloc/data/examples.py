@@ -11,6 +11,7 @@ from cloc.data.decode import decode_record, origin
 from cloc.data.read import Parse, read_samples
 from cloc.data.record import Record, refuse_problems
 from cloc.data.shard_set import open_shards, read_manifest
+from cloc.frame import WHITE, Colour
 from cloc.interfaces import Example, Split
 
 
@@ -21,22 +22,24 @@ def read_split(
     parse: Parse,
     limit: int | None = None,
     key: str = "splits",
+    background: Colour = WHITE,
 ) -> Split:
     """The first `limit` samples (all where None) of a folder, glob, list file or list of shards.
 
     Classes are those of the folder's manifest; {} where it names none or `spec` is no folder. `key`
-    is the config key that holds `spec`, for messages.
+    is the config key that holds `spec`, for messages; transparent pixels show `background`, the
+    model's.
     """
     samples = islice(read_samples(open_shards(spec, key=key), key=key), limit)
-    examples = tuple(_example(parse(raw), origin(raw)) for raw in samples)
+    examples = tuple(_example(parse(raw), origin(raw), background) for raw in samples)
     return Split(name, examples, _classes(spec))
 
 
-def _example(record: Record, where: str) -> Example:
+def _example(record: Record, where: str, background: Colour) -> Example:
     refuse_problems(record)  # without some of its boxes it would be another benchmark
     return Example(
         key=record.key,
-        image=decode_record(record, where),
+        image=decode_record(record, where, background),
         captions=tuple(caption.text for caption in record.captions),
         boxes=np.array([r.box for r in record.regions], np.float32).reshape(-1, 4),
         phrases=tuple(r.text for r in record.regions),

@@ -33,7 +33,7 @@ JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # within a scan's data t
 SAMPLINGS = (0x11, 0x12, 0x21, 0x22, 0x41)  # of the luma, where the chroma has 1 x 1
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-PNG_RGB = 2
+PNG_RGB, PNG_ALPHA = 2, (4, 6)
 
 
 class Header(NamedTuple):
@@ -44,6 +44,7 @@ class Header(NamedTuple):
     height: int
     scales: bool  # can be decoded at a fraction of its size
     data: bytes
+    has_alpha: bool = False  # some pixels may be transparent
 
 
 def read_header(data: bytes, where: str) -> Header:
@@ -141,17 +142,18 @@ def _png(data: bytes, where: str) -> Header:
     # Pillow holds four bytes a pixel, and twice that while another kind becomes RGB.
     bytes_per_pixel = 4.0 if colours == PNG_RGB else 8.0
     _check_memory(width, height, bytes_per_pixel, where)
-    clean, stored = _without_extras(data, where)
+    clean, stored, has_key = _without_extras(data, where)
     _check_work(width * height, stored, where, free=FREE_SLOW_PIXELS, at_most=MAX_SLOW_RATIO)
-    return Header("png", width, height, False, clean)
+    return Header("png", width, height, False, clean, has_key or colours in PNG_ALPHA)
 
 
-def _without_extras(data: bytes, where: str) -> tuple[bytes, int]:
-    """Only the chunks that make pixels, and how many bytes of it are pixels.
+def _without_extras(data: bytes, where: str) -> tuple[bytes, int, bool]:
+    """Only the chunks that make pixels, how many bytes of it are pixels, and whether a chunk says
+    which colours are transparent.
 
     Compressed texts and profiles can be bombs of their own.
     """
-    at, kept, is_clean, stored = len(PNG_MAGIC), [PNG_MAGIC], True, 0
+    at, kept, is_clean, stored, has_key = len(PNG_MAGIC), [PNG_MAGIC], True, 0, False
     for _ in range(MAX_PARTS):
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
@@ -163,8 +165,9 @@ def _without_extras(data: bytes, where: str) -> tuple[bytes, int]:
             is_clean = False
         if kind == b"IDAT":
             stored += length
+        has_key |= kind == b"tRNS"
         if kind == b"IEND":
-            return (data if is_clean else b"".join(kept)), stored
+            return (data if is_clean else b"".join(kept)), stored, has_key
         at = end
     else:
         raise BadSample("bomb", f"{where}: a PNG of more than {MAX_PARTS:,} chunks")
@@ -185,23 +188,28 @@ def _webp(data: bytes, where: str) -> Header:
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     else:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
-    # 3 bytes of RGB, and lossless also 4 of its own.
-    _check_memory(width, height, 7.0, where)
-    _check_work(width * height, _webp_pixels(data), where)
-    return Header("webp", width, height, False, data)
+    stored, has_alpha = _webp_pixels(data)
+    # 3 bytes of RGB, 4 with alpha, and lossless also 4 of its own.
+    _check_memory(width, height, 8.0 if has_alpha else 7.0, where)
+    _check_work(width * height, stored, where)
+    return Header("webp", width, height, False, data, has_alpha)
 
 
-def _webp_pixels(data: bytes) -> int:
-    """The bytes of the chunk that holds the picture; 0 without one."""
-    at = 12
+def _webp_pixels(data: bytes) -> tuple[int, bool]:
+    """The bytes of the chunk that holds the picture, 0 without one; whether it has alpha, by the
+    same marks as libwebp goes by."""
+    at, has_alpha = 12, data[12:16] == b"VP8X" and bool(data[20] & 16)
     for _ in range(MAX_PARTS):
         if at + 8 > len(data):
             break
         kind, length = struct.unpack_from("<4sI", data, at)
         if kind in (b"VP8 ", b"VP8L"):
-            return min(length, len(data) - at - 8)
+            if kind == b"VP8L":
+                has_alpha = bool(data[at + 12] & 16)
+            return min(length, len(data) - at - 8), has_alpha
+        has_alpha |= kind == b"ALPH"
         at += 8 + length + length % 2
-    return 0
+    return 0, has_alpha
 
 
 def _check_memory(width: int, height: int, bytes_per_pixel: float, where: str) -> None:

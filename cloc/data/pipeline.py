@@ -115,7 +115,14 @@ class TrainStream(IterableDataset[Loaded]):
             raw = read(shards.paths[shard], index, count=int(shards.counts[shard]))
             record = source.parse(raw)
             rng = seeded(self.plan.seed, name, "view", epoch, shard, index)
-            sample = look(record, rng, view=source.view, image_size=size, where=origin(raw))
+            sample = look(
+                record,
+                rng,
+                view=source.view,
+                image_size=size,
+                where=origin(raw),
+                background=self.wants.background,
+            )
         except BadSample as error:
             return Row(blank(size), 0, (Dropped("samples", error.reason, name, str(error)),))
         dropped = tuple(Dropped(_kind(problem.reason), *problem) for problem in record.problems)

@@ -13,6 +13,7 @@ import torch
 
 from cloc.data.decode import EIGHTHS, SMALLEST_SCALED, decode_at
 from cloc.data.header import Header
+from cloc.frame import WHITE, Colour
 
 # A JPEG is decoded at this many eighths of its size if that leaves this many times the pixels, in
 # each direction, that are wanted. Scaling in the decoder is a little sharper than Pillow's
@@ -29,6 +30,7 @@ class Picture:
     window: tuple[int, int, int, int]
     where: str = ""  # shard::key, for messages
     mirrored: bool = False
+    background: Colour = WHITE  # behind what is transparent in an encoded image
 
     @property
     def width(self) -> int:
@@ -67,7 +69,7 @@ class Picture:
         eighths, size = EIGHTHS, (width, height)
         if isinstance(self.source, Header):
             eighths = _eighths(self.source, self.size, size)
-            image = decode_at(self.source, eighths, self.where)
+            image = decode_at(self.source, eighths, self.where, self.background)
         else:
             image = self.source
         found = resample(image, tuple(side * eighths / EIGHTHS for side in self.window), size)
@@ -82,9 +84,10 @@ def from_pixels(pixels: np.ndarray) -> Picture:
     return Picture(pixels, (0, 0, width, height))
 
 
-def from_header(header: Header, where: str) -> Picture:
+def from_header(header: Header, where: str, background: Colour = WHITE) -> Picture:
     """A picture that is still encoded."""
-    return Picture(header, (0, 0, header.width, header.height), where)
+    window = (0, 0, header.width, header.height)
+    return Picture(header, window, where, background=background)
 
 
 def resample(

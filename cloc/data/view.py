@@ -11,7 +11,7 @@ from cloc.data.raster import from_header, from_pixels
 from cloc.data.record import Record
 from cloc.data.transforms import PadResize, Sample, Transform
 from cloc.errors import UserError
-from cloc.frame import ImageSize, height_and_width
+from cloc.frame import WHITE, Colour, ImageSize, height_and_width
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,21 @@ class View:
 
 
 def look(
-    record: Record, rng: np.random.Generator, *, view: View, image_size: ImageSize, where: str
+    record: Record,
+    rng: np.random.Generator,
+    *,
+    view: View,
+    image_size: ImageSize,
+    where: str,
+    background: Colour = WHITE,
 ) -> Sample:
-    """The record as `view` shows it: the image decoded, framed, one caption, the drawn regions.
+    """The record as `view` shows it: the image decoded, over `background` where it is transparent,
+    framed, one caption, the drawn regions.
 
     Regions are drawn after the transforms, so a crop that hides some leaves more of the others. A
     file that is not what its annotation says, or no picture, raises `BadSample` naming `where`.
     """
-    sample = _whole(record, rng, view, where)
+    sample = _whole(record, rng, view, where, background)
     for transform in (*view.augment, view.frame(image_size)):
         sample = transform(sample, rng)
     height, width = height_and_width(image_size)
@@ -72,11 +79,13 @@ def blank(image_size: ImageSize) -> Sample:
     return Sample("", image, None, np.zeros((0, 4), np.float32), (), ())
 
 
-def _whole(record: Record, rng: np.random.Generator, view: View, where: str) -> Sample:
+def _whole(
+    record: Record, rng: np.random.Generator, view: View, where: str, background: Colour
+) -> Sample:
     """All regions, and one of the captions."""
     return Sample(
         key=record.key,
-        image=from_header(record_header(record, where), where),
+        image=from_header(record_header(record, where), where, background),
         caption=_caption(record, rng, view.caption_weights),
         boxes=np.array([r.box for r in record.regions], np.float32).reshape(-1, 4),
         phrases=tuple(r.text for r in record.regions),

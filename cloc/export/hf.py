@@ -133,6 +133,7 @@ def _processor(config: Mapping[str, Any], tower: Any) -> dict[str, Any]:
         "do_normalize": True,
         "image_mean": tower.preprocess["mean"],
         "image_std": tower.preprocess["std"],
+        "background": tower.background,  # ours: behind transparent pixels
         "do_convert_rgb": True,
     }
 

@@ -40,6 +40,7 @@ tokenizer = open_clip.get_tokenizer("local-dir:FOLDER")
             "preprocess_cfg": {
                 "size": tower.image_size,
                 **tower.preprocess,
+                "background": tower.background,
                 "interpolation": "bicubic",
                 "resize_mode": "longest",
                 "fill_color": 0,

@@ -67,7 +67,8 @@ def build_model(
 def _description(tower: Tower) -> dict[str, Any]:
     """Its options, with the resolved architecture: never a name or folder elsewhere."""
     config = resolve_config(tower.model_config)
-    return {"config": config, **tower.preprocess, "positions": tower.positions._asdict()}
+    seen = {**tower.preprocess, "background": list(tower.background)}
+    return {"config": config, **seen, "positions": tower.positions._asdict()}
 
 
 def _take_heads(model: CLOC, heads: Heads) -> None:

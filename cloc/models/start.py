@@ -25,6 +25,7 @@ class Start(NamedTuple):
     std: Sequence[float] | None
     folder: Path | None  # where the tokenizer's files lie; None: open_clip's own tokenizer
     heads: "Heads | None" = None  # of a run of ours
+    background: Sequence[int] | None = None  # behind transparent pixels, 0 to 255; None: white
 
 
 class Heads(NamedTuple):

@@ -9,6 +9,7 @@ import open_clip
 from torch import nn
 
 from cloc.errors import UserError, one_line
+from cloc.frame import WHITE, Colour
 from cloc.models.positions import Kernel, aspect_of, fit_positions, make_kernel
 from cloc.models.start import Start, read_start
 from cloc.models.tower_config import refuse, resized, resolve_config
@@ -25,6 +26,7 @@ def make_tower(
     std: Sequence[float] | None = None,
     positions: Mapping[str, Any] | None = None,
     folder: Path | None = None,
+    background: Any = None,
 ) -> Tower:
     """With random weights of an open_clip name ("ViT-B-16") or model configuration, `config`; or
     with the architecture and weights of `start` (`cloc.models.start`).
@@ -33,6 +35,8 @@ def make_tower(
     the configured ones; `positions` is the `Kernel` that carries image positions over to another
     grid, here and in forward. `mean` and `std`, of pixels in [0, 1], replace those the weights were
     trained with, which are CLIP's where nothing is recorded. `folder` holds the tokenizer's files.
+    `background` (red, green, blue of 0 to 255) is shown by transparent pixels; white where neither
+    it nor the start says another.
     """
     found = _chosen(config, start, folder)
     model_config = resized(found.config, image_size, context_length)
@@ -48,10 +52,26 @@ def make_tower(
         std=std or found.std or constants.OPENAI_DATASET_STD,
         folder=found.folder,
         positions=kernel,
+        background=_colour(found.background if background is None else background),
     )
     if found.state is not None:
         _fill(tower, found, kernel=kernel)
     return tower
+
+
+def _colour(given: Any) -> Colour:
+    if given is None:
+        return WHITE
+    try:
+        red, green, blue = given
+        if all(type(x) is int and 0 <= x <= 255 for x in given):
+            return red, green, blue
+    except (TypeError, ValueError):
+        pass
+    raise UserError(
+        f"model.tower.background={given} is no colour; give red, green and blue of 0 to 255, such "
+        "as [255,255,255]"
+    )
 
 
 def _chosen(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cloc import dist
 from cloc.errors import UserError
-from cloc.frame import ImageSize, height_and_width
+from cloc.frame import WHITE, Colour, ImageSize, height_and_width
 from cloc.loss_parts import upcast
 from cloc.models.patch_dropout import PatchDropout
 from cloc.models.positions import Kernel
@@ -40,8 +40,9 @@ class ImageFeatures(NamedTuple):
 class Tower(nn.Module):
     """An open_clip image-text model as the rest of the project sees it.
 
-    `model_config` is open_clip's own model configuration; `mean` and `std` are of pixels in [0, 1].
-    Together they are what an export writes. `folder` is where the model was read from, if it was.
+    `model_config` is open_clip's own model configuration; `mean` and `std` are of pixels in [0, 1],
+    `background` is what transparent pixels show. Together they are what an export writes. `folder`
+    is where the model was read from, if it was.
     """
 
     clip: Any  # open_clip's CLIP or CustomTextCLIP
@@ -57,6 +58,7 @@ class Tower(nn.Module):
         std: Sequence[float],
         folder: Path | None = None,
         positions: Kernel = Kernel(),  # noqa: B008
+        background: Colour = WHITE,
     ) -> None:
         super().__init__()
         self.clip = clip
@@ -70,7 +72,7 @@ class Tower(nn.Module):
         # not the text tower's own: Hugging Face's say how many positions they have, not how many
         # open_clip tokenizes
         self.context_length: int = self.model_config["text_cfg"].get("context_length", 77)
-        self.positions = positions
+        self.positions, self.background = positions, background
         self._unpooled = unpooled(clip.visual, positions)
         self.width, self.grid = self._unpooled.width, self._unpooled.grid
         self.image_size: ImageSize = _size(clip.visual.image_size)

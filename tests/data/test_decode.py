@@ -15,13 +15,44 @@ from cloc.data.decode import (
     image_member,
     image_size,
     is_wanted,
+    opaque,
     origin,
     record_header,
 )
 from cloc.data.header import read_header
+from cloc.data.raster import from_header
 from cloc.data.record import Record
 from cloc.errors import BadSample
+from cloc.frame import as_rgb
 from tests.helpers.shards import encode, flat
+
+TRANSPARENT = ["RGBA", "LA", "P table", "P index", "L key", "1 key", "RGB key", "lossless", "lossy"]
+
+
+def transparent(kind: str) -> bytes:
+    """A file of 40 x 30 pixels, part of them transparent, of each kind there is."""
+    rng, file = np.random.default_rng(0), io.BytesIO()
+    pixels = np.zeros((30, 40, 4), np.uint8)
+    pixels[..., :3] = rng.integers(0, 256, (6, 8, 3)).repeat(5, 0).repeat(5, 1)
+    pixels[..., 3] = np.linspace(0, 255, 40).astype(np.uint8)
+    pixels[:, :8, 3], pixels[:5, 8:16, :3] = 0, 30
+    image, format, settings = PIL.Image.fromarray(pixels), "PNG", {}
+    mode, _, how = kind.partition(" ")
+    if kind in ("lossless", "lossy"):
+        format, settings = "WEBP", {"lossless": kind == "lossless", "exact": True, "quality": 90}
+    elif mode == "P":
+        image = image.convert("RGB").quantize(16)
+        first = image.getpixel((12, 2))
+        table = bytes(0 if i == first else 16 * i for i in range(16))
+        settings = {"transparency": first if how == "index" else table}
+    elif how == "key":
+        image = image.convert("RGB").convert(mode)
+        settings = {"transparency": image.getpixel((12, 2))}
+    else:
+        image = image.convert(mode)
+    image.save(file, format, **settings)
+    return file.getvalue()
+
 
 RAW = {"__key__": "007", "__url__": "a/b.tar"}
 
@@ -65,13 +96,6 @@ def test_exif_orientation_is_ignored():
     exif[0x0112] = 6  # "turn by 90 degrees"
     PIL.Image.fromarray(flat(30, 20)).save(file, "JPEG", exif=exif)
     assert decode_image(file.getvalue(), "here").size == (30, 20)
-
-
-def test_palette_with_transparency_is_rgb_without_a_warning():
-    file = io.BytesIO()
-    image = PIL.Image.fromarray(flat(8, 8, (255, 0, 0))).quantize(4)
-    image.save(file, "PNG", transparency=b"\x80\xff")
-    assert np.asarray(decode_image(file.getvalue(), "here"))[0, 0].tolist() == [255, 0, 0]
 
 
 def png_of_size(width: int, height: int, mode: int = 2) -> bytes:
@@ -169,13 +193,53 @@ def test_a_jpeg_at_a_fraction_of_its_size_has_its_sides_rounded_up(size, eighths
     assert np.abs(pixels.astype(int) - (200, 40, 10)).max() < 8
 
 
-def test_transparency_is_dropped_alike_in_every_format():
-    image = PIL.Image.new("RGBA", (40, 30), (200, 40, 10, 90))
-    for format, settings in (("PNG", {}), ("WEBP", {"lossless": True, "exact": True})):
-        file = io.BytesIO()
-        image.save(file, format, **settings)
-        for pixels in (whole(file.getvalue(), "a"), decode_image(file.getvalue(), "a")):
-            assert np.asarray(pixels)[7, 7].tolist() == [200, 40, 10]
+def over(data, background):
+    """By definition, in float: each pixel's own share, and the background for the rest."""
+    rgba = np.asarray(PIL.Image.open(io.BytesIO(data)).convert("RGBA"), np.float64)
+    share = rgba[..., 3:] / 255
+    return rgba[..., :3] * share + np.array(background) * (1 - share)
+
+
+@pytest.mark.parametrize("background", [(255, 255, 255), (10, 200, 90)])
+@pytest.mark.parametrize("kind", TRANSPARENT)
+def test_what_is_transparent_shows_the_background(kind, background):
+    """By both decoders and `prepare`'s function; warnings are errors here."""
+    data = transparent(kind)
+    header, expected = read_header(data, "a"), over(data, background)
+    assert header.has_alpha
+    assert (np.abs(expected - background).max(-1) < 1).any()  # something is fully transparent
+    for pixels in (
+        decode_at(header, 8, "a", background),
+        decode_image(data, "a", background),
+        as_rgb(PIL.Image.open(io.BytesIO(data)), background),
+        from_header(header, "a", background).drawn().pixels(header.width, header.height),
+    ):
+        assert np.abs(np.asarray(pixels) - expected).max() <= 1
+    assert np.abs(np.asarray(decode_image(data, "a")) - over(data, (255,) * 3)).max() <= 1
+
+
+def test_a_large_transparent_picture_is_composed_whole_and_handed_on():
+    pixels = np.random.default_rng(0).integers(0, 256, (2100, 2000, 4), np.uint8)
+    pixels[..., 3] = np.linspace(0, 255, 2000, dtype=np.uint8)
+    data = encode(pixels, "PNG")
+    found = decode_at(read_header(data, "a"), 8, "a")
+    assert isinstance(found, PIL.Image.Image)
+    assert np.abs(np.asarray(found) - over(data, (255,) * 3)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", TRANSPARENT)
+def test_opaque_is_for_readers_that_drop_transparency(kind):
+    data = transparent(kind)
+    header = read_header(data, "a")
+    extension = {"png": "png", "webp": "webp"}[header.kind]
+    record = Record("k", data, extension, header.width, header.height)
+    image, found = opaque(record, "a")
+    assert found == "png"
+    image = PIL.Image.open(io.BytesIO(image))
+    assert image.mode == "RGB"
+    assert np.abs(np.asarray(image) - over(data, (255,) * 3)).max() <= 1
+    plain = Record("k", encode(flat(8, 8), "WEBP"), "webp", 8, 8)
+    assert opaque(plain, "a") == (plain.image, "webp")
 
 
 def test_an_extra_that_unpacks_to_megabytes_is_not_unpacked():

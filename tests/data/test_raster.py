@@ -165,9 +165,9 @@ def test_a_part_of_a_scaled_jpeg_is_close_to_the_reference(box, mirrored):
 def test_a_jpeg_is_decoded_at_the_smallest_scale_that_suffices(shape, size, eighths, monkeypatch):
     asked = []
 
-    def record(header, eighths, where, *, decode_at=raster.decode_at):
+    def record(header, eighths, *rest, decode_at=raster.decode_at):
         asked.append(eighths)
-        return decode_at(header, eighths, where)
+        return decode_at(header, eighths, *rest)
 
     monkeypatch.setattr(raster, "decode_at", record)
     picture(encoded(PIL.Image.new("RGB", shape))).pixels(*size)

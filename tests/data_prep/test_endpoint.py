@@ -1,16 +1,22 @@
 """Requests to a chat endpoint: in order, paced, tried again, and the key nowhere."""
 
+import base64
+import io
 import itertools
 import pickle
 import time
 
+import numpy as np
+import PIL.Image
 import pytest
 
+from cloc.data.record import Record
 from cloc.errors import UserError
 from data_prep.chat import Reply, user_turn
 from data_prep.endpoint import IN_A_ROW, Endpoint
 from data_prep.transport import Failure
 from tests.helpers.chat import completion, local_chat
+from tests.helpers.shards import encode, flat
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +48,20 @@ def make(chat, **settings):
 
 def ask(endpoint, *texts):
     return endpoint.ask(texts or ("hello",), user_turn, max_tokens=7)
+
+
+def test_a_picture_is_sent_as_it_is_stored_and_a_transparent_one_over_white():
+    def sent(pixels):
+        record = Record("k", encode(pixels), "png", 8, 8)
+        url = user_turn("what?", record)[0]["content"][0]["image_url"]["url"]
+        head, _, data = url.partition(",")
+        assert head == "data:image/png;base64"
+        return record.image, base64.b64decode(data)
+
+    stored, found = sent(flat(8, 8))
+    assert found == stored
+    stored, found = sent(np.zeros((8, 8, 4), np.uint8))
+    assert np.asarray(PIL.Image.open(io.BytesIO(found))).tolist() == flat(8, 8, [255] * 3).tolist()
 
 
 def test_answers_come_in_the_order_of_the_items():

@@ -41,6 +41,7 @@ QUICK = {**NATIVE, "quick_gelu": True}
 def model_on(config, **parts):
     torch.manual_seed(0)
     tower = {"config": copy.deepcopy(config), "image_size": 48, "mean": MEAN, "std": STD}
+    tower["background"] = [9, 8, 7]
     model = build_model(tower, **copy.deepcopy(parts))
     with torch.no_grad():  # biases start as zeros, where a mix-up would not show
         for parameter in model.tower.parameters():
@@ -88,6 +89,7 @@ def test_what_the_folder_holds(model, folder):
 
 def test_loaded_back_every_answer_is_exactly_the_models(model, folder):
     ours, theirs = ModelEmbedder(model), cloc.load(folder)
+    assert theirs.model.tower.background == (9, 8, 7)
     probe = probe_of(model)
     valid = torch.ones(probe.boxes.shape[:2], dtype=torch.bool)
     asked = [TEXTS] * len(probe.images)

@@ -37,6 +37,7 @@ def pictures():
 def model():
     torch.manual_seed(0)
     tower = {"config": NATIVE, "image_size": 48, "mean": (0.5, 0.4, 0.3), "std": (0.3, 0.2, 0.25)}
+    tower["background"] = [9, 8, 7]
     return build_model(tower, **CLOC_PARTS)
 
 
@@ -65,6 +66,7 @@ def test_open_clip_gives_the_same_embeddings_of_real_pixels_and_words(model, fol
 
 def test_loaded_back_every_answer_is_exactly_the_models(model, folder):
     ours, theirs = ModelEmbedder(model), cloc.load(folder)
+    assert theirs.model.tower.background == (9, 8, 7)
     boxes = [np.array([[3, 4, p.width / 2, p.height - 1], [0, 0, 9, 9]]) for p in pictures()]
     x, framed, valid = ours.prepare(pictures(), boxes)
     for a, b in zip((x, framed, valid), theirs.prepare(pictures(), boxes), strict=True):

@@ -18,9 +18,11 @@ TOWER = {"config": NATIVE}
 def test_a_description_rebuilds_the_model(kind):
     """Through JSON, with the same weights, pixels' mean and std included: the same outputs."""
     tower = {"config": CONFIGS[kind], "image_size": 48, "mean": (0.5,) * 3, "std": (0.25,) * 3}
+    tower["background"] = [9, 8, 7]
     model = build_model(tower, **CLOC_PARTS).eval()
     again = build_model(**json.loads(json.dumps(model.description))).eval()
     assert again.description == model.description
+    assert again.tower.background == (9, 8, 7)
     again.load_state_dict(model.state_dict())
     batch = model_batch(model)
     batch = batch._replace(images=batch.images.repeat(1, 1, 2, 2)[:, :, :48, :48])
@@ -44,6 +46,15 @@ def test_an_older_description_without_mean_and_std_has_clips():
     model = make_model()
     older = {**model.description, "tower": {"config": model.description["tower"]["config"]}}
     assert build_model(**older).tower.mean.equal(model.tower.mean)
+
+
+@pytest.mark.parametrize(
+    "given", [[], [1, 2], [0, 0, 256], [0.5, 0.5, 0.5], "red", 255, [True] * 3]
+)
+def test_a_background_that_is_no_colour_is_named(given):
+    with pytest.raises(UserError, match=r"^model\.tower\.background=.* is no colour; give red"):
+        build_model({**TOWER, "background": given})
+    assert build_model(TOWER).tower.background == (255, 255, 255)
 
 
 def test_which_head_is_built():

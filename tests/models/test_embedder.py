@@ -6,12 +6,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cloc.data.decode import decode_record
+from cloc.data.record import Record
+from cloc.data.view import View, look
 from cloc.errors import UserError
 from cloc.frame import into_frame, pad_resize
 from cloc.heads.roi_align import pool_boxes
 from cloc.interfaces import Embedder
+from cloc.models.build import build_model
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
-from tests.helpers.models import CONTEXT, EVA, PROMPTER, SIGLIP, make_model
+from tests.helpers.models import CONTEXT, EVA, NATIVE, PROMPTER, SIGLIP, make_model
+from tests.helpers.shards import encode
 
 TEXTS = ["a red star", "two blue rings left of a cross", "a star"]
 BOXES = [np.array([[2, 3, 20, 9], [0, 0, 40, 10]]), np.zeros((0, 4)), np.array([[1, 5, 9, 30]])]
@@ -61,6 +66,29 @@ def test_prepare_frames_pixels_and_boxes_and_pads_to_the_longest_list(prepared):
         own = into_frame(boxes, image.size, frame)
         np.testing.assert_array_equal(framed[: len(boxes)].numpy(), own)
         assert (framed[len(boxes) :] == 0).all()
+
+
+@pytest.mark.parametrize("background", [None, [10, 200, 90]])
+def test_prepare_sees_what_training_and_evaluation_see_of_a_transparent_picture(background):
+    """The same pixels from the loader's view, from a split and from `prepare`, to one level."""
+    rgba = np.full((32, 32, 4), (0, 0, 0, 0), np.uint8)
+    rgba[8:24, 8:24] = (250, 20, 30, 255)
+    image = PIL.Image.fromarray(rgba)
+    record = Record("k", encode(rgba), "png", 32, 32)
+    embedder = ModelEmbedder(build_model({"config": NATIVE, "background": background}))
+    background = embedder.model.tower.background
+    seen = look(
+        record,
+        np.random.default_rng(0),
+        view=View(),
+        image_size=32,
+        where="",
+        background=background,
+    ).image.pixels(32, 32)
+    assert seen[0, 0].tolist() == list(background)
+    given = [image, decode_record(record, "", background)]
+    for x in embedder.prepare(given, [np.zeros((0, 4))] * 2).images:
+        assert np.abs(x.permute(1, 2, 0).numpy().astype(int) - seen).max() <= 1
 
 
 def test_prepare_without_boxes_or_pictures(embedder):

@@ -60,9 +60,9 @@ def read(where: str | Path) -> Start:
     except UserError as error:
         raise UserError(f"{folder}: {error}; is config.json of another model?") from None
     own = _tokenizer(model_cfg, config, folder)
-    mean, std = _pixels(folder, config)
+    mean, std, background = _pixels(folder, config)
     state = {name: value.float() for name, value in state.items()}
-    return Start(model_cfg, state, mean, std, None if own else folder)
+    return Start(model_cfg, state, mean, std, None if own else folder, background=background)
 
 
 def _fetched(repository: str) -> Path:
@@ -151,8 +151,9 @@ def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], fol
 
 def _pixels(
     folder: Path, config: Mapping[str, Any]
-) -> tuple[tuple[float, float, float] | None, tuple[float, float, float] | None]:
-    """Mean and std of pixels in [0, 1]; without a file those of the model's own processor."""
+) -> tuple[tuple[float, float, float] | None, tuple[float, float, float] | None, Any]:
+    """Mean and std of pixels in [0, 1], without a file those of the model's own processor; and what
+    transparent pixels show, where we exported the folder."""
     path, found = folder / PIXELS, {}
     if path.is_file():
         found = _json(path, "")
@@ -165,7 +166,8 @@ def _pixels(
             "normalised with image_mean and image_std"
         )
     default = HALF if config["model_type"] == "siglip" else None
-    return _three(path, found, "image_mean", default), _three(path, found, "image_std", default)
+    mean, std = (_three(path, found, key, default) for key in ("image_mean", "image_std"))
+    return mean, std, found.get("background")
 
 
 def _three(

@@ -66,7 +66,8 @@ def _created(
         raise UserError(f"open_clip:{where} has no {CONFIG}")
     visual = clip.visual
     mean, std = getattr(visual, "image_mean", None), getattr(visual, "image_std", None)
-    return Start(config, clip.state_dict(), mean, std, folder)
+    background = None if folder is None else _background(folder / CONFIG)
+    return Start(config, clip.state_dict(), mean, std, folder, background=background)
 
 
 def _of_folder(folder: Path) -> dict[str, Any]:
@@ -78,6 +79,12 @@ def _of_folder(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not an open_clip configuration ({error!r})") from None
     return dict(found)
+
+
+def _background(path: Path) -> Any:
+    """Behind transparent pixels, in a folder that we exported; None in anybody else's."""
+    seen = json.loads(path.read_text()).get("preprocess_cfg")
+    return seen.get("background") if isinstance(seen, dict) else None
 
 
 def _openai(path: Path) -> Start:

@@ -17,4 +17,5 @@ def read(where: str) -> Start:
         tower.preprocess["std"],
         tower.folder,
         Heads(model.description, model.region_state()),
+        tower.background,
     )
