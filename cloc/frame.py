@@ -51,10 +51,12 @@ def as_rgb(image: PIL.Image.Image, background: Colour = WHITE) -> PIL.Image.Imag
 
     Dropping the transparency would show what happens to be stored under it: black, mostly.
     """
+    if image.mode == "La":  # the one that Pillow does not bring to RGB in one step
+        image = image.convert("LA")
     if image.mode not in _COLOURED or not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     canvas = PIL.Image.new("RGB", image.size, background)
-    rows = max(_STRIP_PIXELS // image.width, 1)
+    rows = max(_STRIP_PIXELS // max(image.width, 1), 1)
     for top in range(0, image.height, rows):
         part = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
         canvas.paste(part, (0, top), part)

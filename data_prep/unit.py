@@ -51,6 +51,7 @@ class Work(NamedTuple):
     max_unreadable: float  # share of a shard's samples; above it the shard itself is at fault
     # what the stages said when the folder was begun; {} at the beginning
     begun_with: Mapping[str, Mapping[str, Any]]
+    index_folder: str | None = None  # of input shards without an index beside them
 
 
 def make_stages(
@@ -139,7 +140,7 @@ def _shown(record: Record) -> dict[str, Any]:
 
 def _read(unit: Unit, work: Work, seen: _Seen) -> list[Record]:
     """All records that can be read; a shard with too many others raises `UserError`."""
-    read, notes, records = Reader(key="input"), seen.notes(), []
+    read, notes, records = Reader(key="input", index_folder=work.index_folder), seen.notes(), []
     began, last = time.perf_counter(), None
     for index in range(unit.samples):
         try:

@@ -96,7 +96,12 @@ def raw_rates(data: RegionData, *, batches: int, readers: int) -> tuple[float, f
         for batch in last
         for place in zip(*find(plan.places(batch)), strict=True)
     ]
-    read = {name: Reader(key=shards_key(name), cache=plan.cache) for name in names}
+    read = {
+        name: Reader(
+            key=shards_key(name), cache=plan.cache, index_folder=plan.shards[name].index_folder
+        )
+        for name in names
+    }
 
     def raw(place: Any) -> Any:
         number, _, shard, index = place

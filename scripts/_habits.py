@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from cloc.data.datamodule import RegionData
 from cloc.data.examples import read_split
-from cloc.data.shard_set import read_manifest
+from cloc.data.shard_set import MANIFEST, read_manifest
 from cloc.errors import UserError
 from cloc.eval.runner import evaluate
 from cloc.frame import Colour
@@ -76,7 +76,7 @@ def licences(data: RegionData) -> dict[str, str]:
     folders = {
         name: Path(source.shards)
         for name, source in data.sources.items()
-        if isinstance(source.shards, str) and Path(source.shards).is_dir()
+        if isinstance(source.shards, str) and (Path(source.shards) / MANIFEST).is_file()
     }
     found = {name: read_manifest(folder).get("license") for name, folder in folders.items()}
     return {name: _in_words(licence) for name, licence in found.items() if licence}
@@ -132,7 +132,13 @@ def _in_loop(
 ) -> "partial[dict[str, dict[str, float]]]":
     parse, spec, limit = make(cfg.data.parse), cfg.eval.splits.val, cfg.eval.limit
     split = read_split(
-        spec, name="val", parse=parse, limit=limit, key="eval.splits.val", background=background
+        spec,
+        name="val",
+        parse=parse,
+        limit=limit,
+        key="eval.splits.val",
+        background=background,
+        index_folder=cfg.data.get("index_folder"),
     )
     unknown = sorted(set(names) - set(cfg.benchmarks))
     if unknown:

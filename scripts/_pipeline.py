@@ -35,7 +35,8 @@ def run_pipeline(settings: Mapping[str, Any], out: Path) -> bool:
     for key in ("budget", "max_unreadable"):
         if not 0 <= settings[key] <= 1:
             raise UserError(f"{key}={settings[key]} is a share; give 0 to 1")
-    shards = open_shards(settings["input"], key="input")
+    index_folder = settings["index_folder"] and str(Path(str(settings["index_folder"])).absolute())
+    shards = open_shards(settings["input"], key="input", index_folder=index_folder)
     units = plan_units(shards, sha256=manifest_digests(settings["input"]))
     job = open_job(out, units, {key: settings[key] for key in WRITTEN_BY})
     if is_complete(job):
@@ -49,13 +50,14 @@ def run_pipeline(settings: Mapping[str, Any], out: Path) -> bool:
         job=job.digest,
         max_unreadable=settings["max_unreadable"],
         begun_with=begun_with(job),
+        index_folder=index_folder,
     )
     budget = settings["budget"]
     engine = make(settings["engine"])
     failed, left = _work_on(missing, work, engine, job, budget) if missing else ([], 0)
     from _stage_gallery import write_gallery  # matplotlib behind it costs a second: not at first
 
-    write_gallery(job, work.parse)
+    write_gallery(job, work.parse, index_folder=index_folder)
     finish(job, failed, budget=budget, left=left)
     return True
 

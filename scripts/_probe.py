@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import yaml
+from _shard_check import parse_any
 from omegaconf import DictConfig
 
 from cloc.data.examples import read_split
 from cloc.data.scenes import composed
-from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
 from cloc.frame import Colour
 from cloc.models.cloc import CLOC
@@ -35,11 +35,17 @@ def _pictures(cfg: DictConfig, background: Colour) -> tuple[Sequence[PIL.Image.I
     if cfg.images is not None:
         return _folder(Path(cfg.images)), str(cfg.images)
     config = Path(cfg.run) / "config.yaml"
-    splits = yaml.safe_load(config.read_text())["eval"]["splits"] if config.is_file() else {}
-    shards = splits.get("val")
+    run = yaml.safe_load(config.read_text()) if config.is_file() else {"eval": {"splits": {}}}
+    shards = run["eval"]["splits"].get("val")
     if isinstance(shards, str) and Path(shards).is_dir():
         split = read_split(
-            shards, name="val", parse=parse, limit=COUNT, key="images", background=background
+            shards,
+            name="val",
+            parse=parse_any,
+            limit=COUNT,
+            key="images",
+            background=background,
+            index_folder=run.get("data", {}).get("index_folder"),
         )
         return [example.image for example in split.examples], shards
     drawn = [

@@ -20,7 +20,7 @@ FREE = (
     *("checkpoints", "checkpoint_every", "checkpoint_minutes", "checkpoint_keep"),
     *("peak_tflops", "failures"),
     "recompute",  # the same numbers
-    *("data._target_", "data.num_workers", "data.drop_budget", "data.cache"),
+    *("data._target_", "data.num_workers", "data.drop_budget", "data.cache", "data.index_folder"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
 )
 

@@ -10,6 +10,8 @@ from typing import Any
 from _page import write_page
 from _shard_stats import Statistics, bars, mean, repeated, side_bars
 
+from cloc.data.indexes import size_of
+from cloc.data.remote import is_remote
 from cloc.data.shard_set import read_manifest
 from cloc.errors import UserError
 from cloc.report.curves import RUN_COLOUR
@@ -128,10 +130,10 @@ def write_statistics(
     seen: Statistics,
     counts: Mapping[str, int],
     kept: Mapping[str, Sequence[str]],
-    shards: Sequence[Path],
+    shards: Sequence[str],
 ) -> None:
     """Counts, problems by reason, distributions and the most frequent phrases."""
-    folders = sorted({str(path.parent) for path in shards})
+    folders = sorted({path.rpartition("/")[0] or "." for path in shards})
     values = {
         "title": _title(folders),
         "folders": folders,
@@ -165,12 +167,14 @@ def _own_row(seen: Statistics, title: str) -> tuple[str, ...]:
 
 def _title(folders: Sequence[str]) -> str:
     """The name of the folder that holds all of it."""
+    if not folders or any(map(is_remote, folders)):
+        return folders[0].rpartition("/")[2] if len(folders) == 1 else "shards"
     whole = [str(Path(folder).resolve()) for folder in folders]
-    return (Path(os.path.commonpath(whole)).name if whole else "") or "shards"
+    return Path(os.path.commonpath(whole)).name or "shards"
 
 
-def _cards(seen: Statistics, shards: Sequence[Path]) -> list[tuple[str, str, str]]:
-    size = sum(path.stat().st_size for path in shards) / 2**20
+def _cards(seen: Statistics, shards: Sequence[str]) -> list[tuple[str, str, str]]:
+    size = sum(map(size_of, shards)) / 2**20
     with_regions = seen.samples - seen.regions_per_image[0]
     share = with_regions / max(seen.samples, 1)
     mean_image = seen.image_bytes / 1024 / max(seen.samples, 1)

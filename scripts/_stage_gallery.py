@@ -59,16 +59,17 @@ _MAIN = """<section id="top">
 """
 
 
-def write_gallery(job: Job, parse: Parse) -> Path:
+def write_gallery(job: Job, parse: Parse, *, index_folder: str | None = None) -> Path:
     """`gallery.html` of an output folder, from the markers of its first shards and the pictures
-    of the input."""
+    of the input, whose indexes may lie in `index_folder`."""
+    read = Reader(key="input", index_folder=index_folder)
     found = [
         (unit, marker)
         for unit in job.units[:LOOKED_AT]
         if (marker := read_marker(job.out, unit, job.digest)) is not None
     ]
     chosen = _choose([marker["examples"] for _, marker in found])
-    pictures = _pictures([unit for unit, _ in found], _keys(chosen), parse)
+    pictures = _pictures([unit for unit, _ in found], _keys(chosen), parse, read)
     counts = Counter[tuple[str, str, str]]()
     for _, marker in found:
         for row in marker["drops"]:
@@ -117,10 +118,11 @@ def _keys(chosen: Chosen) -> set[str]:
     return {example["key"] for examples in lists for example in examples}
 
 
-def _pictures(units: Sequence[Unit], keys: set[str], parse: Parse) -> dict[str, PIL.Image.Image]:
+def _pictures(
+    units: Sequence[Unit], keys: set[str], parse: Parse, read: Reader
+) -> dict[str, PIL.Image.Image]:
     """The stored pictures of the records with these keys; one that cannot be decoded is grey."""
     found: dict[str, PIL.Image.Image] = {}
-    read = Reader(key="input")
     for unit in units if keys else ():
         for index in range(unit.samples):
             try:

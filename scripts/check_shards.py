@@ -3,6 +3,8 @@
 python scripts/check_shards.py SHARDS...                     # folders, globs, list files
 python scripts/check_shards.py write_index=true SHARDS...    # writes the indexes that are missing
 python scripts/check_shards.py out=FILE.html SHARDS...       # draws statistics of what is in them
+
+With index_folder=DIR, missing indexes are written there; data.index_folder=DIR reads them.
 """
 
 import sys
@@ -16,18 +18,22 @@ from _shard_page import write_statistics
 from _shard_stats import Statistics
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cloc.data.shard_set import MANIFEST, expand_shards, read_manifest
+from cloc.data.indexes import Indexes, size_of
+from cloc.data.remote import exists, fetch, is_remote
+from cloc.data.shard_set import MANIFEST, expand_shards, parse_manifest, read_manifest
 from cloc.errors import UserError
 
 _MAX_KEPT = 100  # lines of one reason that the page shows
 
 
 class Options(NamedTuple):
-    """The command line: what to check, whether to write indexes, where to draw (None: nowhere)."""
+    """The command line: what to check, whether to write indexes and where (None: beside the tars),
+    where to draw (None: nowhere)."""
 
     specs: list[str]
     write_index: bool
     out: Path | None
+    index_folder: str | None
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -41,15 +47,18 @@ def parse(arguments: Sequence[str]) -> Options:
         else:
             specs.append(argument)
     write, out = given.pop("write_index", "false"), given.pop("out", None)
+    index_folder = given.pop("index_folder", None)
     if given:
-        raise UserError(f"{next(iter(given))} is not a key of this command: write_index, out")
+        keys = "write_index, out, index_folder"
+        raise UserError(f"{next(iter(given))} is not a key of this command: {keys}")
     if write not in ("true", "false"):
         raise UserError(f"write_index={write}: give write_index=true or =false")
     if out is not None and not (out.endswith(".html") and Path(out).parent.is_dir()):
         raise UserError(f"out={out}: give the name of an .html file in a folder that exists")
     if not specs:
         raise UserError("give at least one shard folder, glob or list file")
-    return Options(specs, write == "true", None if out is None else Path(out))
+    page = None if out is None else Path(out)
+    return Options(specs, write == "true", page, index_folder)
 
 
 def find(spec: str) -> list[Shard]:
@@ -60,17 +69,28 @@ def find(spec: str) -> list[Shard]:
     if (Path(spec) / MANIFEST).is_file():
         specs = [spec]
     else:
-        specs = [str(path.parent) for path in sorted(Path(spec).glob(f"*/{MANIFEST}"))] or [spec]
-    paths = [Path(path) for part in specs for path in expand_shards(part, key="SHARDS")]
-    manifests = {folder: _entries(folder) for folder in {path.parent for path in paths}}
-    return [Shard(path, _line(path.name, manifests[path.parent])) for path in paths]
+        specs = [str(path.parent) for path in sorted(Path(spec).glob(f"*/{MANIFEST}"))]
+        if not specs or any(Path(spec).glob("*.tar")):
+            specs.append(spec)
+    places = [
+        (folder or ("" if is_remote(path) else "."), name, path)
+        for part in specs
+        for path in expand_shards(part, key="SHARDS")
+        for folder, _, name in [path.rpartition("/")]
+    ]
+    manifests = {folder: _entries(folder) for folder in {folder for folder, *_ in places}}
+    return [Shard(path, _line(name, manifests[folder])) for folder, name, path in places]
 
 
-def _entries(folder: Path) -> dict[str, dict[str, Any]] | None:
+def _entries(folder: str) -> dict[str, dict[str, Any]] | None:
     """Shard name -> its line of the manifest; None where a folder has no manifest at all."""
-    if not (folder / MANIFEST).is_file():
-        return None
-    return {shard["name"]: shard for shard in read_manifest(folder)["shards"]}
+    if is_remote(folder):
+        place = f"{folder}/{MANIFEST}"
+        manifest = parse_manifest(fetch(place), place) if exists(place) else None
+    else:
+        there = (Path(folder) / MANIFEST).is_file()
+        manifest = read_manifest(Path(folder)) if there else None
+    return None if manifest is None else {shard["name"]: shard for shard in manifest["shards"]}
 
 
 def _line(name: str, entries: dict[str, dict[str, Any]] | None) -> dict[str, Any] | None:
@@ -112,12 +132,13 @@ def run(options: Options) -> Report:
             report.add(Problem("shards", str(error)))
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TimeRemainingColumn(), disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task("checking", total=sum(shard.path.stat().st_size for shard in shards))
+        task = bar.add_task("checking", total=sum(size_of(shard.path) for shard in shards))
         for shard in shards:
-            bar.update(task, description=shard.path.name)
+            bar.update(task, description=shard.path.rpartition("/")[2])
             for problem in check(
                 shard,
                 may_write=options.write_index,
+                indexes=Indexes(options.index_folder, "SHARDS"),
                 see=seen.add,
                 progress=lambda size: bar.advance(task, size),
             ):

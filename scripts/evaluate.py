@@ -86,11 +86,12 @@ def chosen_model(cfg: DictConfig) -> tuple[CLOC, Path]:
 def chosen_splits(cfg: DictConfig, background: Colour = WHITE) -> list[Split]:
     """Those of the command, else those the run was trained with; `val` first. `background` is the
     model's, behind transparent pixels."""
-    given: dict[str, Any] = plain(cfg.splits)
-    if not given and cfg.run is not None:
-        path = Path(cfg.run) / "config.yaml"
-        if path.is_file():
-            given = yaml.safe_load(path.read_text())["eval"]["splits"]
+    given, index_folder = plain(cfg.splits), cfg.index_folder
+    path = Path(str(cfg.run)) / "config.yaml"
+    if cfg.run is not None and path.is_file():
+        trained = yaml.safe_load(path.read_text())
+        given = given or trained["eval"]["splits"]
+        index_folder = index_folder or trained.get("data", {}).get("index_folder")
     if not given:
         raise UserError("no data to measure on; give splits.val=SHARDS")
     parse = make(cfg.parse)
@@ -102,6 +103,7 @@ def chosen_splits(cfg: DictConfig, background: Colour = WHITE) -> list[Split]:
             limit=cfg.limit,
             key=f"splits.{name}",
             background=background,
+            index_folder=index_folder,
         )
         for name in sorted(given, key=lambda name: (name != "val", name))
     ]

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cloc.boxes import iou
-from cloc.frame import into_frame, out_of_frame, pad_frame, pad_resize
+from cloc.frame import as_rgb, into_frame, out_of_frame, pad_frame, pad_resize
 
 SIZES = st.tuples(st.integers(1, 150), st.integers(1, 150))
 
@@ -25,6 +25,27 @@ def by_open_clip(image, size):
 def noise(width, height, seed=0):
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     return PIL.Image.fromarray(pixels)
+
+
+MODES = "1 L P RGB RGBA CMYK YCbCr LAB HSV I F LA PA RGBX RGBa La I;16".split()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_becomes_rgb_and_what_is_transparent_the_background(mode):
+    found = as_rgb(PIL.Image.new(mode, (5, 3)), (1, 2, 3))
+    assert (found.mode, found.size) == ("RGB", (5, 3))
+    if mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        assert found.getpixel((4, 2)) == (1, 2, 3)
+    assert as_rgb(PIL.Image.new("RGBA", (0, 3))).size == (0, 3)
+
+
+def test_a_picture_of_many_strips_is_composed_as_one(monkeypatch):
+    monkeypatch.setattr("cloc.frame._STRIP_PIXELS", 20)
+    rgba = np.random.default_rng(0).integers(0, 256, (31, 7, 4), np.uint8)
+    share = rgba[..., 3:] / 255
+    expected = rgba[..., :3] * share + np.array([9, 8, 7]) * (1 - share)
+    found = np.asarray(as_rgb(PIL.Image.fromarray(rgba), (9, 8, 7)))
+    assert np.abs(found - expected).max() <= 1
 
 
 @given(SIZES, st.sampled_from([16, 33, 64]))

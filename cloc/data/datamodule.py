@@ -23,11 +23,11 @@ class RegionData(L.LightningDataModule):
 
     A resumed run gives the number of batches it has consumed as `skip_batches`; ranks and workers
     may be others than before, and the batches of all ranks together are the same. `cache`
-    holds what is read from URLs. More than `drop_budget`, a share, of unusable samples or
-    boxes ends the run.
+    holds what is read from URLs, `index_folder` the indexes that do not lie beside their shards.
+    More than `drop_budget`, a share, of unusable samples or boxes ends the run.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a setting of the data each
         self,
         sources: Mapping[str, Source],
         *,
@@ -40,6 +40,7 @@ class RegionData(L.LightningDataModule):
         num_workers: int = 0,
         seed: int = 0,
         skip_batches: int = 0,
+        index_folder: str | None = None,
     ) -> None:
         super().__init__()
         self.sources, self.wants = dict(sources), wants
@@ -47,6 +48,7 @@ class RegionData(L.LightningDataModule):
         self.shuffle, self.cache = shuffle or Shuffle(), cache or Cache()
         self.drop_budget = drop_budget
         self.num_workers, self.seed = num_workers, seed
+        self.index_folder = index_folder
         if batch_size < 1 or steps < 1:
             raise UserError(f"batch_size {batch_size} and steps {steps} must be 1 or more")
         if not 0 <= drop_budget <= 1:
@@ -61,7 +63,7 @@ class RegionData(L.LightningDataModule):
     def shards(self) -> dict[str, ShardSet]:
         """Of every source, found once."""
         return {
-            name: open_shards(source.shards, key=shards_key(name))
+            name: open_shards(source.shards, key=shards_key(name), index_folder=self.index_folder)
             for name, source in self.sources.items()
         }
 

@@ -19,6 +19,7 @@ import simplejpeg
 
 from cloc.data.header import FREE_PIXELS, Header, read_header
 from cloc.data.record import Record
+from cloc.data.tar_cures import missing_member
 from cloc.errors import BadSample
 from cloc.frame import WHITE, Colour, as_rgb
 
@@ -44,10 +45,11 @@ def image_member(sample: Mapping[str, Any]) -> tuple[bytes, str]:
     """The encoded image of a raw sample and its extension; there must be exactly one."""
     found = [suffix for suffix in IMAGES if suffix in sample]
     if len(found) != 1:
+        cure = "fix the sample where the shard is made" if found else missing_member(sample, IMAGES)
         raise BadSample(
             "image",
             f"{origin(sample)}: {len(found)} images ({', '.join(found) or 'none'}), expected one "
-            f"member of {', '.join(IMAGES)}; fix the sample where the shard is made",
+            f"member of {', '.join(IMAGES)}; {cure}",
         )
     return sample[found[0]], IMAGES[found[0]]
 

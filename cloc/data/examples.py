@@ -10,7 +10,7 @@ import numpy as np
 from cloc.data.decode import decode_record, origin
 from cloc.data.read import Parse, read_samples
 from cloc.data.record import Record, refuse_problems
-from cloc.data.shard_set import open_shards, read_manifest
+from cloc.data.shard_set import MANIFEST, open_shards, read_manifest
 from cloc.frame import WHITE, Colour
 from cloc.interfaces import Example, Split
 
@@ -23,14 +23,16 @@ def read_split(
     limit: int | None = None,
     key: str = "splits",
     background: Colour = WHITE,
+    index_folder: str | None = None,
 ) -> Split:
     """The first `limit` samples (all where None) of a folder, glob, list file or list of shards.
 
-    Classes are those of the folder's manifest; {} where it names none or `spec` is no folder. `key`
+    Classes are those of the folder's manifest; {} where it names none or there is none. `key`
     is the config key that holds `spec`, for messages; transparent pixels show `background`, the
-    model's.
+    model's, and indexes that are missing are made in `index_folder`.
     """
-    samples = islice(read_samples(open_shards(spec, key=key), key=key), limit)
+    shards = open_shards(spec, key=key, index_folder=index_folder)
+    samples = islice(read_samples(shards, key=key), limit)
     examples = tuple(_example(parse(raw), origin(raw), background) for raw in samples)
     return Split(name, examples, _classes(spec))
 
@@ -49,6 +51,6 @@ def _example(record: Record, where: str, background: Colour) -> Example:
 
 
 def _classes(spec: str | Sequence[str]) -> dict[str, Any]:
-    if isinstance(spec, str) and Path(spec).is_dir():
+    if isinstance(spec, str) and (Path(spec) / MANIFEST).is_file():
         return dict(read_manifest(Path(spec)).get("classes", {}))
     return {}

@@ -5,17 +5,22 @@ holds little-endian 64-bit offsets: where each sample begins, and where the last
 """
 
 import os
+import shlex
+import threading
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from cloc.data.tar import BLOCK, Broken, headers
+from cloc.data.tar import BLOCK, Broken, Header, headers
+from cloc.data.tar_cures import foreign
 from cloc.errors import UserError
 
-_BUFFER_BYTES = 4096  # a header and its extensions, and little of the content behind them
+BUFFER_BYTES = 4096  # a header and its extensions, and little of the content behind them
 _TAIL_BYTES = 1 << 20
+_JOINED = "unpack it with tar -xi and pack the files again, or copy it again if it is damaged"
 _COMMAND = "python scripts/check_shards.py write_index=true"
 
 
@@ -28,13 +33,14 @@ class Stream(Protocol):
     def read(self, length: int, /) -> bytes: ...
 
 
-def scan(stream: Stream, *, name: str) -> np.ndarray:
+def scan(stream: Stream, *, name: str, see: Callable[[Header], None] | None = None) -> np.ndarray:
     """Offsets (int64, samples + 1) of the samples of a whole tar, whose content is not read.
 
     Members are grouped as webdataset does: neighbours with one key are a sample; directories,
     global headers and names without a dot belong to none. A link counts as a member, and makes a
     sample that cannot be read. What is corrupt, cut, without an end mark or followed by something
-    raises `UserError` with `name` and the offset. Memory: 8 bytes per sample.
+    raises `UserError` with `name` and the offset. Memory: 8 bytes per sample. `see` is given every
+    member.
     """
     begins, key, end = array("q"), "", 0
     at = 0
@@ -46,13 +52,18 @@ def scan(stream: Stream, *, name: str) -> np.ndarray:
     try:
         for header in headers(read):
             at = header.end
+            if see is not None:
+                see(header)
             if header.key and header.key != key:
                 begins.append(header.begin)
                 key = header.key
             end = header.end if header.key else end
         _check_end(stream, at)
     except Broken as error:
-        raise UserError(f"{name}: not a readable tar {error}; copy or write it again") from None
+        if not error.at and (other := foreign(read(0, BUFFER_BYTES), name)):
+            raise UserError(f"{name}: not a readable tar but {other}") from None
+        cure = error.cure or "copy or write it again"
+        raise UserError(f"{name}: not a readable tar {error}; {cure}") from None
     begins.append(end)
     return np.array(begins, np.int64)
 
@@ -65,7 +76,8 @@ def _check_end(stream: Stream, at: int) -> None:
     stream.seek(at)
     while tail := stream.read(_TAIL_BYTES):
         if tail.count(0) < len(tail):
-            raise Broken(at, "zeros until the end were expected (two tars joined into one?)")
+            cause = "zeros until the end were expected (two tars joined into one?)"
+            raise Broken(at, cause, _JOINED)
         at += len(tail)
 
 
@@ -75,22 +87,31 @@ def write_index(tar_path: str | Path) -> np.ndarray:
     A tar that `scan` refuses, or a folder that cannot be written, raises `UserError`.
     """
     path = index_path(tar_path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # two may write it at once
     try:
-        with open(tar_path, "rb", buffering=_BUFFER_BYTES) as stream:
+        with open(tar_path, "rb", buffering=BUFFER_BYTES) as stream:
             offsets = scan(stream, name=str(tar_path))
+        write_offsets(offsets, path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: the index cannot be written ({error.strerror}); make room, or give "
+            "index_folder=DIR, where it is made (to train: data.index_folder=DIR)"
+        ) from None
+    return offsets
+
+
+def write_offsets(offsets: np.ndarray, path: Path) -> None:
+    """What `parse_index` reads; staged and renamed, so that there is never half an index."""
+    writer = f"{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}"
+    partial = path.with_name(f"{path.name}.{writer}.partial")  # two may write it at once
+    try:
         with partial.open("wb") as file:
             file.write(offsets.astype("<i8").tobytes())
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:
+    except OSError:
         partial.unlink(missing_ok=True)
-        raise UserError(
-            f"{path}: the index cannot be written ({error.strerror}); make room or the folder "
-            "writable"
-        ) from None
-    return offsets
+        raise
 
 
 def index_path(tar_path: str | Path) -> Path:
@@ -102,12 +123,21 @@ def count(tar_path: str | Path) -> int:
     """Samples of a tar, from the size of its index alone; `UserError` where there is none."""
     path = index_path(tar_path)
     try:
-        return _count(path.stat().st_size, str(path))
+        return num_samples(path.stat().st_size, str(path))
     except OSError:
-        raise UserError(f"{path}: there is no index; write it: {_COMMAND} {tar_path}") from None
+        raise no_index(str(path), str(tar_path)) from None
 
 
-def _count(num_bytes: int, name: str) -> int:
+def no_index(place: str, path: str, key: str = "") -> UserError:
+    """There is none at `place` for the shard at `path`; `key` is that of a folder of indexes, ""
+    for a command that has none."""
+    command = f"{_COMMAND} {'index_folder=DIR ' if '://' in path else ''}{shlex.quote(path)}"
+    folder = f", or give {key}=DIR, where it is made and kept" if key else ""
+    return UserError(f"{place}: there is no index; write it: {command}{folder}")
+
+
+def num_samples(num_bytes: int, name: str) -> int:
+    """Of an index of so many bytes; `UserError` where none has so many."""
     if num_bytes < 8 or num_bytes % 8:
         raise UserError(
             f"{name}: an index of {num_bytes} bytes, expected a multiple of 8; {_cure(name)}"
@@ -132,7 +162,7 @@ def parse_index(data: bytes, *, name: str, num_bytes: int | None = None) -> np.n
     Anything but rising multiples of 512 raises `UserError` naming `name`, as does an end beyond the
     `num_bytes` of the tar; None leaves that to whoever reads the samples.
     """
-    _count(len(data), name)
+    num_samples(len(data), name)
     offsets = np.frombuffer(data, "<i8")
     if offsets[0] < 0 or (offsets % BLOCK).any() or (np.diff(offsets) <= 0).any():
         raise UserError(f"{name}: not rising multiples of {BLOCK}, so not an index; {_cure(name)}")

@@ -93,7 +93,14 @@ class TrainStream(IterableDataset[Loaded]):
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         find = self.plan.find()
-        read = [Reader(key=shards_key(name), cache=self.plan.cache) for name in self.names]
+        read = [
+            Reader(
+                key=shards_key(name),
+                cache=self.plan.cache,
+                index_folder=self.plan.shards[name].index_folder,
+            )
+            for name in self.names
+        ]
         views = [source.view for source in self.plan.sources.values()]
         collate = Collate(
             self.wants,

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cloc.data.index import index_path, parse_index
+from cloc.data.index import no_index, parse_index
+from cloc.data.indexes import Indexes, index_key
 from cloc.data.record import Record
-from cloc.data.remote import Cache, file_size, index_url, is_remote
+from cloc.data.remote import Cache, file_size, is_remote
 from cloc.data.shard_set import ShardSet
 from cloc.data.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import UserError
@@ -29,9 +31,12 @@ class Reader:
     named the shards. Paths are opened as files and never handed to a shell.
     """
 
-    def __init__(self, *, key: str, cache: Cache | None = None) -> None:
-        self.key = key
-        self._shards = lru_cache(OPEN_SHARDS)(partial(_open, key=key, cache=cache or Cache()))
+    def __init__(
+        self, *, key: str, cache: Cache | None = None, index_folder: str | None = None
+    ) -> None:
+        self.key, indexes = key, Indexes(index_folder, key)
+        opened = partial(_open, indexes=indexes, cache=cache or Cache())
+        self._shards = lru_cache(OPEN_SHARDS)(opened)
 
     def __call__(self, path: str, index: int, *, count: int) -> dict[str, Any]:
         """Sample `index` of the shard at `path`, which holds `count` samples."""
@@ -48,17 +53,19 @@ class Reader:
         return {"__key__": key, "__url__": path, **found}
 
 
-def _open(path: str, *, key: str, cache: Cache) -> "_Shard | _RemoteShard":
-    return _RemoteShard(path, cache) if is_remote(path) else _Shard(path, key)
+def _open(path: str, *, indexes: Indexes, cache: Cache) -> "_Shard | _RemoteShard":
+    place = indexes.find(path)
+    return _RemoteShard(path, place, cache) if is_remote(path) else _Shard(path, place, indexes.key)
 
 
 class _Shard:
     """An open file and its index; closed when nobody holds it any more."""
 
-    def __init__(self, path: str, key: str) -> None:
-        index = index_path(path)
+    def __init__(self, path: str, index: str, key: str) -> None:
+        if not os.path.lexists(index) and os.path.isfile(path):
+            raise no_index(index, path, index_key(key))
         try:
-            self.offsets: np.ndarray = parse_index(index.read_bytes(), name=str(index))
+            self.offsets: np.ndarray = parse_index(Path(index).read_bytes(), name=index)
             self.file = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise UserError(
@@ -78,11 +85,13 @@ class _Shard:
 class _RemoteShard:
     """The same behind a URL."""
 
-    def __init__(self, url: str, cache: Cache) -> None:
-        self.url, self.cache = url, cache
-        index, self.size = index_url(url), file_size(url)
-        size = file_size(index)
-        data = cache.read(index, 0, size, size=size)
+    def __init__(self, url: str, index: str, cache: Cache) -> None:
+        self.url, self.cache, self.size = url, cache, file_size(url)
+        if is_remote(index):
+            size = file_size(index)
+            data = cache.read(index, 0, size, size=size)
+        else:
+            data = Path(index).read_bytes()
         self.offsets: np.ndarray = parse_index(data, name=index)
 
     def read(self, start: int, end: int) -> bytes:
@@ -91,7 +100,7 @@ class _RemoteShard:
 
 def read_samples(shards: ShardSet, *, key: str) -> Iterator[dict[str, Any]]:
     """All samples in the order of the shards; `key` as for `Reader`."""
-    read = Reader(key=key)
+    read = Reader(key=key, index_folder=shards.index_folder)
     for number, count in enumerate(shards.counts.tolist()):
         for index in range(count):
             yield read(shards.paths[number], index, count=count)

@@ -21,6 +21,8 @@ LOCKS = 64  # files that stand for all chunks, so that none is fetched twice at 
 CLEAN_EVERY = 16  # chunks, on average
 PARTIAL = ".partial"  # of a chunk; only the holder of its lock writes it
 
+STAMPS = ("ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "created")
+
 T = TypeVar("T")
 
 
@@ -123,6 +125,23 @@ def file_size(url: str) -> int:
         return int(size)
 
     return _retried(url, once)
+
+
+def file_stamp(url: str) -> tuple[int, str]:
+    """Size in bytes, and what changes with the content where the store tells it: etag or time."""
+    files, path = fsspec.core.url_to_fs(url)
+    found = _retried(url, lambda: files.info(path))
+    stamps = (found.get(name) for name in STAMPS)
+    return file_size(url), next((str(stamp) for stamp in stamps if stamp), "")
+
+
+def exists(url: str) -> bool:
+    """Whether there is such a file; False too where the store says that it may not be read."""
+    files, path = fsspec.core.url_to_fs(url)
+    try:
+        return bool(_retried(url, lambda: files.exists(path)))
+    except UserError:
+        return False
 
 
 def _retried(url: str, once: Callable[[], T]) -> T:

@@ -9,51 +9,25 @@ import hashlib
 import json
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from braceexpand import braceexpand
 
-from cloc.data.index import count, parse_index
+from cloc.data.indexes import Indexes
+from cloc.data.names import Names
+from cloc.data.plain_folder import tars_in
 from cloc.data.record import SCHEMA
-from cloc.data.remote import check_url, fetch, file_size, index_url, is_remote
+from cloc.data.remote import check_url, fetch, is_remote
+from cloc.data.tar_cures import refuse_name
 from cloc.errors import UserError
 from cloc.text import lines
 
 MANIFEST = "manifest.json"
-
-
-class Names:
-    """Strings as one buffer: a million of them cost their letters, here and in every worker."""
-
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        self.text, self.ends = bytearray(), array("q")
-        self.add(names)
-
-    def add(self, names: Iterable[str]) -> None:
-        """Some more at the end."""
-        names = list(names)
-        text = "".join(names)
-        if text.isascii():  # a byte a letter: a million need not be encoded one by one
-            lengths, encoded = map(len, names), text.encode()
-        else:
-            each = [name.encode("utf-8", "surrogateescape") for name in names]
-            lengths, encoded = map(len, each), b"".join(each)
-        self.ends.extend(accumulate(lengths, initial=len(self.text)))
-        self.ends.pop(-len(names) - 1)  # what `accumulate` begins with
-        self.text += encoded
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    def __getitem__(self, i: int) -> str:
-        """Of 0 <= i < len."""
-        start = self.ends[i - 1] if i else 0
-        return self.text[start : self.ends[i]].decode("utf-8", "surrogateescape")
+_CURE = "write the shards again, or name the tars alone (FOLDER/*.tar), without it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +37,7 @@ class ShardSet:
     paths: Names
     counts: np.ndarray  # int64 [n], samples of each; 0 is allowed
     digest: str  # of what the shards are, not of where they lie: a set that was moved is the same
+    index_folder: str | None = None  # of shards without an index beside them
 
     @property
     def total(self) -> int:
@@ -70,21 +45,26 @@ class ShardSet:
         return int(self.counts.sum())
 
 
-def open_shards(spec: str | Path | Sequence[str], *, key: str) -> ShardSet:
+def open_shards(
+    spec: str | Path | Sequence[str], *, key: str, index_folder: str | None = None
+) -> ShardSet:
     """The shards that `expand_shards` finds, with their counts: of the manifest where a folder is
     named, else of each shard's index. The digest is of the manifest, else of file names, counts
-    and sizes. A set without any sample raises `UserError`."""
+    and sizes. An index that is missing is made and kept in `index_folder`. A set without any sample
+    raises `UserError`."""
     names, counts, digest = Names(), array("q"), hashlib.sha256()
+    indexes = Indexes(index_folder, key)
     for part in _found(spec, key):
         names.add(part.paths)
         samples, contents = part.samples, part.manifest
         if samples is None:
-            samples, sizes = zip(*map(_measured, part.paths), strict=True)
+            indexes.make(part.paths)
+            samples, sizes = zip(*map(indexes.measured, part.paths), strict=True)
             files = [path.rpartition("/")[2] for path in part.paths]
             contents = repr((files, samples, sizes)).encode("utf-8", "backslashreplace")
         counts.extend(samples)
         digest.update(hashlib.sha256(contents).digest())
-    shards = ShardSet(names, np.array(counts, np.int64), digest.hexdigest())
+    shards = ShardSet(names, np.array(counts, np.int64), digest.hexdigest(), index_folder)
     if not shards.total:
         raise UserError(f"{key}={spec}: no samples in {len(names)} shards; write the shards again")
     return shards
@@ -93,10 +73,11 @@ def open_shards(spec: str | Path | Sequence[str], *, key: str) -> ShardSet:
 def expand_shards(spec: str | Path | Sequence[str], *, key: str) -> list[str]:
     """Paths of existing tars, in order, from a setting named `key` (for messages).
 
-    A folder stands for the shards of its manifest; `*`, `?`, `[..]` and `{000..009}` are patterns;
-    a `.txt` file lists folders and patterns, one per line, relative to its own folder; a list is
-    one after another. All of it may be behind an fsspec URL, with braces as the only pattern. What
-    is missing or finds nothing raises `UserError`, as does `pipe:`.
+    A folder stands for the shards of its manifest, or without one for its tars; `*`, `?`, `[..]`
+    and `{000..009}` are patterns; a `.txt` file lists folders and patterns, one per line, relative
+    to its own folder; a list is one after another. All of it may be behind an fsspec URL, with
+    braces as the only pattern. What is missing or finds nothing raises `UserError`, as does
+    `pipe:`.
     """
     return [path for part in _found(spec, key) for path in part.paths]
 
@@ -110,8 +91,7 @@ def _read_manifest_file(folder: Path) -> bytes:
     try:
         return (folder / MANIFEST).read_bytes()
     except OSError:
-        cure = "write the shards with scripts/prepare.py, or name a folder that holds a manifest"
-        raise UserError(f"{folder / MANIFEST} cannot be read; {cure}") from None
+        raise UserError(f"{folder / MANIFEST} cannot be read; {_CURE}") from None
 
 
 def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
@@ -121,15 +101,15 @@ def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
     try:
         manifest = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON ({error}); write the shards again") from None
+        raise UserError(f"{path} is not JSON ({error}); {_CURE}") from None
     finally:
         if was_on:
             gc.enable()
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         given = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
-        raise UserError(f"{path}: schema {given!r}, expected {SCHEMA!r}; write the shards again")
+        raise UserError(f"{path}: schema {given!r}, expected {SCHEMA!r}; {_CURE}")
     if not _names_shards(manifest.get("shards")):
-        raise UserError(f"{path} names no shards; write the shards again")
+        raise UserError(f"{path} names no shards; {_CURE}")
     return manifest
 
 
@@ -173,10 +153,12 @@ def _in_folder_or_pattern(text: str, base: Path, key: str) -> _Part:
     place = base / text
     if place.is_dir():
         return _in_folder(place, key)
-    return _Part([str(place)] if place.is_file() else _in_pattern(str(place), key))
+    return _Part(_checked([str(place)] if place.is_file() else _in_pattern(str(place), key), key))
 
 
 def _in_folder(folder: Path, key: str) -> _Part:
+    if not os.path.lexists(folder / MANIFEST):
+        return _Part(tars_in(folder, key))
     part, names = _of_manifest(_read_manifest_file(folder), str(folder))
     present = set(os.listdir(folder))
     missing = [name for name in names if name not in present]
@@ -196,20 +178,20 @@ def _of_manifest(data: bytes, folder: str) -> tuple[_Part, list[str]]:
     return _Part([f"{folder}/{name}" for name in names], samples, data), names
 
 
-def _measured(path: str) -> tuple[int, int]:
-    """(samples, bytes) as the index and the file system know them."""
-    if is_remote(path):
-        offsets = parse_index(fetch(index_url(path)), name=index_url(path))
-        return len(offsets) - 1, file_size(path)
-    return count(Path(path)), os.path.getsize(path)
-
-
 def _behind_url(text: str, key: str) -> _Part:
     """A folder's manifest, or tars; only braces are a pattern: not every store can list files."""
+    _checked([text], key)
     if not text.endswith(".tar"):
         folder = text.rstrip("/")
         return _of_manifest(fetch(f"{folder}/{MANIFEST}"), folder)[0]
     return _Part(_expanded(text, key))
+
+
+def _checked(paths: list[str], key: str) -> list[str]:
+    """Those that no manifest names; `UserError` for what its name gives away."""
+    for why in filter(None, map(refuse_name, paths)):
+        raise UserError(f"{key}: {why}")
+    return paths
 
 
 def _in_pattern(text: str, key: str) -> list[str]:

@@ -8,7 +8,8 @@ import tarfile
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from cloc.data.decode import is_wanted
+from cloc.data.decode import IMAGES, TEXTS, is_wanted
+from cloc.data.tar_cures import UNREAD
 from cloc.errors import BadSample
 
 BLOCK = tarfile.BLOCKSIZE
@@ -19,16 +20,18 @@ _MAX_MEMBER_BYTES = 1 << 60  # keeps offsets within 64 bits
 _NO_CONTENT = (tarfile.DIRTYPE, tarfile.XGLTYPE)
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _GNU = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_DENSE = "pack it again without tar --sparse"
 _CURE = "copy the shard again, or if its index is of another tar, remove and rewrite the index"
 
 Read = Callable[[int, int], bytes]  # (offset, length) -> at most that many bytes
 
 
 class Broken(Exception):
-    """Bytes that are not a tar, and at which offset."""
+    """Bytes that are not a tar, and at which offset; `cure` where the cause has one of its own."""
 
-    def __init__(self, at: int, cause: str) -> None:
+    def __init__(self, at: int, cause: str, cure: str = "") -> None:
         super().__init__(f"at byte {at:,}: {cause}")
+        self.at, self.cure = at, cure
 
 
 class Header(NamedTuple):
@@ -52,8 +55,9 @@ def members(
     `num_bytes` is what the index says the sample has. `BadSample` of reason "tar" names `where` and
     the offset if the chunk is shorter, if a header is wrong, if a member is a link or another
     special file or belongs to another sample, if a suffix occurs twice, or if the members do not
-    fill the chunk exactly. Other suffixes are skipped unread. A name is only a name: nothing is
-    extracted, so `..` and absolute paths do nothing.
+    fill the chunk exactly. Other suffixes are skipped unread; where that leaves no picture or no
+    text, `UNREAD` holds their names. A name is only a name: nothing is extracted, so `..` and
+    absolute paths do nothing.
     """
     try:
         if num_bytes > MAX_SAMPLE_BYTES:
@@ -64,12 +68,12 @@ def members(
             raise Broken(len(chunk), cause)
         return _members(chunk)
     except Broken as error:
-        raise BadSample("tar", f"{where}: {error}; {_CURE}") from None
+        raise BadSample("tar", f"{where}: {error}; {error.cure or _CURE}") from None
 
 
 def _members(chunk: bytes | memoryview) -> tuple[str, dict[str, bytes]]:
     key, end = "", 0
-    seen, found = set[str](), dict[str, bytes]()
+    seen, found, unread = set[str](), dict[str, bytes](), list[str]()
     for number, header in enumerate(headers(lambda at, length: bytes(chunk[at : at + length]))):
         end = header.end
         if number == MAX_MEMBERS:
@@ -77,25 +81,36 @@ def _members(chunk: bytes | memoryview) -> tuple[str, dict[str, bytes]]:
         if not header.key:
             continue
         key = key or header.key
-        if cause := _wrong(header, key, seen):
-            raise Broken(header.begin, f"{header.name!r} {cause}")
+        _check(header, key, seen)
         seen.add(header.suffix)
         if is_wanted(header.name):
             found[header.suffix] = bytes(chunk[header.data : header.data + header.size])
+        else:
+            unread.append(header.name)
     if end != len(chunk) or not key:
         cause = f"the members end before the sample's {len(chunk):,} bytes do"
         if end > len(chunk):
             cause = "the last member reaches beyond the sample"
         raise Broken(min(end, len(chunk)), cause)
+    if unread and (found.keys().isdisjoint(IMAGES) or found.keys().isdisjoint(TEXTS)):
+        found[UNREAD] = "\n".join(map(_on_one_line, unread)).encode()
     return key, found
 
 
-def _wrong(header: Header, key: str, seen: set[str]) -> str:
+def _on_one_line(name: str) -> str:
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def _check(header: Header, key: str, seen: set[str]) -> None:
+    what, at = repr(header.name), header.begin
     if header.key != key:
-        return f"does not belong to the sample {key!r}"
+        raise Broken(at, f"{what} does not belong to the sample {key!r}")
     if not header.is_file:
-        return "is a link or a special file"
-    return "occurs twice" if header.suffix in seen else ""
+        cure = "pack the files themselves: tar -h --hard-dereference"
+        raise Broken(at, f"{what} is a link or a special file", cure)
+    if header.suffix in seen:
+        cure = "keys are unique in a shard and suffixes in a key: rename one of the two"
+        raise Broken(at, f"{what} occurs twice", cure)
 
 
 def headers(read: Read) -> Iterator[Header]:
@@ -130,7 +145,7 @@ def _parsed(block: bytes, at: int) -> tarfile.TarInfo:
     except (tarfile.HeaderError, ValueError) as error:
         raise Broken(at, f"not a tar header ({error})") from None
     if info.type == tarfile.GNUTYPE_SPARSE:
-        raise Broken(at, f"{info.name!r} is a sparse file")
+        raise Broken(at, f"{info.name!r} is a sparse file", _DENSE)
     return info
 
 
@@ -170,7 +185,7 @@ def _pax(data: bytes, at: int) -> dict[str, str]:
         if not equals or end > len(data) or not value.endswith(b"\n"):
             raise Broken(at + start, "an extension header is not made of records")
         if keyword.startswith(b"GNU.sparse."):
-            raise Broken(at + start, "a sparse file")
+            raise Broken(at + start, "a sparse file", _DENSE)
         if keyword in (b"path", b"size"):
             found[keyword.decode()] = value[:-1].decode("utf-8", "backslashreplace")
         start = end
@@ -179,12 +194,14 @@ def _pax(data: bytes, at: int) -> dict[str, str]:
 
 _NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)$")
 _META = re.compile(r"__[^/]*__($|/)")
+_OF_MACOS = re.compile(r"(.*/)?(__MACOSX/|[.]_[^/]*$)")  # what its tar and zip put beside each file
 
 
 def split_name(name: str) -> tuple[str, str]:
     """(key, suffix in lower case), cut at the first dot behind the last slash, as webdataset does.
 
-    Empty for the names it leaves out: without a dot, beginning with one, or `__like_this__`.
+    Empty for the names it leaves out: without a dot, beginning with one, or `__like_this__`. And
+    for `._NAME` in a folder, of which it would make samples that tear the others apart.
     """
-    match = None if _META.match(name) else _NAME.match(name)
+    match = None if _META.match(name) or _OF_MACOS.match(name) else _NAME.match(name)
     return (match[1], match[2].lower()) if match else ("", "")

@@ -9,6 +9,7 @@ from typing import Any
 
 from cloc.data.decode import image_member, origin
 from cloc.data.index import index_path, read_index, scan
+from cloc.data.plain_folder import tars_in
 from cloc.data.record import SCHEMA
 from cloc.data.remote import is_remote
 from cloc.data.shard_set import expand_shards
@@ -25,10 +26,7 @@ def tar_paths(spec: str, *, key: str) -> list[Path]:
     """A folder stands for its `*.tar`, whether or not it has a manifest; a glob, braces or a list
     file as in `cloc.data.shard_set.expand_shards`. Only local files."""
     if Path(spec).is_dir():
-        found = sorted(Path(spec).glob("*.tar"))
-        if not found:
-            raise UserError(f"{key}={spec}: the folder holds no tar; give a folder or a glob")
-        return found
+        return list(map(Path, tars_in(Path(spec), key)))
     paths = expand_shards(spec, key=key)
     if any(map(is_remote, paths)):
         raise UserError(f"{key}={spec}: only local tars are imported; copy them first")

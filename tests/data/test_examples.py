@@ -49,6 +49,8 @@ def test_labels_meta_and_the_classes_of_the_manifest(tmp_path):
     assert split.examples[0].labels == ("red star",)
     assert split.examples[0].meta == meta
     assert read_split(str(tmp_path / "set" / "*.tar"), name="val", parse=parse).classes == {}
+    (tmp_path / "set/manifest.json").unlink()
+    assert read_split(str(tmp_path / "set"), name="val", parse=parse).classes == {}
 
 
 def test_missing_shards_name_the_key(tmp_path):

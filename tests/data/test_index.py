@@ -17,6 +17,7 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from cloc.data.index import count, index_path, parse_index, read_index, scan, write_index
 from cloc.data.tar import members
+from cloc.data.tar_cures import UNREAD
 from cloc.errors import UserError
 from tests.helpers.shards import make_shards, write_tar
 
@@ -68,7 +69,11 @@ def test_the_samples_are_those_of_webdataset(names, format):
 def test_keys_are_grouped_whatever_the_suffix_as_webdataset_does():
     data = tar_of(["a.jpg", "b.pkl", "a.json"])
     assert [key for key, _ in by_webdataset(data)] == ["a", "b", "a"]
-    assert samples(data) == [("a", {"jpg": b"a.jpg"}), ("b", {}), ("a", {"json": b"a.json"})]
+    assert samples(data) == [
+        ("a", {"jpg": b"a.jpg"}),
+        ("b", {UNREAD: b"b.pkl"}),
+        ("a", {"json": b"a.json"}),
+    ]
 
 
 def test_a_link_is_a_sample_that_cannot_be_read_and_spoils_no_other():
@@ -149,14 +154,13 @@ def test_a_flipped_byte_in_any_header_is_refused():
     [
         (b"", "it is empty"),
         (TAR[: 8 * 1024], "it ends without an end mark"),
-        (b"<html>not found</html>" * 100, r"not a tar header"),
-        (b"\x1f\x8b" + os.urandom(3000), r"not a tar header"),
+        (b"not found" * 100, r"not a tar header"),
         (TAR[:1000] + b"<html>" * 200, "not a tar header"),
         (TAR + TAR, "zeros until the end were expected"),
         (TAR[: 8 * 1024] + bytes(512) + b"x", "zeros until the end were expected"),
         (TAR[: 8 * 1024] + bytes(511), "it ends without an end mark"),
     ],
-    ids=["zero-byte", "no end", "html", "gzip", "html later", "two tars", "tail", "short end"],
+    ids=["zero-byte", "no end", "words", "html later", "two tars", "tail", "short end"],
 )
 def test_what_is_no_whole_tar_is_refused_with_the_place(data, says):
     refused(data, says)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cloc.data.shard_set import Names, expand_shards, open_shards, read_manifest
+from cloc.data.shard_set import expand_shards, open_shards, read_manifest
 from cloc.data.shards import write_shards
 from cloc.errors import UserError
 from tests.helpers.shards import make_record, make_shards
@@ -37,6 +37,31 @@ def test_a_bad_manifest_is_named(tmp_path, text, message):
         (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(UserError, match=f"manifest.json.*{message}"):
         read_manifest(tmp_path)
+
+
+def test_a_folder_without_a_manifest_is_its_tars(tmp_path):
+    write_shards(make_records(7), tmp_path / "s", samples_per_shard=3)
+    with_one = open_shards(tmp_path / "s", key="k")
+    (tmp_path / "s" / "manifest.json").unlink()
+    for spec in (tmp_path / "s", f"{tmp_path}/s/", f"{tmp_path}/s/*.tar"):
+        shards = open_shards(spec, key="k")
+        assert shards.counts.tolist() == [3, 3, 1]
+        assert shards.paths[1] == with_one.paths[1]
+    (tmp_path / "list.txt").write_text("s\n")
+    assert open_shards(tmp_path / "list.txt", key="k").digest == shards.digest
+
+
+def test_a_manifest_that_is_there_is_never_passed_over(tmp_path):
+    folder = make_shards(tmp_path / "s", shards=2, each=2)
+    for break_it in (
+        lambda path: path.write_text(path.read_text()[:40]),
+        lambda path: path.write_text('{"somebody": "else"}'),
+        lambda path: (path.unlink(), path.symlink_to("nowhere")),
+    ):
+        break_it(folder / "manifest.json")
+        with pytest.raises(UserError, match=r"manifest\.json.*or name the tars alone"):
+            open_shards(folder, key="k")
+        assert open_shards(f"{folder}/*.tar", key="k").total == 4
 
 
 def test_folders_patterns_and_lists_expand_in_order(tmp_path):
@@ -129,16 +154,3 @@ def test_a_manifest_cannot_name_files_of_other_folders(tmp_path, name):
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="names no shards"):
         open_shards(tmp_path, key="data.train")
-
-
-def test_names_come_back_in_any_order():
-    words = ["a", "", "größe", "x" * 300, "bad\udcff"]
-    names = Names(words)
-    assert len(names) == 5
-    assert [names[i] for i in (4, 2, 0, 1, 3)] == [words[i] for i in (4, 2, 0, 1, 3)]
-
-
-def test_a_million_shards_cost_their_letters():
-    names = Names(f"folder/shard-{i:06d}.tar" for i in range(10_000))
-    assert len(names.text) == 10_000 * 23
-    assert names.ends.itemsize == 8

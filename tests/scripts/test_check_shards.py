@@ -1,8 +1,10 @@
 """The shard checker: silent on what is right, one line for everything that is not."""
 
 import html.parser
+import io
 import re
 import sys
+import tarfile
 from collections import Counter
 from dataclasses import replace
 
@@ -17,6 +19,7 @@ from scripts import prepare
 from scripts.check_shards import main
 from tests.helpers.coco import coco_overrides
 from tests.helpers.commands import start
+from tests.helpers.server import serve
 from tests.helpers.shards import encode, flat, make_record, make_shards, write_tar
 
 
@@ -111,12 +114,81 @@ def test_plain_image_text_shards_are_well_formed_and_get_their_index(tmp_path, c
     assert main([str(tar)]) == 1
     [line, last] = capsys.readouterr().out.splitlines()
     assert re.search(
-        r"a\.tar: there is no index; write it: python .* write_index=true .*a.tar", line
+        r"a\.idx: there is no index; write it: python .* write_index=true .*a.tar", line
     )
     assert last == "1 problems: 1 index"
     assert main(["write_index=true", str(tar)]) == 0
     assert count(tar) == 2
     assert main([str(tar)]) == 0
+
+
+def test_a_folder_of_other_peoples_tars_gets_its_indexes_as_the_readme_says(tmp_path, capsys):
+    (tmp_path / "set").mkdir()
+    for name in ("a", "b"):
+        plain_shard(tmp_path / f"set/{name}.tar")
+    assert main([str(tmp_path)]) == 1
+    assert "folders of them (set); name one, such as" in capsys.readouterr().out
+    assert main(["write_index=true", f"{tmp_path}/set"]) == 0
+    assert main([f"{tmp_path}/set", f"out={tmp_path}/page.html"]) == 0
+    assert "set \u00b7 CLOC shards" in Page((tmp_path / "page.html").read_text()).text
+
+
+def test_indexes_go_into_a_folder_also_of_shards_behind_a_url(tmp_path, capsys):
+    (tmp_path / "set").mkdir()
+    plain_shard(tmp_path / "set/a.tar")
+    with serve(tmp_path / "set") as server:
+        for spec in (f"{tmp_path}/set", f"{server.url}/a.tar"):
+            folder = f"index_folder={tmp_path}/indexes"
+            assert main([spec]) == main([folder, spec]) == 1
+            assert capsys.readouterr().out.count("there is no index; write it: python") == 2
+            assert main(["write_index=true", folder, spec]) == 0
+            assert main([folder, spec, f"out={tmp_path}/page.html"]) == 0
+            capsys.readouterr()
+    assert len(list(tmp_path.glob("indexes/*/*.idx"))) == 2
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["a.tar"]
+
+
+def test_a_set_behind_a_url_is_checked_as_its_folder_is(tmp_path, capsys):
+    folder = make_shards(tmp_path / "set", shards=2, each=3)
+    with serve(folder) as server:
+        assert main([server.url]) == 0
+        (folder / "shard-000001.tar").write_bytes(bytes(10_240))
+        assert main([server.url]) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"shard-000001\.tar: a tar without a sample", out)
+    assert re.search(r"shard-000001\.tar: sha256 is", out)
+
+
+def test_members_apart_and_keys_that_occur_twice_are_one_line_of_the_tar(tmp_path, capsys):
+    image = encode(flat(9, 7), "JPEG")
+    apart = {"a.jpg": image, "b.jpg": image, "a.txt": b"one", "b.txt": b"two"}
+    tar = write_tar(tmp_path / "apart.tar", apart)
+    assert main(["write_index=true", str(tar)]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert re.search(
+        r"^.*apart\.tar: the members of 2 keys are not side by side \(jpg, txt of 'a'\), so .*: "
+        r"mkdir t && tar -xif",
+        out[0],
+    )
+    assert out[-1] == "5 problems: 2 members, 2 image, 1 order"
+    twice = [("a.jpg", image), ("a.txt", b"x"), ("b.jpg", image), ("b.txt", b"y")]
+    tar = write_pairs(tmp_path / "twice.tar", [*twice, *twice[:2]])
+    assert main(["write_index=true", str(tar)]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert "twice.tar: 1 keys occur twice, such as 'a'; give each" in out[0]
+    assert len(out) == 2
+    tar = write_tar(tmp_path / "none.tar", {"README": b"x", ".a.jpg": b"x"})
+    assert main([str(tar)]) == 1
+    assert "(a member is KEY.SUFFIX, 'README' is none)" in capsys.readouterr().out
+
+
+def write_pairs(path, pairs):
+    with tarfile.open(path, "w") as tar:
+        for name, data in pairs:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
 
 
 def test_an_index_of_another_tar_is_named_and_left_alone(tmp_path, capsys):

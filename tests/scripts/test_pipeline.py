@@ -34,6 +34,18 @@ def test_a_job_is_made_shown_and_then_there_is_nothing_to_do(begins, tmp_path, c
     assert digests(tmp_path / "out") == before
 
 
+def test_an_input_without_manifest_and_indexes_on_a_disk_of_somebody_elses(begins, tmp_path):
+    for path in (tmp_path / "in").iterdir():
+        if path.suffix != ".tar":
+            path.unlink()
+    with pytest.raises(UserError, match=r"there is no index; .* or give index_folder=DIR"):
+        prepare.main(begins)
+    prepare.main([*begins, f"index_folder={tmp_path / 'indexes'}"])
+    assert open_shards(str(tmp_path / "out"), key="x").total == 12
+    assert "data:image" in (tmp_path / "out/gallery.html").read_text()
+    assert {path.suffix for path in (tmp_path / "in").iterdir()} == {".tar"}
+
+
 def test_a_failed_shard_is_an_error_and_the_same_command_tries_it_alone(begins, tmp_path, capsys):
     fails = [*begins, *FAILS, f"+stages.detect.until={tmp_path / 'mended'}"]
     with pytest.raises(UserError, match=r"1 of 4 shards failed .* s1: no luck"):

@@ -1,13 +1,19 @@
 """The gallery of a batch: pictures, words and what was left out, as a person sees them."""
 
+import base64
 import html
+import io
 import re
 
+import numpy as np
+import PIL.Image
+import pytest
 import show_batch
 
 from cloc.data.record import Caption, Record, Region
 from cloc.data.shards import write_shards
-from tests.helpers.shards import corrupt, encode, flat
+from cloc.errors import UserError
+from tests.helpers.shards import corrupt, encode, flat, write_tar
 
 EVIL = "<script>alert(1)</script>"
 
@@ -35,3 +41,21 @@ def test_pictures_words_and_drops_are_on_the_page(tmp_path, capsys):
     assert re.search(r"samples tar train 1 .*shard-000000\.tar: sample 2 of 4", text)
     assert "<script" not in page
     assert EVIL in text
+
+
+def test_a_folder_of_other_peoples_tars_is_shown_and_its_disk_left_alone(tmp_path, capsys):
+    """No manifest, no index, and a logo without a background."""
+    (tmp_path / "set").mkdir()
+    image = encode(np.zeros((64, 64, 4), np.uint8))
+    for name in ("a", "b"):
+        write_tar(tmp_path / f"set/{name}.tar", {"k.png": image, "k.txt": b"a logo"})
+    settings = ("batch_size=2", "data.num_workers=0", f"out={tmp_path}/out", "data=captions")
+    given = ["experiment=smoke", f"data.train={tmp_path}/set", *settings]
+    with pytest.raises(UserError, match=r"there is no index; write it: .*data\.index_folder=DIR"):
+        show_batch.main(given)
+    show_batch.main([*given, f"data.index_folder={tmp_path}/indexes"])
+    assert "2 images, 0 regions, 0 things left out" in capsys.readouterr().out
+    shown = re.search(r"data:image/png;base64,([^\"]+)", (tmp_path / "out/batch.html").read_text())
+    picture = PIL.Image.open(io.BytesIO(base64.b64decode(shown[1]))).convert("RGB")
+    assert picture.getpixel((picture.width // 2, picture.height // 2)) == (255, 255, 255)
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["a.tar", "b.tar"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from cloc.data.decode import image_member, image_size, origin
 from cloc.data.record import Caption, Problem, Record
+from cloc.data.tar_cures import missing_member
 from cloc.data.validate import CURE, MAX_CAPTION_CHARS, shown
 from cloc.errors import BadSample
 from cloc.text import clean
@@ -21,11 +22,13 @@ def parse(sample: Mapping[str, Any]) -> Record:
     where = origin(sample)
     image, extension = image_member(sample)
     if "txt" not in sample:
-        raise BadSample(
-            "members",
-            f"{where}: no txt member; annotated shards are read by "
-            "cloc.data.sources.cloc_regions.parse, set data.parse to it",
-        )
+        cure = missing_member(sample, ["txt"])
+        if "json" in sample:
+            cure = (
+                "annotated shards are read by cloc.data.sources.cloc_regions.parse, set data.parse "
+                "to it"
+            )
+        raise BadSample("members", f"{where}: no txt member; {cure}")
     given = _text(sample["txt"], where)
     width, height = image_size(image, where)
     record = Record(sample["__key__"], image, extension, width, height)

@@ -5,6 +5,7 @@ from typing import Any
 
 from cloc.data.decode import image_member, origin
 from cloc.data.record import Record, from_json
+from cloc.data.tar_cures import missing_member
 from cloc.errors import BadSample
 
 
@@ -16,9 +17,11 @@ def parse(sample: Mapping[str, Any]) -> Record:
     """
     image, extension = image_member(sample)
     if "json" not in sample:
-        raise BadSample(
-            "members",
-            f"{origin(sample)}: no json member; plain image-text shards are read by "
-            "cloc.data.sources.caption_only.parse, set data.parse to it",
-        )
+        cure = missing_member(sample, ["json"])
+        if "txt" in sample:
+            cure = (
+                "plain image-text shards are read by cloc.data.sources.caption_only.parse, set "
+                "data.parse to it"
+            )
+        raise BadSample("members", f"{origin(sample)}: no json member; {cure}")
     return from_json(sample["__key__"], image, extension, sample["json"], origin(sample))

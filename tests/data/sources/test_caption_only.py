@@ -46,7 +46,8 @@ def test_a_caption_may_be_as_long_as_the_cap():
 @pytest.mark.parametrize(
     ("change", "reason", "words"),
     [
-        ({}, "members", "no txt member; .*cloc_regions.parse"),
+        ({}, "members", r"no txt member; its members are 'k\.jpg'; add one"),
+        ({"json": b"{}"}, "members", "no txt member; .*cloc_regions.parse"),
         ({"txt": b"\xff\xfe"}, "caption", "the caption is not UTF-8 .*; fix or drop it"),
         ({"txt": b"\xed\xa0\x80"}, "caption", "the caption is not UTF-8"),  # half a surrogate pair
         ({"txt": b"x" * 10_001}, "caption", "the caption has 10,001 characters, at most 10,000"),

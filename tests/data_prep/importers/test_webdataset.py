@@ -146,7 +146,7 @@ def test_broken_tars_and_wrong_places_are_one_line(tars, tmp_path):
     with pytest.raises(UserError, match=r"00001\.tar: not a readable tar .* copy or write it"):
         write_webdataset(tmp_path / "out", shards=str(tars))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"shards=.*empty: the folder holds no tar"):
+    with pytest.raises(UserError, match=r"shards=.*empty: the folder is empty"):
         write_webdataset(tmp_path / "out", shards=f"{tmp_path}/empty")
     with pytest.raises(UserError, match=r"shards=.*: no shard at .*none\.tar"):
         write_webdataset(tmp_path / "out", shards=f"{tmp_path}/none.tar")

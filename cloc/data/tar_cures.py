@@ -1,0 +1,88 @@
+"""What is wrong with somebody else's tar, in words, and the commands that mend it.
+
+No torch here: data preparation and the loader both stand on this file.
+"""
+
+import shlex
+from collections.abc import Collection, Mapping
+from typing import Any
+
+UNREAD = "__unread__"  # of a raw sample: names of members that were not read, a line each
+
+# Ending of a shard's name, first bytes of the file -> what it is and what unpacks it to stdout.
+COMPRESSED = (
+    ((".gz", ".tgz"), b"\x1f\x8b", "gzip", "gunzip -c"),
+    ((".zst", ".tzst"), b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
+    ((".xz", ".txz"), b"\xfd7zXZ\0", "xz", "xz -dc"),
+    ((".bz2", ".tbz2", ".tbz"), b"BZh", "bzip2", "bzip2 -dc"),
+    ((".lz4",), b"\x04\x22\x4d\x18", "lz4", "lz4 -dc"),
+)
+_NO_SHARDS = (".idx", ".json", ".jsonl", ".parquet", ".csv", ".tsv", ".zip", ".md", ".partial")
+# First bytes -> what the file is, and the cure.
+_FOREIGN = (
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file; fetch it: git lfs pull"),
+    (b"PK\x03\x04", "a zip; unpack it and pack the files into a tar"),
+    (b"7z\xbc\xaf", "a 7z archive; unpack it and pack the files into a tar"),
+    (b"Rar!", "a rar archive; unpack it and pack the files into a tar"),
+    (b"PAR1", "a parquet file, which only some import= of scripts/prepare.py read"),
+    (b"<", "a page of HTML or XML, as a failed download leaves; download it again"),
+)
+# Dots become _, the last one of a name stays. GNU tar.
+_RENAME = r"--transform='s,^\./,,;s,\.,_,g;s,_\([^_/]*\)$,.\1,'"
+
+
+def refuse_name(path: str) -> str:
+    """Why a file of this name is no shard, "" if it may be one. What is compressed could only be
+    read from its beginning, and samples are read where they lie."""
+    for endings, _, kind, command in COMPRESSED:
+        for ending in endings:
+            if path.lower().endswith(ending):
+                plain = path[: -len(ending)].removesuffix(".tar") + ".tar"
+                return (
+                    f"{path}: compressed by {kind}, so its samples cannot be read where they lie; "
+                    f"unpack it: {command} {shlex.quote(path)} > {shlex.quote(plain)}"
+                )
+    if path.lower().endswith(_NO_SHARDS):
+        return f"{path}: no tar by its name; name the tars alone, such as FOLDER/*.tar"
+    return ""
+
+
+def foreign(head: bytes, path: str) -> str:
+    """What a file that begins so is instead of a tar, and the cure; "" where that is not known."""
+    for _, magic, kind, command in COMPRESSED:
+        if head.startswith(magic):
+            quoted, plain = shlex.quote(path), shlex.quote(f"{path}.plain")
+            return (
+                f"compressed by {kind} under the name of a tar; unpack it: {command} {quoted} > "
+                f"{plain} && mv {plain} {quoted}"
+            )
+    return next((what for magic, what in _FOREIGN if head.lstrip().startswith(magic)), "")
+
+
+def repack(path: str, *, rename: bool = False) -> str:
+    """The command that packs a tar anew, members by name, so that those of a key are neighbours; if
+    `rename`, with dots only before the suffix."""
+    source = shlex.quote(path)
+    target = shlex.quote(path.removesuffix(".tar") + "-repacked.tar")
+    option = f" {_RENAME}" if rename else ""
+    return f"mkdir t && tar -xif {source} -C t{option} && tar --sort=name -cf {target} -C t ."
+
+
+def missing_member(sample: Mapping[str, Any], suffixes: Collection[str]) -> str:
+    """Why a raw sample has none of `suffixes`: what it has instead, the rule, and the cure."""
+    key, path = sample["__key__"], sample["__url__"]
+    unread = [name for name in sample.get(UNREAD, b"").decode().split("\n") if name]
+    dotted = [name for name in unread if name.rpartition(".")[2].lower() in suffixes]
+    if dotted:
+        suffix = dotted[0].removeprefix(f"{key}.")
+        return (
+            f"a key ends at the first dot of a name, so {dotted[0]!r} is the member {suffix!r} of "
+            f"the key {key!r}, which is not read; rename it, for all of the tar by: "
+            f"{repack(path, rename=True)}"
+        )
+    names = [f"{key}.{suffix}" for suffix in sample if not suffix.startswith("__")] + unread
+    return (
+        f"its members are {', '.join(map(repr, names[:8]))}; add one where the shard is made, or, "
+        "if it stands elsewhere in the tar, put the members of a key side by side: "
+        f"{repack(path)}"
+    )
