@@ -35,8 +35,7 @@ def make_tower(
     the configured ones; `positions` is the `Kernel` that carries image positions over to another
     grid, here and in forward. `mean` and `std`, of pixels in [0, 1], replace those the weights were
     trained with, which are CLIP's where nothing is recorded. `folder` holds the tokenizer's files.
-    `background` (red, green, blue of 0 to 255) is shown by transparent pixels; white where neither
-    it nor the start says another.
+    Transparent pixels show `background` (red, green, blue of 0 to 255), the start's, or white.
     """
     found = _chosen(config, start, folder)
     model_config = resized(found.config, image_size, context_length)
@@ -44,12 +43,11 @@ def make_tower(
     clip = _from_config(model_config)
     _fit_input(clip.visual)
     kernel = make_kernel(positions)
-    constants = open_clip.constants
     tower = Tower(
         clip,
         model_config=model_config,
-        mean=mean or found.mean or constants.OPENAI_DATASET_MEAN,
-        std=std or found.std or constants.OPENAI_DATASET_STD,
+        mean=mean or found.mean or open_clip.constants.OPENAI_DATASET_MEAN,
+        std=std or found.std or open_clip.constants.OPENAI_DATASET_STD,
         folder=found.folder,
         positions=kernel,
         background=_colour(found.background if background is None else background),

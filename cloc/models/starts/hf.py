@@ -152,8 +152,7 @@ def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], fol
 def _pixels(
     folder: Path, config: Mapping[str, Any]
 ) -> tuple[tuple[float, float, float] | None, tuple[float, float, float] | None, Any]:
-    """Mean and std of pixels in [0, 1], without a file those of the model's own processor; and what
-    transparent pixels show, where we exported the folder."""
+    """Mean and std of pixels in [0, 1], else the model's own; and what transparent pixels show."""
     path, found = folder / PIXELS, {}
     if path.is_file():
         found = _json(path, "")
