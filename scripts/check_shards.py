@@ -27,13 +27,13 @@ _MAX_KEPT = 100  # lines of one reason that the page shows
 
 
 class Options(NamedTuple):
-    """The command line: what to check, whether to write indexes and where (None: beside the tars),
-    where to draw (None: nowhere)."""
+    """The command line: what to check, whether to write indexes, where to draw (None: nowhere), and
+    where indexes are that do not lie beside the tars."""
 
     specs: list[str]
     write_index: bool
     out: Path | None
-    index_folder: str | None
+    indexes: Indexes
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -58,7 +58,7 @@ def parse(arguments: Sequence[str]) -> Options:
     if not specs:
         raise UserError("give at least one shard folder, glob or list file")
     page = None if out is None else Path(out)
-    return Options(specs, write == "true", page, index_folder)
+    return Options(specs, write == "true", page, Indexes(index_folder, "SHARDS"))
 
 
 def find(spec: str) -> list[Shard]:
@@ -124,21 +124,23 @@ class Report:
 def run(options: Options) -> Report:
     """Checks all of it; a progress bar shows when stdout is a terminal."""
     report, seen = Report(), Statistics()
-    shards = []
+    shards, total = list[Shard](), 0
     for spec in options.specs:
         try:
-            shards += find(spec)
+            found = find(spec)
+            total += sum(size_of(shard.path) for shard in found)
+            shards += found
         except UserError as error:
             report.add(Problem("shards", str(error)))
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TimeRemainingColumn(), disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task("checking", total=sum(size_of(shard.path) for shard in shards))
+        task = bar.add_task("checking", total=total)
         for shard in shards:
             bar.update(task, description=shard.path.rpartition("/")[2])
             for problem in check(
                 shard,
                 may_write=options.write_index,
-                indexes=Indexes(options.index_folder, "SHARDS"),
+                indexes=options.indexes,
                 see=seen.add,
                 progress=lambda size: bar.advance(task, size),
             ):

@@ -10,6 +10,7 @@ from cloc.data.tar_cures import refuse_name
 from cloc.errors import UserError
 
 _SHOWN = 5  # folders that a message names
+_PARTIAL = ".partial"  # what an import is called until it is whole
 _UNFINISHED = "job.json"  # what `prepare.py pipeline=` keeps; it writes the manifest last
 
 
@@ -27,7 +28,7 @@ def tars_in(folder: Path, key: str) -> list[str]:
         if why and "compressed" in why and f"{name.partition('.tar')[0]}.tar" not in tars:
             raise UserError(f"{key}={folder}: {why}")
     if not tars:
-        raise UserError(f"{key}={folder}: {_instead(folder, names, key)}")
+        raise UserError(f"{key}={folder}: {_instead(folder, names)}")
     for name in tars:
         if not (folder / name).is_file():
             what = "a folder" if (folder / name).is_dir() else "no file that is there"
@@ -36,21 +37,21 @@ def tars_in(folder: Path, key: str) -> list[str]:
 
 
 def _refuse_unfinished(folder: Path, key: str) -> None:
-    if folder.absolute().name.endswith(".partial") or (folder / _UNFINISHED).is_file():
+    if folder.absolute().name.endswith(_PARTIAL) or (folder / _UNFINISHED).is_file():
         raise UserError(
             f"{key}={folder}: scripts/prepare.py has not finished it (there is no manifest.json); "
             "give the same command again"
         )
 
 
-def _instead(folder: Path, names: list[str], key: str) -> str:
+def _instead(folder: Path, names: list[str]) -> str:
     """What there is, where there are no tars."""
-    inner = [name for name in names if _holds_shards(folder / name)]
+    inner = [n for n in names if not n.endswith(_PARTIAL) and _holds_shards(folder / n)]
     if inner:
         shown = ", ".join(inner[:_SHOWN]) + (", .." if len(inner) > _SHOWN else "")
         return (
-            f"no tars, but folders of them ({shown}); name one, such as {key}={folder}/{inner[0]}, "
-            f"or all of them, {key}='{folder}/*/*.tar'"
+            f"no tars, but folders of them ({shown}); name one, such as {folder}/{inner[0]}, or "
+            f"all of them, '{folder}/*/*.tar'"
         )
     if not names:
         return "the folder is empty; name one that holds tars"

@@ -183,7 +183,12 @@ def _behind_url(text: str, key: str) -> _Part:
     _checked([text], key)
     if not text.endswith(".tar"):
         folder = text.rstrip("/")
-        return _of_manifest(fetch(f"{folder}/{MANIFEST}"), folder)[0]
+        try:
+            manifest = fetch(f"{folder}/{MANIFEST}")
+        except UserError as error:
+            cure = f"name the tars of a set without a manifest: {folder}/{{00000..00099}}.tar"
+            raise UserError(f"{error}, or {cure}") from None
+        return _of_manifest(manifest, folder)[0]
     return _Part(_expanded(text, key))
 
 

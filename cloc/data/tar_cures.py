@@ -74,10 +74,11 @@ def missing_member(sample: Mapping[str, Any], suffixes: Collection[str]) -> str:
     unread = [name for name in sample.get(UNREAD, b"").decode().split("\n") if name]
     dotted = [name for name in unread if name.rpartition(".")[2].lower() in suffixes]
     if dotted:
-        suffix = dotted[0].removeprefix(f"{key}.")
+        suffix = dotted[0].rpartition("/")[2].partition(".")[2]
+        stored = dotted[0].removesuffix(f".{suffix}")  # an importer may have changed the key
         return (
             f"a key ends at the first dot of a name, so {dotted[0]!r} is the member {suffix!r} of "
-            f"the key {key!r}, which is not read; rename it, for all of the tar by: "
+            f"the key {stored!r}, which is not read; rename it, for all of the tar by: "
             f"{repack(path, rename=True)}"
         )
     names = [f"{key}.{suffix}" for suffix in sample if not suffix.startswith("__")] + unread

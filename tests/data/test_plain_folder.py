@@ -28,11 +28,9 @@ def test_the_tars_are_taken_by_name_and_nothing_else(tmp_path):
         (["a.jpg", "b.jpg"], r"no tar and no manifest\.json, but a\.jpg, b\.jpg; name a folder"),
         ([f"{i}.jpg" for i in range(9)], r"but 0\.jpg, .*, \.\.; name"),
         (["train/manifest.json", "val/manifest.json", "x.md"], r"folders of them \(train, val\); "),
-        (
-            ["train/manifest.json"],
-            "such as data.train=.*/d/train, or all of them, data.train='.*/d",
-        ),
+        (["train/manifest.json"], r"such as /.*/d/train, or all of them, '/"),
         (["00/0.tar", "01/1.tar"], r"\(00, 01\).*'.*/d/\*/\*\.tar'"),
+        (["x.partial/a.tar"], r"no tar and no manifest\.json, but x\.partial"),
         (["a.tar.gz"], r"a\.tar\.gz: compressed by gzip.*gunzip -c .* > .*a\.tar"),
         (["a.tar", "b.tgz"], r"b\.tgz: compressed by gzip"),
         (["a.tar", "job.json"], "prepare.py has not finished it"),

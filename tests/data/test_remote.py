@@ -43,6 +43,15 @@ def test_a_set_behind_a_url_has_the_counts_and_the_digest_of_the_folder(folder, 
     assert braces.counts.tolist() == local.counts.tolist()
 
 
+def test_a_folder_behind_a_url_without_a_manifest_is_told_how_its_tars_are_named(server, tmp_path):
+    server.folder = tmp_path
+    with pytest.raises(UserError, match=r"manifest\.json: FileNotFound.*\{00000\.\."):
+        open_shards(server.url, key="k")
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match=r"schema None, expected"):
+        open_shards(server.url, key="k")
+
+
 def test_batches_are_those_of_the_folder_and_resume_as_they_do(folder, server, cache):
     local = list(loader(open_shards(folder, key="k"), steps=6))
     behind = open_shards(server.url, key="k")

@@ -92,6 +92,7 @@ def test_names_a_missing_and_a_cut_shard(out, capsys):
         ([], "give at least one shard folder"),
         (["write_index=true"], "give at least one shard folder"),
         (["write_index=yes", "x"], "write_index=yes: give write_index=true or =false"),
+        (["index_folder=", "x"], "index_folder=: give a folder of this machine, or null"),
         (["out=x.tar", "x"], "out=x.tar: give the name of an .html file"),
         (["out=nowhere/x.html", "x"], "in a folder that exists"),
         (["wriet_index=true", "x"], "wriet_index is not a key of this command: write_index, out"),
@@ -157,6 +158,14 @@ def test_a_set_behind_a_url_is_checked_as_its_folder_is(tmp_path, capsys):
     out = capsys.readouterr().out
     assert re.search(r"shard-000001\.tar: a tar without a sample", out)
     assert re.search(r"shard-000001\.tar: sha256 is", out)
+
+
+def test_a_url_that_is_not_there_is_one_line(tmp_path, capsys):
+    with serve(tmp_path) as server:
+        assert main([f"{server.url}/gone.tar", f"out={tmp_path}/page.html"]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert "gone.tar: FileNotFoundError; check the URL" in out[0]
+    assert out[1] == "1 problems: 1 shards"
 
 
 def test_members_apart_and_keys_that_occur_twice_are_one_line_of_the_tar(tmp_path, capsys):
