@@ -12,25 +12,31 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from cloc.errors import UserError
 from cloc.parts import block_of, depth_of, is_staged, part_of
+from cloc.training.roles import FILTER, INPUT, MATRIX, OUTPUT, SCALE, TABLE, roles
 
-# The ends of their names in open_clip, timm, Hugging Face and our Prompter.
-POSITIONS = ("positional_embedding", "pos_embed", "position_embeddings.weight", "corners")
-CLASSES = ("class_embedding", "cls_token", "reg_token", "cls_emb")
+# the step of a group of parameters, by the roles of which it is made
+KINDS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    ((MATRIX,), {"use_muon": True}),
+    ((INPUT, OUTPUT, FILTER), {"use_muon": False}),
+    ((TABLE, SCALE), {"use_muon": False, "weight_decay": 0.0}),
+)
 
 
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Two groups that partition the trainable parameters: matrices, and what gets no weight decay.
+    """Groups that partition the trainable parameters by their roles: matrices between layers; the
+    first and last layers and filters; and what gets no weight decay: tables of positions and
+    classes, biases, norms and temperatures (decaying one pulls it up all through training).
 
-    Biases, norms, the logit scales (anything under two axes) and embeddings of position or class
-    are not decayed: decaying a scale pulls the temperature up all through training.
+    `use_muon` is for an optimizer that orthogonalizes matrices (timm's Muon); others pass it over.
     """
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            exempt = parameter.ndim < 2 or name.endswith(POSITIONS + CLASSES)
-            (kept if exempt else decayed).append(parameter)
-    return [{"params": decayed}, {"params": kept, "weight_decay": 0.0}]
+    parameters = dict(model.named_parameters())
+    of = roles(model)
+    groups: list[dict[str, Any]] = []
+    for kinds, options in KINDS:
+        chosen = [p for name, p in parameters.items() if p.requires_grad and of[name] in kinds]
+        if chosen:
+            groups.append({"params": chosen, **options})
+    return groups
 
 
 def rated_groups(

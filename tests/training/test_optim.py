@@ -11,12 +11,13 @@ from timm.optim import param_groups_layer_decay
 from cloc.errors import UserError
 from cloc.training.freeze import freeze
 from cloc.training.optim import parameter_groups, rated_groups, relative_rates, warmup_cosine
+from cloc.training.roles import roles
 from tests.helpers.fit import Kept, fit, make_module
 from tests.helpers.models import CONFIGS, CONVOLUTIONAL, NATIVE, make_model, model_batch
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_two_groups_partition_the_trainable_parameters(kind):
+def test_groups_partition_the_trainable_parameters(kind):
     model = make_model(CONFIGS[kind])
     freeze(model, ["image_tower"])
     groups = parameter_groups(model)
@@ -24,18 +25,22 @@ def test_two_groups_partition_the_trainable_parameters(kind):
     assert len(ids) == len(set(ids))
     assert set(ids) == {id(p) for p in model.parameters() if p.requires_grad}
     assert len(ids) < len(list(model.parameters()))
-    assert [group.get("weight_decay") for group in groups] == [None, 0.0]
+    assert [group.get("weight_decay") for group in groups] == [None, None, 0.0]
+    assert [group["use_muon"] for group in groups] == [True, False, False]
 
 
-@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("kind", [*CONFIGS, *CONVOLUTIONAL])
 def test_what_has_under_two_axes_or_stands_for_a_position_or_class_is_not_decayed(kind):
-    model = make_model(CONFIGS[kind])
-    decayed = {id(parameter) for parameter in parameter_groups(model)[0]["params"]}
-    names = {name for name, p in model.named_parameters() if id(p) in decayed}
+    parts = {"region_head": None} if kind in CONVOLUTIONAL else {}
+    model = make_model({**CONFIGS, **CONVOLUTIONAL}[kind], **parts)
+    kept = {id(parameter) for parameter in parameter_groups(model)[-1]["params"]}
+    names = {name for name, p in model.named_parameters() if id(p) not in kept}
     shapes = {name: p.shape for name, p in model.named_parameters()}
     assert all(len(shapes[name]) >= 2 for name in names)
-    assert not [name for name in names if "pos" in name or "cls" in name or "class" in name]
-    assert not [name for name in names if "scale" in name or "corners" in name]
+    tables = ("pos", "cls", "class", "latent", "bias_table")
+    assert not [name for name in names if any(word in name for word in tables)]
+    assert not [name for name in names if "scale" in name.split(".")[-1] or "corners" in name]
+    assert not [name for name in names if "gamma" in name]
     others = [n for n, s in shapes.items() if len(s) >= 2 and n.endswith("weight")]
     assert names >= set(others)  # the matrices are
     assert others
@@ -91,14 +96,14 @@ def test_the_schedule_reaches_both_parts_of_muon(muon):
     assert stepped(model, optimizer) == {name for name, _ in model.named_parameters()}
 
 
-def test_muon_is_for_matrices_and_not_for_token_embeddings_norms_and_scales(muon):
+def test_muon_steps_what_its_group_says_whatever_the_shapes(muon):
     model, make_optimizer = muon
     optimizer = make_optimizer(parameter_groups(model))
     optimizer.step()
     by_muon = {n for n, p in model.named_parameters() if "momentum_buffer" in optimizer.state[p]}
-    assert by_muon
-    assert all(p.ndim >= 2 for n, p in model.named_parameters() if n in by_muon)
-    assert not [name for name in by_muon if "token_embedding" in name or "scale" in name]
+    assert by_muon == {name for name, role in roles(model).items() if role == "matrix"}
+    assert len(by_muon) > 10
+    assert "region_head.adapt.weight" in by_muon
 
 
 def test_muon_goes_on_from_a_state_that_was_read_with_weights_only(muon):
@@ -118,11 +123,12 @@ def test_muon_goes_on_from_a_state_that_was_read_with_weights_only(muon):
     assert all(torch.equal(expected[n], value) for n, value in model.state_dict().items())
 
 
+OPTIONS = ("use_muon", "weight_decay")
 RATES = {"factors": {"text_tower": 0.5, "scales": 4.0}, "layer_decay": {"image_tower": 0.1}}
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_rated_groups_are_the_two_groups_split_by_rate_the_highest_first(kind):
+def test_rated_groups_are_the_groups_split_by_rate_the_highest_first(kind):
     model = make_model(CONFIGS[kind])
     plain = parameter_groups(model)
     assert [[*g["params"]] for g in rated_groups(model, lr=3.0, factors={}, layer_decay={})] == [
@@ -131,8 +137,9 @@ def test_rated_groups_are_the_two_groups_split_by_rate_the_highest_first(kind):
     groups = rated_groups(model, lr=3.0, **RATES)
     rates = relative_rates(model, **RATES)
     names = {id(p): name for name, p in model.named_parameters()}
-    for decay, group in zip((None, 0.0), plain, strict=True):
-        mine = [g for g in groups if g.get("weight_decay") == decay]
+    for group in plain:
+        kind = {key: value for key, value in group.items() if key != "params"}
+        mine = [g for g in groups if {k: v for k, v in g.items() if k in OPTIONS} == kind]
         assert {id(p) for g in mine for p in g["params"]} == {id(p) for p in group["params"]}
         assert sum(len(g["params"]) for g in mine) == len(group["params"])
         given = [g["lr"] for g in mine]
