@@ -25,7 +25,7 @@ class View:
     """
 
     max_regions: int = 4
-    max_negatives: int = 1
+    max_negatives: int = 0
     caption_weights: Mapping[str, float] = field(default_factory=dict)
     augment: Sequence[Transform] = ()
     frame: Callable[[ImageSize], Transform] = PadResize

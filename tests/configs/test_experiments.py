@@ -8,9 +8,11 @@ import pytest
 import torch
 import yaml
 from _run import CONFIGS, compose_config, make, plain
+from omegaconf import OmegaConf
 from train import make_data, make_module
 
 from cloc.data.datamodule import RegionData
+from cloc.data.view import View
 from cloc.models.build import build_model
 from cloc.models.kept import keep
 
@@ -88,6 +90,36 @@ def test_an_experiment_needs_the_heads_of_its_losses_and_trains_the_heads_it_has
     cfg = compose_config("train", [f"experiment={name}", *PLACES[name]])
     assert (cfg.model.get("region_head") is not None) == ("region_text" in cfg.losses)
     assert (cfg.model.get("box_head") is not None) == ("grounding" in cfg.losses)
+
+
+@pytest.mark.parametrize("size", ["b16", "l14", "h14"])
+def test_the_papers_experiments_hold_what_the_paper_says_and_nothing_of_the_scenes(size):
+    """arXiv 2410.02746, table A and section 3; what is not named there is off."""
+    given = [f"experiment=cloc_paper_vit_{size}", "data.train=somewhere"]
+    cfg = plain(compose_config("train", given))
+    assert (cfg["batch_size"], cfg["steps"], cfg["schedule"]["warmup"]) == (32768, 439087, 2000)
+    adam = {"lr": 5e-4, "betas": [0.9, 0.98], "weight_decay": 0.2}
+    assert {key: cfg["optimizer"][key] for key in adam} == adam
+    assert cfg["optimizer"]["_target_"] == "torch.optim.AdamW"
+    source = cfg["data"]["sources"].pop("train")
+    assert not cfg["data"]["sources"]
+    view = make(source["view"])
+    assert view == View(max_regions=4)
+    assert (view.max_negatives, view.caption_weights, view.augment) == (0, {}, ())  # nothing added
+    assert cfg["weights"] == {"image_text": 1.0, "region_text": 1.0, "grounding": 1.0}
+    losses = make(cfg["losses"])
+    region, box = losses["region_text"], losses["grounding"]
+    assert (region.conflict, region.threshold, region.weight_by_coverage) == ("cosine", None, True)
+    assert (box.kind, box.match, box.weight_by_coverage) == ("mse", "own", True)
+    head = {"pool": "tokens", "num_heads": 1, "patch_positions": False, "join_corners": False}
+    assert cfg["model"]["region_head"] == {"kind": "prompter", **head}
+    assert cfg["model"]["box_head"] == {"form": "corners"}
+    rates = cfg["rates"]
+    assert {*rates["factors"].values(), *rates["layer_decay"].values()} == {1.0}
+    assert not rates["wait"]
+    assert cfg["trainer"]["gradient_clip_val"] is None
+    off = ("start", "lora", "freeze", "patch_dropout", "retention.benchmarks", "ema.decay")
+    assert not any(OmegaConf.select(OmegaConf.create(cfg), key) for key in off)
 
 
 @pytest.mark.parametrize("twin", [name for name in NAMES if "clip" in name.split("_")])
