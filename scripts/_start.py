@@ -1,7 +1,7 @@
 """Where a run begins: somebody's weights, which are kept, taught by, frozen in parts or adapted."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,10 @@ def keep_start(cfg: DictConfig, run: Path, model: CLOC) -> None:
         keep(model.tower, run, description=model.description)
 
 
-def adapt(cfg: DictConfig, model: CLOC, losses: Iterable[Loss]) -> None:
+def adapt(cfg: DictConfig, model: CLOC, losses: Mapping[str, Loss]) -> None:
     """In place, of a model that is as it was built: a teacher where a loss needs one, LoRA, and
     what keeps its weights because it is told to or because no loss reads it."""
-    losses = list(losses)
-    needed = {field for loss in losses for field in loss.needs}
+    needed = {field for loss in losses.values() for field in loss.needs}
     fields = [name for name in (IMAGE, REGION) if f"extra.{name}" in needed]
     if fields:
         if cfg.start is None:

@@ -94,7 +94,7 @@ def quiet() -> None:
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
     """Losses and optimizer joined to the model; past this line there is no OmegaConf."""
     losses = make(cfg.losses)
-    adapt(cfg, model, losses.values())
+    adapt(cfg, model, losses)
     if cfg.patch_dropout:
         model.tower.drop_patches(cfg.patch_dropout)
     if cfg.recompute:

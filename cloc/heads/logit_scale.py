@@ -11,7 +11,7 @@ from cloc.errors import UserError
 
 
 class LogitScale(nn.Module):
-    """exp of a learnable log: starts at `initial`, never above `maximum` (CLIP: 1/0.07, 100)."""
+    """exp of a learnable log: starts at `initial`, trained up to `maximum` (CLIP: 1/0.07, 100)."""
 
     def __init__(self, *, initial: float = 1 / 0.07, maximum: float = 100.0) -> None:
         super().__init__()
@@ -23,6 +23,11 @@ class LogitScale(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(initial)))
 
     def forward(self) -> Float[Tensor, ""]:
-        with torch.no_grad():  # capping the parameter, not its use, keeps the gradient alive
-            dist.local(self.log_scale).clamp_(max=self.log_maximum)
         return dist.local(self.log_scale).exp()
+
+    @torch.no_grad()
+    def cap_scale(self) -> None:
+        """After a step, where the scale is trained. The parameter and not its use: so its gradient
+        stays alive at the cap."""
+        if self.log_scale.requires_grad:
+            dist.local(self.log_scale).clamp_(max=self.log_maximum)

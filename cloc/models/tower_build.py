@@ -103,6 +103,7 @@ def _fill(tower: Tower, start: Start, *, kernel: Kernel) -> None:
             "the weights of the start do not fit its architecture (model.tower.image_size and "
             f"context_length included): {one_line(error)}"
         ) from None
+    tower.set_cap()
 
 
 def _from_config(model_config: Mapping[str, Any]) -> Any:

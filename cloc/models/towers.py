@@ -48,6 +48,7 @@ class Tower(nn.Module):
     clip: Any  # open_clip's CLIP or CustomTextCLIP
     mean: Tensor
     std: Tensor
+    max_log_scale: Tensor
 
     def __init__(
         self,
@@ -79,6 +80,8 @@ class Tower(nn.Module):
         # CLIP keeps the text tower's parts on itself, CustomTextCLIP in `.text`
         self._text: Any = [getattr(clip, "text", clip)]  # a list, so it is not registered twice
         self.dropout: PatchDropout | None = None
+        self.register_buffer("max_log_scale", None, persistent=False)
+        self.set_cap()
 
     @property
     def short_text_exact(self) -> bool:
@@ -123,11 +126,21 @@ class Tower(nn.Module):
         return self._unpooled.project(tokens)
 
     def scale(self) -> Float[Tensor, ""]:
-        """Of image-text logits, at most 100."""
+        """Of image-text logits."""
+        return dist.local(self.clip.logit_scale).exp().squeeze()
+
+    def set_cap(self) -> None:
+        """From here on a step of training leaves the scale at 100 at most, or at what it is now
+        where that is more; one with a bias has no cap (SigLIP)."""
+        self.max_log_scale = self.clip.logit_scale.detach().clamp(min=MAX_LOG_SCALE)
+
+    @torch.no_grad()
+    def cap_scale(self) -> None:
+        """After a step, where the scale is trained. The parameter and not its use: so its gradient
+        stays alive at the cap."""
         raw: Tensor = self.clip.logit_scale
-        with torch.no_grad():  # capping the parameter, not its use, keeps the gradient alive
-            dist.local(raw).clamp_(max=MAX_LOG_SCALE)
-        return dist.local(raw).exp().squeeze()
+        if raw.requires_grad and self.clip.logit_bias is None:
+            dist.local(raw).clamp_(max=self.max_log_scale)
 
     def bias(self) -> Float[Tensor, ""] | None:
         """Of image-text logits; None for softmax towers."""

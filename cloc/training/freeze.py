@@ -1,6 +1,6 @@
 """Which weights a run trains: not the parts that are kept, and not what no loss reads."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, Loss, RegionBatch
 from cloc.parts import part_of
+from cloc.training.module import check_needs
 
 PARTS = ("image_tower", "text_tower", "region_head", "box_head")
 
@@ -27,17 +28,20 @@ def freeze(model: nn.Module, parts: Sequence[str]) -> None:
 
 
 def freeze_unread(
-    model: nn.Module, losses: Iterable[Loss], *, double: nn.Module, batch: RegionBatch
+    model: nn.Module, losses: Mapping[str, Loss], *, double: nn.Module, batch: RegionBatch
 ) -> None:
     """Stops the gradients into every weight of `model` that none of the fields in the losses'
     `needs` depends on, such as the projection of whole images where only regions are learned: a
     weight that never gets a gradient stops DDP.
 
     It is read off one pass of `double`, which has the same parameters, over `batch`, so both may be
-    on the meta device. A head that would not be trained at all raises `UserError`.
+    on the meta device. A head that would not be trained at all raises `UserError`, and so does a
+    loss that does not fit the model (`check_needs`).
     """
-    needed = {field for loss in losses for field in loss.needs}
+    needed = {field for loss in losses.values() for field in loss.needs}
     out: Embeddings = double(batch)
+    for name, loss in losses.items():
+        check_needs(name, loss, out)
     fields = {**out._asdict(), **{f"extra.{key}": value for key, value in out.extra.items()}}
     read = [x for name, x in fields.items() if name in needed and isinstance(x, Tensor)]
     read = [x for x in read if x.requires_grad]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, Loss, RegionBatch
 from cloc.training.fsdp import shard
-from cloc.training.optim import clippable, parameter_groups
+from cloc.training.optim import cap_scales, clippable, parameter_groups
 
 
 class CLOCModule(L.LightningModule):
@@ -71,6 +71,7 @@ class CLOCModule(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer over the trainable parameters, its schedule stepped every step."""
         optimizer = clippable(self.make_optimizer(self.make_groups(self.model)))
+        cap_scales(optimizer, self.model)
         schedule = self.make_schedule(optimizer)
         return {
             "optimizer": optimizer,
@@ -78,13 +79,29 @@ class CLOCModule(L.LightningModule):
         }
 
     def _term(self, name: str, out: Embeddings, batch: RegionBatch) -> Any:
-        missing = [need for need in self.losses[name].needs if not _gives(out, need)]
-        if missing:
-            raise UserError(
-                f"the loss {name} needs {', '.join(missing)}, which this model does not give; "
-                f"{_cure(missing)}, or remove losses.{name}"
-            )
+        check_needs(name, self.losses[name], out)
         return self.losses[name](out, batch)
+
+
+def check_needs(name: str, loss: Loss, out: Embeddings) -> None:
+    """`UserError` where a model does not give what the loss `name` needs, or gives its image-text
+    logits a bias that the loss would leave out: its towers learned with both (SigLIP)."""
+    missing = [need for need in loss.needs if not _gives(out, need)]
+    if missing == ["bias"]:
+        raise UserError(
+            f"the loss {name} needs a bias of the logits, as SigLIP has, and this model has none; "
+            "take image_text in its place: losses=[image_text,...]"
+        )
+    if missing:
+        raise UserError(
+            f"the loss {name} needs {', '.join(missing)}, which this model does not give; "
+            f"{_cure(missing)}, or remove losses.{name}"
+        )
+    if out.bias is not None and "scale" in loss.needs and "bias" not in loss.needs:
+        raise UserError(
+            f"the loss {name} is a softmax without the bias that this model's logits have (SigLIP);"
+            " take image_text_sigmoid in its place: losses=[image_text_sigmoid,...]"
+        )
 
 
 def _gives(out: Embeddings, need: str) -> bool:

@@ -141,6 +141,19 @@ def clippable(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
     return optimizer
 
 
+def cap_scales(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
+    """After each of its steps, every temperature of `model` that is trained goes back to its cap
+    (`cap_scale` of the tower and of the region scale). Never elsewhere: a model that is looked at
+    stays as it is, to the bit."""
+    caps: list[Any] = [m.cap_scale for m in model.modules() if hasattr(m, "cap_scale")]
+
+    def cap(*_: Any) -> None:
+        for each in caps:
+            each()
+
+    optimizer.register_step_post_hook(cap)
+
+
 def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: int, steps: int) -> LambdaLR:
     """Linear over `warmup` steps, then half a cosine down to 0 at `steps` (CLOC, table A).
 

@@ -17,7 +17,7 @@ from cloc.models.embedder import ModelEmbedder
 from cloc.models.starts.hf import read
 from cloc.models.tower_build import make_tower
 from cloc.weight_files import round_weights
-from tests.helpers.hf import TINY_SIGLIP, make_clip, make_siglip
+from tests.helpers.hf import TINY_SIGLIP, make_clip, make_siglip, write_tokenizer
 from tests.helpers.models import (
     CLOC_PARTS,
     CONVOLUTIONAL,
@@ -234,8 +234,6 @@ def test_from_transformers_and_back_every_weight_is_the_same(tmp_path, make):
 
 
 def test_a_folders_own_tokenizer_goes_with_it(tmp_path):
-    from tests.models.starts.test_hf import write_tokenizer
-
     make_siglip(text={"vocab_size": 400}).save_pretrained(tmp_path / "theirs")
     write_tokenizer(tmp_path / "theirs")
     start = read(tmp_path / "theirs")

@@ -12,9 +12,11 @@ def test_starts_at_the_initial_scale():
     assert LogitScale(initial=3.0)().item() == pytest.approx(3)
 
 
-def test_never_above_the_maximum_and_the_gradient_stays_alive():
+def test_a_trained_one_is_never_above_the_maximum_and_the_gradient_stays_alive():
     scale = LogitScale(maximum=50.0)
     scale.log_scale.data.fill_(9.0)
+    assert scale().item() == pytest.approx(8103, rel=1e-3)  # looking changes nothing
+    scale.cap_scale()
     value = scale()
     assert value.item() == pytest.approx(50, rel=1e-6)
     value.backward()
@@ -22,6 +24,9 @@ def test_never_above_the_maximum_and_the_gradient_stays_alive():
     with torch.no_grad():
         scale.log_scale -= 0.5
     assert scale().item() == pytest.approx(50 * 2.718281828**-0.5, rel=1e-5)
+    scale.requires_grad_(False).log_scale.data.fill_(9.0)
+    scale.cap_scale()
+    assert scale.log_scale.item() == 9
 
 
 @pytest.mark.parametrize(("initial", "maximum"), [(0.0, 100.0), (-1.0, 100.0), (200.0, 100.0)])

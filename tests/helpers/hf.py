@@ -105,3 +105,18 @@ def _shaken(model):
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn(parameter.shape))
     return model.eval()
+
+
+def write_tokenizer(folder, words=400):
+    """A word tokenizer in transformers' own format; its padding is the id 1."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {"<unk>": 0, "<pad>": 1, **{f"w{n}": n for n in range(2, words)}}
+    vocabulary |= {word: 10 + n for n, word in enumerate("a photo of dog two red stars x".split())}
+    for n in range(10, 18):
+        del vocabulary[f"w{n}"]
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>")
+    fast.save_pretrained(folder)

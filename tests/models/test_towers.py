@@ -167,18 +167,44 @@ def test_dense_is_the_projection_of_every_patch(tower):
         torch.testing.assert_close(of_class_token, pooled, rtol=0, atol=1e-5)
 
 
-def test_scale_is_at_most_100_and_keeps_its_gradient(tower):
+def test_a_trained_scale_is_at_most_100_and_keeps_its_gradient():
+    tower = make_tower(NATIVE)
     raw = tower.clip.logit_scale
-    before = raw.data.clone()
     assert tower.scale().shape == ()
-    assert tower.scale().item() == pytest.approx(before.exp().item())
+    assert tower.scale().item() == pytest.approx(1 / 0.07)
     raw.data.fill_(7.0)
+    assert tower.scale().item() == pytest.approx(1096.6, rel=1e-4)  # looking changes nothing
+    assert raw.item() == 7
+    tower.cap_scale()
     value = tower.scale()
-    assert value.item() <= 100 * (1 + 1e-6)
+    assert value.item() == pytest.approx(100, rel=1e-6)
     value.backward()
     assert raw.grad.item() == pytest.approx(100, rel=1e-5)
-    raw.data.copy_(before)
-    raw.grad = None
+    raw.data.fill_(3.0)
+    tower.cap_scale()
+    assert raw.item() == 3
+
+
+@pytest.mark.parametrize("config", [NATIVE, {**NATIVE, "nonscalar_logit_scale": True}])
+def test_a_scale_that_began_above_100_may_stay_there_and_no_higher(config):
+    tower = make_tower({**config, "init_logit_scale": 4.75})
+    raw = tower.clip.logit_scale
+    tower.cap_scale()
+    assert raw.item() == 4.75
+    raw.data.fill_(4.8)
+    tower.cap_scale()
+    assert raw.item() == 4.75
+    raw.data.fill_(4.8)
+    raw.requires_grad_(False)
+    tower.cap_scale()
+    assert raw.item() == pytest.approx(4.8)
+
+
+def test_a_scale_beside_a_bias_has_no_cap():
+    tower = make_tower(SIGLIP)
+    tower.clip.logit_scale.data.fill_(7.0)
+    tower.cap_scale()
+    assert tower.clip.logit_scale.item() == 7
 
 
 def test_scale_and_bias_are_scalars_also_where_open_clip_keeps_vectors():

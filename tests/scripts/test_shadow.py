@@ -38,7 +38,7 @@ def test_captions_that_no_loss_needs_are_not_encoded():
     for losses in ("[image_text,region_text,grounding]", "[region_text,grounding]"):
         cfg = compose_config("train", ["experiment=smoke", f"losses={losses}"])
         model = make_model().train()
-        adapt(cfg, model, make(cfg.losses).values())
+        adapt(cfg, model, make(cfg.losses))
         assert model.reads_captions is ("image_text" in losses)
         costs[model.reads_captions] = cost_of(model, **SIZES)
     text = costs[True].per_phrase  # of equal length here

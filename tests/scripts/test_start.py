@@ -13,7 +13,7 @@ from cloc.models.build import build_model
 from cloc.models.load import load_model
 from tests.helpers.checkpoints import save_run
 from tests.helpers.commands import start, succeed
-from tests.helpers.models import make_model
+from tests.helpers.models import NATIVE, SIGLIP, make_model
 
 SHARDS = ("train=64", "val=24", "novel=0", "samples_per_shard=16")
 SMALL = (
@@ -38,7 +38,7 @@ def tune(place, name, *more, recipe="joint"):
 
 def begin(cfg, folder):
     model = build_model(**model_settings(cfg, folder, resumed=False))
-    adapt(cfg, model, make(cfg.losses).values())
+    adapt(cfg, model, make(cfg.losses))
 
 
 def rows(place, name):
@@ -122,7 +122,26 @@ def test_a_loss_that_needs_a_teacher_needs_a_start():
     with pytest.raises(
         UserError, match=r"a loss needs extra\.teacher_image: the teacher is the st"
     ):
-        adapt(cfg, make_model(), make(cfg.losses).values())
+        adapt(cfg, make_model(), make(cfg.losses))
+
+
+@pytest.mark.parametrize(
+    ("config", "losses", "says"),
+    [
+        (
+            SIGLIP,
+            "image_text_kept,region_text_scenes,grounding",
+            "image_text is a softmax",
+        ),
+        (NATIVE, "image_text_sigmoid,region_text,grounding", "image_text_sigmoid needs a bias"),
+    ],
+)
+def test_a_loss_of_the_other_family_is_refused_before_the_first_step(config, losses, says):
+    cfg = compose_config("train", ["experiment=smoke", f"losses=[{losses}]", "region_context=full"])
+    with pytest.raises(UserError, match=says):
+        adapt(cfg, make_model(config), make(cfg.losses))
+    regions = compose_config("train", ["experiment=smoke", "losses=[region_text,grounding]"])
+    adapt(regions, make_model(config), make(regions.losses))
 
 
 def test_the_comma_of_a_start_is_no_sweep():

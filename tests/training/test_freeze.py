@@ -10,6 +10,7 @@ from cloc.losses.distill_image import DistillImage
 from cloc.losses.grounding import Grounding
 from cloc.losses.image_text import ImageText
 from cloc.losses.region_text import RegionText
+from cloc.models.teacher import IMAGE, Teacher
 from cloc.parts import part_of
 from cloc.training.freeze import PARTS, freeze, freeze_unread
 from tests.helpers.models import PROMPTER, make_model, model_batch
@@ -39,6 +40,9 @@ def frozen_unread(losses, **parts):
     """The model, and the names of its weights that it does not train."""
     model = make_model(**parts).train()
     batch = model_batch(model)
+    losses = {type(loss).__name__: loss for loss in losses}
+    if any("extra." in need for loss in losses.values() for need in loss.needs):
+        model.teacher = Teacher(copy.deepcopy(model.tower), [IMAGE])
     freeze_unread(model, losses, double=copy.deepcopy(model), batch=batch)
     return model, batch, {n for n, p in model.named_parameters() if not p.requires_grad}
 
@@ -77,7 +81,8 @@ def test_a_head_that_would_not_be_trained_at_all_is_refused(head):
         frozen_unread(losses)
     kept = make_model().train()
     freeze(kept, ["region_head", "box_head"])
-    freeze_unread(kept, losses, double=copy.deepcopy(kept), batch=model_batch(kept))
+    named = {type(loss).__name__: loss for loss in losses}
+    freeze_unread(kept, named, double=copy.deepcopy(kept), batch=model_batch(kept))
 
 
 def test_a_frozen_tower_is_in_evaluation_while_the_heads_train():

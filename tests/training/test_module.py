@@ -1,12 +1,16 @@
 """The module joins: weights times losses, every term logged, losses in float32."""
 
+import math
+
 import pytest
 import torch
 
 from cloc.errors import UserError
 from cloc.interfaces import Term
+from cloc.losses.image_text import ImageText
+from cloc.losses.image_text_sigmoid import ImageTextSigmoid
 from tests.helpers.fit import LOSSES, Kept, fit, make_module
-from tests.helpers.models import make_model, model_batch
+from tests.helpers.models import NATIVE, SIGLIP, make_model, model_batch
 
 
 class Spy:
@@ -91,6 +95,44 @@ def test_a_missing_field_is_named(parts, says):
     module = make_module(model)
     with pytest.raises(UserError, match=says):
         module.training_step(model_batch(model), 0)
+
+
+@pytest.mark.parametrize(
+    ("config", "loss", "says"),
+    [
+        (
+            SIGLIP,
+            ImageText(),
+            "^the loss mine is a softmax without the bias that this model's logits have .SigLIP.; "
+            r"take image_text_sigmoid in its place: losses=.image_text_sigmoid,\.\.\..$",
+        ),
+        (
+            NATIVE,
+            ImageTextSigmoid(),
+            "^the loss mine needs a bias of the logits, as SigLIP has, and this model has none; "
+            r"take image_text in its place: losses=.image_text,\.\.\..$",
+        ),
+    ],
+)
+def test_a_loss_of_the_other_family_is_refused_with_the_file_to_take(config, loss, says):
+    model = make_model(config, region_head=None)
+    module = make_module(model, losses={"mine": loss})
+    with pytest.raises(UserError, match=says):
+        module.training_step(model_batch(model), 0)
+
+
+def test_a_step_of_training_leaves_the_scales_at_their_caps(tmp_path):
+    """Not the looking at them before it."""
+    model = make_model()
+    model.tower.clip.logit_scale.data.fill_(4.7)
+    model.region_scale.log_scale.data.fill_(4.8)
+    batch, kept = model_batch(model), Kept()
+    fit(make_module(model, lr=1e-9), [batch], tmp_path, loggers=[kept])
+    row = kept.rows[0][1]
+    assert row["scale/image_text"] == pytest.approx(math.exp(4.7), rel=1e-4)
+    assert row["scale/region"] == pytest.approx(math.exp(4.8), rel=1e-4)
+    assert model.tower.clip.logit_scale.item() == pytest.approx(math.log(100))
+    assert model.region_scale.log_scale.item() == pytest.approx(math.log(100))
 
 
 class Pupil:

@@ -11,7 +11,7 @@ from cloc.errors import UserError
 from cloc.models.starts import hf as module
 from cloc.models.starts.hf import read
 from cloc.models.tower_build import make_tower
-from tests.helpers.hf import make_clip, make_siglip
+from tests.helpers.hf import make_clip, make_siglip, write_tokenizer
 from tests.helpers.models import CONTEXT, random_pixels
 
 MEAN, STD = [0.5, 0.4, 0.3], [0.3, 0.2, 0.25]
@@ -26,21 +26,6 @@ def pixels_file(folder, **change):
     (folder / "preprocessor_config.json").write_text(
         json.dumps({"image_mean": MEAN, "image_std": STD, **change})
     )
-
-
-def write_tokenizer(folder, words=400):
-    """A word tokenizer in transformers' own format; its padding is the id 1."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    vocabulary = {"<unk>": 0, "<pad>": 1, **{f"w{n}": n for n in range(2, words)}}
-    vocabulary |= {word: 10 + n for n, word in enumerate("a photo of dog two red stars x".split())}
-    for n in range(10, 18):
-        del vocabulary[f"w{n}"]
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>")
-    fast.save_pretrained(folder)
 
 
 @pytest.fixture(scope="module")
