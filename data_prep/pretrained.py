@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from cloc.errors import UserError, one_line
+from cloc.foreign_code import described, unasked
 
 DTYPES = ("float32", "bfloat16", "float16")
 DESCRIBED = (".json", ".jinja", ".txt", ".model", ".safetensors", ".bin")
@@ -75,11 +76,17 @@ def load_pretrained(
     options: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": False}
     number = getattr(torch, dtype)
     try:
-        config = transformers.AutoConfig.from_pretrained(name, **options)  # first to name code
-        processor = transformers.AutoProcessor.from_pretrained(name, **options)
-        model = getattr(transformers, auto_class).from_pretrained(
-            name, config=config, dtype=number, weights_only=True, **options
-        )
+        found = described(name, revision=revision)
+        if not Path(name).is_dir():  # what was looked at is what is loaded: its commit
+            options["revision"] = found.name
+        with unasked():
+            config = transformers.AutoConfig.from_pretrained(name, **options)
+            processor = transformers.AutoProcessor.from_pretrained(name, **options)
+            model = getattr(transformers, auto_class).from_pretrained(
+                name, config=config, dtype=number, weights_only=True, **options
+            )
+    except UserError as error:
+        raise UserError(f"model={name}: {error}") from None
     except (OSError, ValueError, KeyError, ImportError, pickle.UnpicklingError) as error:
         raise _refusal(auto_class, name, error) from None
     return Pretrained(model.eval().requires_grad_(False).to(place), processor, name, place, number)

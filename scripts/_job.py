@@ -8,7 +8,7 @@ from _launch import Peers, freeze
 from _layout import settle_layout
 from _resume import step_to_resume
 from _run import compose_config
-from _trust import check_targets
+from _trust import check_targets, trust_of
 from omegaconf import DictConfig, OmegaConf
 
 from cloc.checkpoint_places import place_of
@@ -19,12 +19,13 @@ class Job(NamedTuple):
 
     config: str  # the frozen config.yaml
     done: int  # steps, of the checkpoint to go on from; 0: none
+    trust: tuple[str, ...] = ()  # what the command line said, and no file
 
     def cfg(self) -> DictConfig:
         """Of the frozen text, in the first process too."""
         cfg = OmegaConf.create(self.config)
         assert isinstance(cfg, DictConfig)
-        check_targets(cfg)
+        check_targets(cfg, self.trust)  # again: text that was escaped may be live in this one
         return cfg
 
     def dump(self) -> str:
@@ -53,4 +54,4 @@ def prepare(overrides: list[str], peers: Peers) -> Job:
         print(f"{run} is finished: {done} of {cfg.steps} steps")
     else:
         freeze(run, config, fresh=cfg.resume is None)
-    return Job(config, done)
+    return Job(config, done, tuple(trust_of(overrides)[0]))

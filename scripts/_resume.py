@@ -19,7 +19,7 @@ FREE = (
     *("resume", "runs", "name", "logger", "eval", "benchmarks", "log_every"),
     *("checkpoints", "checkpoint_every", "checkpoint_minutes", "checkpoint_keep"),
     *("peak_tflops", "failures"),
-    "recompute",  # the same numbers
+    *("recompute", "trust"),  # the same numbers; trust stood in the files of earlier versions
     *("data._target_", "data.num_workers", "data.drop_budget", "data.cache", "data.index_folder"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
 )

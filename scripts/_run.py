@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from _trust import check_targets
+from _instantiate import built
+from _trust import check_targets, trust_of
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from cloc.errors import UserError
@@ -49,7 +49,7 @@ def compose_config(name: str, overrides: list[str]) -> DictConfig:
     flags = [override for override in overrides if override.startswith("-")]
     if flags:
         raise UserError(f"{flags[0]} is unknown; a command has keys, no flags but train.py -m")
-    overrides = [_quoted(override) for override in overrides]
+    trust, overrides = trust_of([_quoted(override) for override in overrides])
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
             cfg = compose(name, overrides)
@@ -59,7 +59,7 @@ def compose_config(name: str, overrides: list[str]) -> DictConfig:
     if missing:
         raise UserError(f"{missing[0]} is not set; give {missing[0]}=...")
     _check_emptied(cfg, overrides)
-    check_targets(cfg)
+    check_targets(cfg, trust)
     return cfg
 
 
@@ -126,14 +126,9 @@ def _keys(cfg: DictConfig, prefix: str = "") -> list[str]:
 
 
 def make(cfg: Any) -> Any:
-    """`instantiate` past which there is no OmegaConf; a part's `UserError` stays a `UserError`."""
-    try:
-        return instantiate(cfg, _convert_="all")
-    except HydraException as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__
-        raise (cause or error) from None
+    """The parts that a composed config, or plain values of one, describe (`_instantiate.built`);
+    past this there is no OmegaConf."""
+    return built(plain(cfg) if OmegaConf.is_config(cfg) else cfg)
 
 
 def plain(cfg: Any) -> Any:

@@ -82,7 +82,7 @@ def load_and_answer(
     loader, processor and tokenizer; `tower`'s own tokenizer where the folder holds none."""
     config = json.loads((folder / "config.json").read_text())
     [name] = config["architectures"]
-    local = {"local_files_only": True}
+    local = {"local_files_only": True, "trust_remote_code": False}
     model, info = getattr(transformers, name).from_pretrained(
         folder, output_loading_info=True, dtype=torch.float32, **local
     )

@@ -32,6 +32,7 @@ from cloc.models.starts.hf import CONFIG as HF_CONFIG
 REGION, REGION_WEIGHTS = "region_head", "region_head.safetensors"
 GRAPHS = ("onnx_config.json", "torch_export_config.json")
 KEYS = {"tower", "region_head", "region_scale", "box_head", "lora"}  # `build_model`'s arguments
+ELSEWHERE = ("start", "folder")  # of a tower: a description is whole, and names no other place
 
 
 def load(
@@ -177,10 +178,16 @@ def _description(raw: bytes, path: Path | str) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{path} is not the description of a model ({error})") from None
     unknown = set(found) - KEYS if isinstance(found, dict) else {type(found).__name__}
-    if unknown or "tower" not in found:
+    if unknown or not isinstance(found.get("tower"), dict):
         raise UserError(
             f"{path} is not the description of a model (it holds {sorted(unknown) or 'no tower'}, "
             f"expected {sorted(KEYS)})"
+        )
+    places = [key for key in ELSEWHERE if key in found["tower"]]
+    if places:
+        raise UserError(
+            f"{path} is not the description of a model: its tower names another place "
+            f"({places[0]}), expected an architecture"
         )
     return found
 

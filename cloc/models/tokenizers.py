@@ -8,6 +8,13 @@ import open_clip
 from torch import Tensor
 
 from cloc.errors import UserError
+from cloc.foreign_code import described, unasked
+
+# What a configuration may say of its tokenizer, by type: the rest of `text_cfg.tokenizer_kwargs`
+# would reach transformers, where `trust_remote_code` runs code.
+OPTIONS = {"clean": str, "strip_sep_token": bool, "language": str}  # of a Hugging Face tokenizer
+OWN_OPTIONS = {"clean": str, "additional_special_tokens": list, "reduction_mask": str}
+MODES = (None, "", "clips")
 
 
 def make_tokenizer(
@@ -20,19 +27,42 @@ def make_tokenizer(
     """
     text: Mapping[str, Any] = model_config["text_cfg"]
     context = text.get("context_length", 77)
-    options = dict(text.get("tokenizer_kwargs") or {})
-    name = text.get("hf_tokenizer_name")
+    options = tokenizer_options(text)
+    name, mode = text.get("hf_tokenizer_name"), text.get("tokenizer_mode")
     if not name:
         return open_clip.tokenizer.SimpleTokenizer(context_length=context, **options)
-    source, mode = str(folder or name), text.get("tokenizer_mode")
+    source = str(folder or name)
+    options["trust_remote_code"] = False
     try:
-        return open_clip.tokenizer.HFTokenizer(source, context, tokenizer_mode=mode, **options)
+        files = str(described(source))
+        with unasked():
+            return open_clip.tokenizer.HFTokenizer(files, context, tokenizer_mode=mode, **options)
     except (ImportError, OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
         line = " ".join(str(error).split())[:200]
         raise UserError(
             f"the tokenizer {source} cannot be loaded ({line}); it needs the package transformers, "
             "and a network or a copy in the hub's cache"
         ) from error
+
+
+def tokenizer_options(text: Mapping[str, Any]) -> dict[str, Any]:
+    """`tokenizer_kwargs` of a `text_cfg`; `UserError` for one that is none of the few known."""
+    known = OPTIONS if text.get("hf_tokenizer_name") else OWN_OPTIONS
+    given = text.get("tokenizer_kwargs") or {}
+    if not isinstance(given, Mapping):
+        raise UserError(f"text_cfg.tokenizer_kwargs={given!r} is no mapping of options")
+    for key, value in given.items():
+        if not isinstance(value, known.get(key, ())):
+            allowed = ", ".join(f"{name} ({kind.__name__})" for name, kind in known.items())
+            raise UserError(
+                f"text_cfg.tokenizer_kwargs.{key}={value!r} is no option that a configuration may "
+                f"give its tokenizer; there are {allowed}"
+            )
+    if text.get("tokenizer_mode") not in MODES:
+        raise UserError(f"text_cfg.tokenizer_mode={text['tokenizer_mode']!r}; only clips is known")
+    return dict(given)
 
 
 def decode(tokenizer: Any, tokens: Sequence[int]) -> str:

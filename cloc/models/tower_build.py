@@ -9,6 +9,7 @@ import open_clip
 from torch import nn
 
 from cloc.errors import UserError, one_line
+from cloc.foreign_code import unasked
 from cloc.frame import WHITE, Colour
 from cloc.models.positions import Kernel, aspect_of, fit_positions, make_kernel
 from cloc.models.start import Start, read_start
@@ -111,7 +112,8 @@ def _from_config(model_config: Mapping[str, Any]) -> Any:
     custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
     make: type[nn.Module] = open_clip.CustomTextCLIP if custom else open_clip.CLIP
     try:
-        return make(**config)
+        with unasked():
+            return make(**config)
     except (TypeError, RuntimeError, OSError) as error:
         raise UserError(f"open_clip cannot build model.tower.config: {one_line(error)}") from error
 

@@ -1,12 +1,15 @@
 """open_clip's model configurations: found by name, checked, at another size."""
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import open_clip
 
-from cloc.errors import UserError
+from cloc.errors import UserError, one_line
+from cloc.foreign_code import check_plain, described
+from cloc.models.tokenizers import tokenizer_options
 from cloc.models.unpooled import NO_POOLED_TOKENS
 
 REQUIRED = ("embed_dim", "vision_cfg", "text_cfg")
@@ -46,8 +49,43 @@ def resized(
     return found
 
 
+def refuse_place(trunk: str) -> None:
+    """Raises `UserError` for a folder or repository where a name of timm's is expected: timm would
+    read the architecture and its options from there."""
+    if not re.fullmatch(r"[\w.]+", trunk):
+        raise UserError(
+            f"timm has no model {trunk!r}; give one of timm.list_models(), and weights of your own "
+            "as start=timm:NAME,FILE"
+        )
+
+
+def refuse_elsewhere(model_config: Mapping[str, Any]) -> None:
+    """Raises `UserError` for a configuration that brings code, or the name of a place that does:
+    before anything is built or read of it."""
+    for key in ("vision_cfg", "text_cfg"):
+        if not isinstance(model_config.get(key), Mapping):
+            found = model_config.get(key)
+            raise UserError(f"{key} of the model's configuration is {found!r}, not a mapping")
+    vision, text = model_config["vision_cfg"], model_config["text_cfg"]
+    if vision.get("timm_model_name"):
+        refuse_place(str(vision["timm_model_name"]))
+    tokenizer_options(text)
+    check_plain(model_config, "the model's configuration")
+    if text.get("hf_model_name"):
+        try:
+            described(str(text["hf_model_name"]))
+        except (ImportError, OSError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(
+                f"text_cfg.hf_model_name={text['hf_model_name']} cannot be read "
+                f"({one_line(error)}); it needs a network or a copy in the hub's cache"
+            ) from error
+
+
 def refuse(model_config: Mapping[str, Any]) -> None:
     """Raises `UserError` for what cannot be a tower, as far as it shows before one is built."""
+    refuse_elsewhere(model_config)
     if "multimodal_cfg" in model_config:
         raise UserError(NO_POOLED_TOKENS)
     vision = model_config["vision_cfg"]

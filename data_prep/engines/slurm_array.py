@@ -11,6 +11,12 @@ from data_prep.drive import Outcome, drive
 from data_prep.engines.inline import InlinePool
 from data_prep.unit import MARKERS, Unit, Work, marker_path, read_marker
 
+SLURMS = (  # sbatch's options, one line of its file each
+    *("time", "partition", "gres", "mem", "array_parallelism", "account", "qos", "constraint"),
+    *("nodelist", "exclude", "exclusive", "comment", "dependency", "mail_type", "mail_user"),
+    *("mem_per_cpu", "mem_per_gpu", "cpus_per_gpu", "gpus_per_task"),
+)
+SUBMITITS = ("cpus_per_task", "gpus_per_node", "nodes", "mem_gb", "timeout_min")
 LOGS = "slurm"  # the folder of the tasks' own output, inside the output folder
 
 
@@ -33,7 +39,8 @@ class SlurmArray:
     ) -> None:
         if tasks < 1:
             raise UserError(f"engine.tasks={tasks}: at least 1 is needed")
-        self.tasks, self.slurm, self.cluster = tasks, dict(slurm or {}), cluster
+        self.tasks, self.cluster = tasks, cluster
+        self.slurm = _options(slurm or {})
         self.poll_s = poll_s
 
     def run(self, work: Work, units: Iterable[Unit]) -> Iterator[Outcome]:
@@ -59,6 +66,21 @@ class SlurmArray:
                     job.cancel()
 
 
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """By submitit's names. It has options that are shell commands (`setup`), and writes the others
+    as they are: a configuration must not bring a line of a script."""
+    found = {}
+    for key, value in given.items():
+        name = str(key).removeprefix("slurm_")
+        if name not in (*SLURMS, *SUBMITITS):
+            known = ", ".join((*SUBMITITS, *SLURMS))
+            raise UserError(f"engine.slurm.{key} is no option here; there are {known}")
+        if not isinstance(value, str | int | float) or not str(value).isprintable():
+            raise UserError(f"engine.slurm.{key}={value!r}; give a number or one line of text")
+        found[f"slurm_{name}" if name in SLURMS else name] = value
+    return found
+
+
 def _submit(engine: SlurmArray, work: Work, shares: list[list[Unit]]) -> list[Any]:
     try:
         import submitit
@@ -68,9 +90,7 @@ def _submit(engine: SlurmArray, work: Work, shares: list[list[Unit]]) -> list[An
         ) from None
     try:
         executor = submitit.AutoExecutor(Path(work.out) / LOGS, cluster=engine.cluster)
-        own = ("time", "partition", "gres", "mem", "array_parallelism", "account", "qos")
-        known = {f"slurm_{k}" if k in own else k: v for k, v in engine.slurm.items()}
-        executor.update_parameters(name="cloc_prep", **known)
+        executor.update_parameters(name="cloc_prep", **engine.slurm)
         return list(executor.map_array(_work_through, [work] * len(shares), shares))
     except (RuntimeError, NameError, TypeError, ValueError, OSError) as error:
         raise UserError(f"engine=slurm_array: the array cannot be submitted ({error})") from None

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import huggingface_hub
 import open_clip
 import pytest
 
@@ -22,7 +23,8 @@ HUGGING_FACE = {
 class Recorded:
     """Stands for open_clip's HFTokenizer: keeps what it is given, fails on the word `missing`."""
 
-    def __init__(self, name, context_length, *, clean, tokenizer_mode):
+    def __init__(self, name, context_length, *, clean, tokenizer_mode, trust_remote_code):
+        assert trust_remote_code is False
         if "missing" in name:
             raise OSError("no such\nfile")
         self.given = name, context_length, clean, tokenizer_mode
@@ -39,6 +41,8 @@ class Recorded:
 @pytest.fixture(autouse=True)
 def _recorded(monkeypatch):
     monkeypatch.setattr(open_clip.tokenizer, "HFTokenizer", Recorded)
+    # a repository's files lie where the hub's cache has them
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **_: f"cache/{name}")
 
 
 @pytest.mark.parametrize("words", ["a star", "wow !", "!", "!& what", "two stars , a ring ."])
@@ -62,10 +66,10 @@ def test_the_default_length_is_the_towers_context():
     assert make_tokenizer({"text_cfg": {}})(["a star"]).shape == (1, 77)
 
 
-def test_a_hugging_face_tokenizer_is_read_from_the_hub_or_from_the_folder():
+def test_a_hugging_face_tokenizer_is_read_from_the_hub_or_from_the_folder(tmp_path):
     options = (64, "canonicalize", "clips")
-    assert make_tokenizer(HUGGING_FACE).given == ("timm/ViT-B-16-SigLIP", *options)
-    assert make_tokenizer(HUGGING_FACE, folder=Path("here")).given == ("here", *options)
+    assert make_tokenizer(HUGGING_FACE).given == ("cache/timm/ViT-B-16-SigLIP", *options)
+    assert make_tokenizer(HUGGING_FACE, folder=tmp_path).given == (str(tmp_path), *options)
     assert decode(make_tokenizer(HUGGING_FACE), [5, 6]) == "5 6"
     own = make_tokenizer(NATIVE, folder=Path("missing"))  # open_clip's own needs no file
     assert own(["a star"]).shape == (1, 12)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cloc.errors import UserError, one_line
+from cloc.foreign_code import refuse_code
 from cloc.models.start import Start
 from cloc.models.tokenizers import make_tokenizer
 from cloc.models.tower_build import make_tower
@@ -28,7 +29,6 @@ PICKLED = "pytorch_model.bin"
 PIXELS = "preprocessor_config.json"
 PROCESSOR = "processor_config.json"  # transformers 5 may keep the same inside it
 TOKENIZER = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
-OPTIONS = "tokenizer_config.json"
 CLIPS_SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
 HALF = (0.5, 0.5, 0.5)  # SiglipImageProcessor's own mean and std
 KNOWN = "a folder that CLIPModel or SiglipModel (SigLIP 2 of fixed resolution too) has saved"
@@ -45,6 +45,7 @@ def read(where: str | Path) -> Start:
     folder = Path(where)
     if not folder.is_dir() and str(where).count("/") == 1:
         folder = _fetched(str(where))
+    refuse_code(folder)
     config = _json(folder / CONFIG, f"hf: takes {KNOWN}")
     _check_kind(config, folder)
     try:
@@ -190,11 +191,6 @@ def _tokenizer(model_cfg: dict[str, Any], config: Mapping[str, Any], folder: Pat
         raise UserError(
             f"{folder} has a vocabulary of {text['vocab_size']} words, but no tokenizer; put its "
             f"{', '.join(TOKENIZER[:-1])} or {TOKENIZER[-1]} there"
-        )
-    if (folder / OPTIONS).is_file() and "auto_map" in _json(folder / OPTIONS, ""):
-        raise UserError(
-            f"{folder / OPTIONS}: the tokenizer is code of its own (auto_map), which is not run; "
-            "save it as tokenizer.json"
         )
     text["hf_tokenizer_name"] = NAMES.get(text["vocab_size"], folder.name)
     if config["model_type"] == "siglip":

@@ -11,8 +11,9 @@ from open_clip.factory import load_state_dict
 from torch import Tensor
 
 from cloc.errors import UserError, one_line
+from cloc.foreign_code import described, refuse_code, unasked
 from cloc.models.start import UNREADABLE, Start
-from cloc.models.tower_config import look_up
+from cloc.models.tower_config import look_up, refuse_elsewhere
 
 CONFIG = "open_clip_config.json"
 UNFIT = (TypeError, KeyError, AttributeError, AssertionError)  # at a configuration of no model
@@ -26,7 +27,7 @@ def read(where: str) -> Start:
     layout of OpenAI's own, whose architecture its shapes tell."""
     path = Path(where.removeprefix("local-dir:"))
     if where.startswith("hf-hub:"):
-        return _created(where, where, config=None, tag=None)
+        return _created(where, where, config=_of_hub(where))
     if path.is_dir() or where.startswith("local-dir:"):
         return _created(where, f"local-dir:{path}", config=_of_folder(path), folder=path)
     if path.is_file():
@@ -49,28 +50,37 @@ def _created(
     where: str,
     name: str,
     *,
-    config: dict[str, Any] | None,
+    config: dict[str, Any],
     tag: str | None = None,
     quick_gelu: bool = False,
     folder: Path | None = None,
 ) -> Start:
     """Through open_clip, with weights always: its own default is to go on with random ones."""
+    refuse_elsewhere(config)
     try:
-        clip = open_clip.create_model(
-            name, pretrained=tag, force_quick_gelu=quick_gelu, require_pretrained=True
-        )
-        config = config or open_clip.get_model_config(name)
+        with unasked():
+            clip = open_clip.create_model(
+                name, pretrained=tag, force_quick_gelu=quick_gelu, require_pretrained=True
+            )
     except (*UNREADABLE, *UNFIT) as error:
         raise UserError(f"open_clip cannot load {where}: {one_line(error)}") from error
-    if config is None:
-        raise UserError(f"open_clip:{where} has no {CONFIG}")
     visual = clip.visual
     mean, std = getattr(visual, "image_mean", None), getattr(visual, "image_std", None)
     background = None if folder is None else _background(folder / CONFIG)
     return Start(config, clip.state_dict(), mean, std, folder, background=background)
 
 
+def _of_hub(where: str) -> dict[str, Any]:
+    try:
+        return _of_folder(described(where.removeprefix("hf-hub:")))
+    except (ImportError, OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"open_clip cannot load {where}: {one_line(error)}") from error
+
+
 def _of_folder(folder: Path) -> dict[str, Any]:
+    refuse_code(folder)
     path = folder / CONFIG
     if not path.is_file():
         raise UserError(f"{path} does not exist; an open_clip folder has it beside the weights")

@@ -14,6 +14,7 @@ from cloc.errors import UserError, one_line
 from cloc.frame import height_and_width
 from cloc.models.start import UNREADABLE, Start
 from cloc.models.tower_build import make_tower
+from cloc.models.tower_config import refuse_place
 
 # CLIP's own beside a ViT-B.
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12}
@@ -27,6 +28,7 @@ def read(where: str) -> Start:
     (CLIP's, 12 layers of width 512) begin at random.
     """
     name, _, file = where.partition(",")
+    refuse_place(name)
     try:
         trunk: Any = timm.create_model(name, pretrained=not file)
     except UNREADABLE as error:

@@ -55,3 +55,24 @@ def test_no_tasks_and_no_slurm_are_one_line(tmp_path):
     job, work = begin(folder, tmp_path / "out")
     with pytest.raises(UserError, match="engine=slurm_array: the array cannot be submitted"):
         list(SlurmArray(tasks=1, cluster="slurm").run(work, job.units))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"setup": ["touch here"]}, r"engine\.slurm\.setup is no option here; there are cpus_per"),
+        ({"slurm_teardown": ["touch here"]}, r"engine\.slurm\.slurm_teardown is no option"),
+        ({"additional_parameters": {"a": "b"}}, "is no option"),
+        ({"partition": "gpu\ntouch here"}, r"engine\.slurm\.partition='gpu\\ntouch here'; give a"),
+        ({"time": ["5"]}, "give a number or one line of text"),
+    ],
+)
+def test_a_configuration_brings_no_line_of_a_script(options, words):
+    with pytest.raises(UserError, match=words):
+        SlurmArray(tasks=1, slurm=options)
+
+
+def test_options_get_the_names_that_submitit_has():
+    given = {"partition": "gpu", "slurm_time": 5, "cpus_per_task": 8, "exclusive": True}
+    expected = {"slurm_partition": "gpu", "slurm_time": 5, "cpus_per_task": 8}
+    assert SlurmArray(tasks=1, slurm=given).slurm == {**expected, "slurm_exclusive": True}
