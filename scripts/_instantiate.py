@@ -16,7 +16,7 @@ WORDS = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
 
 
 def built(value: Any, key: str = "") -> Any:
-    """Of plain values: a mapping with a `_target_` is its call, inner ones first. `_partial_` leaves
+    """Of plain values: a mapping with `_target_` is its call, inner ones first. `_partial_` leaves
     that call to be made, `_recursive_: false` the inner ones as they are; `key` is for messages."""
     if isinstance(value, list):
         return [built(inner, f"{key}[{i}]") for i, inner in enumerate(value)]
