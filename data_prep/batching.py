@@ -6,9 +6,10 @@ from typing import Any, NamedTuple, TypeVar
 import PIL.Image
 import torch
 
-from cloc.data.decode import decode_record
+from cloc.data.decode import decode_shown
 from cloc.data.record import Record
 from cloc.errors import BadSample, UserError
+from cloc.frame import upright_size
 from data_prep.stage import Notes
 
 # Long side over short. Qwen's preprocessing refuses 200; by its strides, Grounding DINO has fewer
@@ -32,16 +33,16 @@ def prepared(
     prepare: Callable[[PIL.Image.Image], tuple[Any, tuple[int, ...]]],
     notes: Notes,
 ) -> Iterator[Item]:
-    """Pictures decoded (EXIF orientation ignored) and prepared one at a time, by aspect ratio, so
+    """Pictures decoded, upright, and prepared one at a time, by aspect ratio, so
     that equal shapes stand together.
 
     One that cannot be decoded, or is over `MAX_ASPECT` times as long as it is wide, is told to
     `notes` as a sample that is left out.
     """
-    for place, record in sorted(records, key=lambda one: one[1].width / one[1].height):
+    for place, record in sorted(records, key=_aspect):
         short, long = sorted((record.width, record.height))
         try:
-            image = decode_record(record, f"record {record.key}")
+            image = decode_shown(record, f"record {record.key}")
         except BadSample as error:
             notes.sample(record, error.reason)
             continue
@@ -49,6 +50,16 @@ def prepared(
             notes.sample(record, "aspect")
             continue
         yield Item(place, record, *prepare(image))
+
+
+def shown_size(record: Record) -> tuple[int, int]:
+    """(width, height) of the picture as the model sees it, upright."""
+    return upright_size(record.width, record.height, record.orientation)
+
+
+def _aspect(item: tuple[int, Record]) -> float:
+    width, height = shown_size(item[1])
+    return width / height
 
 
 def in_batches(

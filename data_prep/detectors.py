@@ -20,7 +20,7 @@ SEPARATORS = ".?"  # Grounding DINO takes what stands between them for one phras
 
 class Found(NamedTuple):
     """Of one picture, on the CPU: scores [q, p] in [0, 1] of all boxes for its own p phrases, and
-    boxes [q, 4], corners in pixels of the stored picture; they may pass its edges."""
+    boxes [q, 4], corners in pixels of the picture as shown; they may pass its edges."""
 
     scores: Tensor
     boxes: Tensor

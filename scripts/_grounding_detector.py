@@ -13,11 +13,11 @@ import numpy as np
 import PIL.Image
 import torch
 
-from cloc.data.decode import decode_record
+from cloc.data.decode import decode_shown
 from cloc.data.record import Record, Region
 from cloc.data.validate import check_box
 from cloc.errors import BadSample, UserError
-from cloc.frame import out_of_frame, pad_frame
+from cloc.frame import out_of_frame, pad_frame, to_stored
 from cloc.models.load import load
 from data_prep.pretrained import known_device
 from data_prep.stage import Notes, asked_of
@@ -71,7 +71,7 @@ class GroundingDetector:
         background = self.embedder.model.tower.background
         for record in records:
             try:
-                images.append(decode_record(record, record.key, background))
+                images.append(decode_shown(record, record.key, background))
                 kept.append(replace(record, regions=()))
             except BadSample as error:
                 notes.sample(record, error.reason)
@@ -121,8 +121,9 @@ class GroundingDetector:
         for i, record in enumerate(records):
             texts = self.embedder.texts(phrases[i])
             scores = (seen[i, : len(texts)] * texts).sum(-1).clamp(min=0).tolist()
-            frame = pad_frame(record.width, record.height, self.embedder.model.tower.image_size)
-            pixels = out_of_frame(boxes[i].numpy(), (record.width, record.height), frame)
+            frame = pad_frame(*images[i].size, self.embedder.model.tower.image_size)
+            shown = out_of_frame(boxes[i].numpy(), images[i].size, frame)
+            pixels = to_stored(shown, record.width, record.height, record.orientation)
             answers.append(self._regions(record, phrases[i], pixels.tolist(), scores, notes))
         return answers
 

@@ -21,10 +21,11 @@ from cloc.data.header import FREE_PIXELS, Header, read_header
 from cloc.data.record import Record
 from cloc.data.tar_cures import missing_member
 from cloc.errors import BadSample
-from cloc.frame import WHITE, Colour, as_rgb
+from cloc.frame import WHITE, Colour, as_rgb, forget_code, turned
 
 # Suffix of a tar member -> extension of a `Record`; everything else in a shard is never read.
 IMAGES = {"jpg": "jpg", "jpeg": "jpg", "png": "png", "webp": "webp"}
+IMAGES |= dict.fromkeys(("jpe", "jfif", "pjpeg"), "jpg")
 TEXTS = ("json", "txt")
 EIGHTHS = 8  # the size of a whole JPEG, in the unit of `decode_at`
 SMALLEST_SCALED = 8  # pixels; below, two scales can give the same size
@@ -85,6 +86,14 @@ def decode_image(data: bytes, where: str, background: Colour = WHITE) -> PIL.Ima
 def decode_record(record: Record, where: str, background: Colour = WHITE) -> PIL.Image.Image:
     """The image of a record, whole; its size is the annotated one."""
     return _whole(record_header(record, where), where, background)
+
+
+def decode_shown(record: Record, where: str, background: Colour = WHITE) -> PIL.Image.Image:
+    """The image of a record, upright; `cloc.frame.to_upright` brings its boxes along."""
+    image = decode_record(record, where, background)
+    if record.orientation == 1:
+        return image
+    return PIL.Image.fromarray(turned(np.asarray(image), record.orientation))
 
 
 def opaque(record: Record, where: str) -> tuple[bytes, str]:
@@ -149,7 +158,9 @@ def _by_pillow(header: Header, where: str, background: Colour) -> PIL.Image.Imag
         image: PIL.Image.Image = PIL.Image.open(file, formats=(header.kind,))
         _check_size(image.size, header)
         image.load()
-        return as_rgb(image, background)
+        image = as_rgb(image, background)
+        forget_code(image)
+        return image
 
 
 def _check_size(found: tuple[int, int], header: Header) -> None:

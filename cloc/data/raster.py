@@ -5,6 +5,7 @@ suffices, and one resampling does the rest.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from cloc.data.decode import EIGHTHS, SMALLEST_SCALED, decode_at
 from cloc.data.header import Header
-from cloc.frame import WHITE, Colour
+from cloc.frame import WHITE, Colour, to_stored, turned, upright_size
 
 # A JPEG is decoded at this many eighths of its size if that leaves this many times the pixels, in
 # each direction, that are wanted. Scaling in the decoder is a little sharper than Pillow's
@@ -24,13 +25,15 @@ MARGINS = {1: 1.5, 2: 1.0, 4: 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The `window` (x0, y0, x1, y1) of an image, in whole pixels of it, mirrored after the cut."""
+    """The `window` (x0, y0, x1, y1) of an image, in whole pixels of it as shown upright, mirrored
+    after the cut."""
 
     source: np.ndarray | Header  # uint8 [h, w, 3], or an encoded image
     window: tuple[int, int, int, int]
     where: str = ""  # shard::key, for messages
     mirrored: bool = False
     background: Colour = WHITE  # behind what is transparent in an encoded image
+    code: int = 1  # EXIF's, by which the source is turned to be upright
 
     @property
     def width(self) -> int:
@@ -59,20 +62,25 @@ class Picture:
         """The same picture of pixels; a file that cannot be decoded raises `BadSample`."""
         array = self.source
         is_whole = isinstance(array, np.ndarray) and (array.shape[1], array.shape[0]) == self.size
-        return self if is_whole and not self.mirrored else from_pixels(self.pixels(*self.size))
+        plain = is_whole and not self.mirrored and self.code == 1
+        return self if plain else from_pixels(self.pixels(*self.size))
 
     def pixels(self, width: int, height: int) -> np.ndarray:
         """uint8 [height, width, 3]: antialiased bicubic; at its own size as stored.
 
         Perhaps a view: not to be written to.
         """
-        eighths, size = EIGHTHS, (width, height)
+        eighths, size = EIGHTHS, upright_size(width, height, self.code)
+        window: Sequence[float] = self.window
+        if self.code != 1:
+            window = to_stored(np.array(window), *_sides(self.source), self.code).tolist()
         if isinstance(self.source, Header):
-            eighths = _eighths(self.source, self.size, size)
+            eighths = _eighths(self.source, upright_size(*self.size, self.code), size)
             image = decode_at(self.source, eighths, self.where, self.background)
         else:
             image = self.source
-        found = resample(image, tuple(side * eighths / EIGHTHS for side in self.window), size)
+        found = resample(image, tuple(side * eighths / EIGHTHS for side in window), size)
+        found = turned(found, self.code)
         return found[:, ::-1] if self.mirrored else found
 
 
@@ -84,10 +92,17 @@ def from_pixels(pixels: np.ndarray) -> Picture:
     return Picture(pixels, (0, 0, width, height))
 
 
-def from_header(header: Header, where: str, background: Colour = WHITE) -> Picture:
-    """A picture that is still encoded."""
-    window = (0, 0, header.width, header.height)
-    return Picture(header, window, where, background=background)
+def from_header(header: Header, where: str, background: Colour = WHITE, code: int = 1) -> Picture:
+    """A picture that is still encoded, to be turned by EXIF's `code`."""
+    window = (0, 0, *upright_size(header.width, header.height, code))
+    return Picture(header, window, where, background=background, code=code)
+
+
+def _sides(source: np.ndarray | Header) -> tuple[int, int]:
+    """Width and height, as stored."""
+    if isinstance(source, Header):
+        return source.width, source.height
+    return source.shape[1], source.shape[0]
 
 
 def resample(

@@ -10,7 +10,9 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from cloc.data import validate
+from cloc.data.json_objects import without_repeats
 from cloc.errors import BadSample
+from cloc.frame import CODES
 
 SCHEMA = "cloc-regions/1"
 IMAGE_EXTENSIONS = ("jpg", "png", "webp")
@@ -59,6 +61,7 @@ class Record:
     regions: tuple[Region, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()  # what reading left out; not written
+    orientation: int = 1  # EXIF's code: how pixels and boxes are turned to be shown upright
 
 
 def to_bytes(record: Record, where: str) -> bytes:
@@ -85,10 +88,12 @@ def refuse_problems(record: Record) -> Record:
 
 def to_json(record: Record) -> dict[str, Any]:
     """What `to_bytes` writes, unchecked; keys in a fixed order, boxes to 0.01 pixel."""
+    turned = {} if record.orientation == 1 else {"orientation": record.orientation}
     return {
         "schema": SCHEMA,
         "width": record.width,
         "height": record.height,
+        **turned,
         "captions": [{"text": c.text, "source": c.source} for c in record.captions],
         "regions": [_region_json(region) for region in record.regions],
         "meta": dict(record.meta),
@@ -138,7 +143,17 @@ def from_json(key: str, image: bytes, extension: str, text: bytes | str, where: 
         regions=tuple(r for r in read_regions if r is not None),
         meta=meta,
         problems=tuple(notes.problems),
+        orientation=_orientation(data.get("orientation"), where),
     )
+
+
+def _orientation(value: Any, where: str) -> int:
+    if value is None:
+        return 1
+    if type(value) is not int or value not in CODES:
+        what = f"orientation is {validate.shown(value)}, expected EXIF's code, 1 to 8"
+        raise validate.bad(where, what)
+    return value
 
 
 def parse_json(text: bytes | str, where: str) -> dict[str, Any]:
@@ -152,7 +167,7 @@ def parse_json(text: bytes | str, where: str) -> dict[str, Any]:
     try:
         # json itself would guess UTF-16 from the bytes and let surrogates pass.
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
-        data = json.loads(text, object_pairs_hook=validate.without_repeats)
+        data = json.loads(text, object_pairs_hook=without_repeats)
     except (ValueError, RecursionError) as error:
         raise validate.bad(where, f"the annotation is not JSON in UTF-8 ({error})") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:

@@ -6,7 +6,6 @@ and the loader both stand on this file.
 
 import re
 import sys
-from collections import Counter
 from typing import Any
 
 from cloc.errors import BadSample
@@ -131,15 +130,6 @@ def check_depth(data: Any, where: str) -> None:
 def bad(where: str, what: str) -> BadSample:
     """A problem of the whole annotation."""
     return BadSample("annotation", f"{where}: {what}; {CURE}")
-
-
-def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A hook for `json.loads`: of equal keys Python keeps the last, other readers the first."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"the key {shown(name)} occurs twice in one object")
-    return found
 
 
 def check_side(value: Any, where: str, *, name: str) -> int:

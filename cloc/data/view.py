@@ -11,7 +11,7 @@ from cloc.data.raster import from_header, from_pixels
 from cloc.data.record import Record
 from cloc.data.transforms import PadResize, Sample, Transform
 from cloc.errors import UserError
-from cloc.frame import WHITE, Colour, ImageSize, height_and_width
+from cloc.frame import WHITE, Colour, ImageSize, height_and_width, to_upright
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,13 @@ def _whole(
     record: Record, rng: np.random.Generator, view: View, where: str, background: Colour
 ) -> Sample:
     """All regions, and one of the captions."""
+    boxes = np.array([r.box for r in record.regions], np.float64).reshape(-1, 4)
+    code = record.orientation
     return Sample(
         key=record.key,
-        image=from_header(record_header(record, where), where, background),
+        image=from_header(record_header(record, where), where, background, code),
         caption=_caption(record, rng, view.caption_weights),
-        boxes=np.array([r.box for r in record.regions], np.float32).reshape(-1, 4),
+        boxes=to_upright(boxes, record.width, record.height, code).astype(np.float32),
         phrases=tuple(r.text for r in record.regions),
         negatives=tuple(r.negatives for r in record.regions),
     )

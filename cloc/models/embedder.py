@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cloc.errors import UserError
-from cloc.frame import as_rgb, height_and_width, into_frame, pad_resize
+from cloc.frame import as_rgb, height_and_width, into_frame, pad_resize, upright
 from cloc.heads.roi_align import pool_boxes
 from cloc.interfaces import Prepared
 from cloc.models.cloc import CLOC
@@ -34,13 +34,14 @@ class ModelEmbedder:
         return self.model.tower.mean.device
 
     def prepare(self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray]) -> Prepared:
-        """`boxes` are pixels of each image, [n, 4]; padded to the longest list of the batch. What
-        is transparent shows the tower's background."""
+        """`boxes` are pixels of each image as people see it, upright, [n, 4]; padded to the longest
+        list of the batch. What is transparent shows the tower's background."""
         size, background = self.model.tower.image_size, self.model.tower.background
         pixels = np.zeros((len(images), *height_and_width(size), 3), np.uint8)
         most = max((len(b) for b in boxes), default=0)
         framed, valid = np.zeros((len(images), most, 4), np.float32), np.zeros((len(images), most))
-        for i, (image, pixel_boxes) in enumerate(zip(images, boxes, strict=True)):
+        seen = map(upright, images)
+        for i, (image, pixel_boxes) in enumerate(zip(seen, boxes, strict=True)):
             pixels[i], frame = pad_resize(as_rgb(image, background), size)
             framed[i, : len(pixel_boxes)] = into_frame(
                 np.asarray(pixel_boxes, np.float64).reshape(-1, 4), image.size, frame

@@ -5,26 +5,23 @@ python -m cloc.tools.region_demo IMAGE "red mug" "a dog" --model runs/NAME \
 """
 
 import argparse
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import PIL.ExifTags
 import PIL.Image
-import PIL.ImageOps
 import torch
 
 from cloc.data.decode import decode_image
+from cloc.data.orientation import orientation
 from cloc.drawing import colour, contact_sheet, draw_boxes, heatmap
 from cloc.errors import UserError
+from cloc.frame import turned
 from cloc.interfaces import Embedder, Example
 from cloc.models.load import load
 from cloc.report.look import look
-
-ORIENTATION = PIL.ExifTags.Base.Orientation
 
 
 class _Parser(argparse.ArgumentParser):
@@ -150,11 +147,8 @@ def _read(path: Path) -> PIL.Image.Image:
         raise UserError(f"{path}: there is no such image")
     data = path.read_bytes()
     image = decode_image(data, str(path))
-    with PIL.Image.open(io.BytesIO(data)) as stored:
-        turned = stored.getexif().get(ORIENTATION, 1)
-    # upright, as whoever gives a --box sees it; training takes pixels as stored
-    image.getexif()[ORIENTATION] = turned
-    return PIL.ImageOps.exif_transpose(image)
+    # upright, as whoever gives a --box sees it
+    return PIL.Image.fromarray(turned(np.asarray(image), orientation(data)))
 
 
 def _box(text: str, size: tuple[int, int]) -> list[float]:

@@ -9,7 +9,8 @@ import torch
 from cloc.data import validate
 from cloc.data.record import Record, Region
 from cloc.errors import BadSample, UserError
-from data_prep.batching import Item, in_batches, prepared
+from cloc.frame import to_stored
+from data_prep.batching import Item, in_batches, prepared, shown_size
 from data_prep.detectors import Found, make_detector
 from data_prep.pretrained import load_pretrained
 from data_prep.stage import Notes, asked_of
@@ -72,7 +73,7 @@ class Detect:
             with torch.inference_mode():
                 return self.detector(
                     [item.inputs for item in batch],
-                    [(item.record.width, item.record.height) for item in batch],
+                    [shown_size(item.record) for item in batch],
                     [phrases[item.place] for item in batch],
                 )
 
@@ -103,8 +104,10 @@ class Detect:
         self, record: Record, phrases: Sequence[str], found: Found, notes: Notes
     ) -> Iterator[Region]:
         scores, labels = found.scores.max(-1)
+        size = record.width, record.height
+        boxes = to_stored(found.boxes.numpy(), *size, record.orientation)
         for q in (scores >= self.at_least).nonzero().flatten().tolist():
-            x0, y0, x1, y1 = found.boxes[q].tolist()
+            x0, y0, x1, y1 = boxes[q].tolist()
             region = Region(
                 box=(x0, y0, x1, y1),
                 text=phrases[int(labels[q])],
@@ -113,7 +116,7 @@ class Detect:
             )
             try:
                 where = f"record {record.key}"
-                box = validate.check_box(region.box, record.width, record.height, where)
+                box = validate.check_box(region.box, *size, where)
             except BadSample as error:
                 notes.region(record, error.reason, region)
             else:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cloc.data import raster
 from cloc.data.header import read_header
 from cloc.data.raster import from_header, from_pixels
-from cloc.frame import pad_frame
+from cloc.frame import CODES, pad_frame, turned
 from tests.helpers.photos import MINI, NEEDS_MINI
 
 FIXED = settings(max_examples=60, deadline=None)
@@ -187,3 +187,17 @@ def test_what_is_drawn_already_is_not_drawn_again():
     shown = from_pixels(noise(8, 8))
     assert shown.drawn() is shown
     assert isinstance(shown.mirror().drawn().source, np.ndarray)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_turned_picture_is_cut_mirrored_and_scaled_as_it_is_seen(code):
+    """At a fraction of the stored size, too; within what the decoder's scaling differs by."""
+    data = encoded(landscape(), quality=95)
+    whole = PIL.Image.fromarray(turned(np.asarray(PIL.Image.open(io.BytesIO(data))), code))
+    seen = from_header(read_header(data, "here"), "here", code)
+    assert seen.size == whole.size
+    part = seen.cut(40, 24, 320, 240).mirror()
+    for size in ((320, 240), (100, 80), (40, 60)):
+        expected = by_pillow(whole, size, (40, 24, 360, 264), mirrored=True)
+        assert np.abs(part.pixels(*size).astype(int) - expected).mean() < 2
+    assert (seen.drawn().pixels(*seen.size) == by_pillow(whole, whole.size)).all()

@@ -331,3 +331,18 @@ def test_every_cap_can_be_reached():
     assert len(record.regions) == validate.MAX_REGIONS
     assert len(record.captions) == validate.MAX_CAPTIONS
     assert record.problems == ()
+
+
+def test_how_a_picture_is_turned_is_written_only_where_it_is():
+    record = Record("k", b"", "jpg", 20, 10, orientation=6)
+    assert to_json(record)["orientation"] == 6
+    again = from_json("k", b"", "jpg", to_bytes(record, "here"), "here")
+    assert again == record
+    assert "orientation" not in to_json(replace(record, orientation=1))
+
+
+@pytest.mark.parametrize("code", [0, 9, "6", 6.0, True])
+def test_a_code_that_is_none_costs_the_sample(code):
+    data = to_json(Record("k", b"", "jpg", 20, 10)) | {"orientation": code}
+    with pytest.raises(BadSample, match=r"orientation is .*, expected EXIF's code, 1 to 8"):
+        from_json("k", b"", "jpg", json.dumps(data), "here")

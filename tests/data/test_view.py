@@ -10,6 +10,7 @@ from cloc.data.record import Caption, Record, Region
 from cloc.data.transforms import Flip, RandomCrop
 from cloc.data.view import View, look
 from cloc.errors import BadSample, UserError
+from cloc.frame import CODES
 from tests.helpers.shards import encode, make_record
 
 SIX = make_record(6)  # six regions, two captions, two negatives each
@@ -127,3 +128,18 @@ def test_a_scene_of_the_right_size_is_bit_for_bit_what_is_stored():
 def test_a_setting_out_of_range_names_itself(settings):
     with pytest.raises(UserError, match=rf"^{next(iter(settings))} is "):
         View(**settings)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_pixels_and_boxes_are_turned_together(code):
+    pixels = np.zeros((20, 32, 3), np.uint8)
+    pixels[2:6, 3:15] = 255
+    region = Region((3.0, 2.0, 15.0, 6.0), "it")
+    record = Record("k", encode(pixels), "png", 32, 20, regions=(region,), orientation=code)
+    for view in ({}, {"augment": [Flip(1.0)]}):
+        out = see(record, **view)
+        x0, y0, x1, y1 = out.boxes[0].astype(int)
+        shown = out.image.pixels(32, 32)
+        assert shown[y0:y1, x0:x1].min() == 255
+        assert (shown > 0).sum() == 3 * 4 * 12
+    assert (x1 - x0, y1 - y0) == ((12, 4) if code < 5 else (4, 12))

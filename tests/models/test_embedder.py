@@ -1,5 +1,7 @@
 """A trained model as an `Embedder`: what the protocol promises, against the model's own parts."""
 
+import io
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -8,9 +10,11 @@ import torch.nn.functional as F
 
 from cloc.data.decode import decode_record
 from cloc.data.record import Record
+from cloc.data.sources.caption_only import parse
 from cloc.data.view import View, look
 from cloc.errors import UserError
-from cloc.frame import into_frame, pad_resize
+from cloc.eval.extractors.crop import CropEmbedder
+from cloc.frame import CODES, into_frame, pad_resize, upright
 from cloc.heads.roi_align import pool_boxes
 from cloc.interfaces import Embedder
 from cloc.models.build import build_model
@@ -179,3 +183,25 @@ def test_roi_is_refused_where_a_single_patch_has_no_embedding(prepared):
 
 def test_the_model_is_measured_in_eval_mode():
     assert not ModelEmbedder(make_model().train()).model.training
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_photograph_is_upright_as_in_training_and_as_whoever_gives_a_box_sees_it(embedder, code):
+    exif, file = PIL.Image.Exif(), io.BytesIO()
+    exif[0x0112] = code
+    stored = np.random.default_rng(0).integers(0, 256, (20, 32, 3), np.uint8)
+    PIL.Image.fromarray(stored).save(file, "PNG", exif=exif)
+    photo = PIL.Image.open(file)
+    box = np.array([[0, 0, 8, 16]], np.float32)
+    prepared = embedder.prepare([photo], [box])
+    shown = upright(photo)
+    again = embedder.prepare([shown], [box])
+    assert (prepared.images == again.images).all()
+    assert (prepared.boxes == again.boxes).all()
+    sample = {"__key__": "k", "__url__": "u", "png": file.getvalue(), "txt": b"a photograph"}
+    rng = np.random.default_rng(0)
+    trained = look(parse(sample), rng, view=View(), image_size=32, where="")
+    expected = torch.tensor(trained.image.pixels(32, 32).copy()).permute(2, 0, 1)
+    assert (prepared.images[0] == expected).all()
+    crops = CropEmbedder(embedder).prepare([photo, shown], [box, box]).images
+    assert (crops[0] == crops[1]).all()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from cloc.data.decode import image_member, image_size, origin
+from cloc.data.orientation import orientation
 from cloc.data.record import Caption, Problem, Record
 from cloc.data.tar_cures import missing_member
 from cloc.data.validate import CURE, MAX_CAPTION_CHARS, shown
@@ -31,7 +32,8 @@ def parse(sample: Mapping[str, Any]) -> Record:
         raise BadSample("members", f"{where}: no txt member; {cure}")
     given = _text(sample["txt"], where)
     width, height = image_size(image, where)
-    record = Record(sample["__key__"], image, extension, width, height)
+    code = orientation(image)  # a caption is of what people see
+    record = Record(sample["__key__"], image, extension, width, height, orientation=code)
     if text := clean(given):
         _check_length(len(text), "characters", MAX_CAPTION_CHARS, where)
         return replace(record, captions=(Caption(text),))

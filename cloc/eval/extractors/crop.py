@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from cloc.frame import upright
 from cloc.interfaces import Embedder, Prepared
 
 
@@ -26,6 +27,7 @@ class CropEmbedder:
         self.batch_size = batch_size
 
     def prepare(self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray]) -> Prepared:
+        images = list(map(upright, images))
         whole = self.inner.prepare(images, boxes)
         black = self._pixels([PIL.Image.new("RGB", (1, 1))])
         slots = 1 + whole.valid.shape[1]

@@ -1,5 +1,8 @@
 """Plain image-text shards from raw members to a record."""
 
+import io
+
+import PIL.Image
 import pytest
 
 from cloc.data.record import Caption
@@ -63,3 +66,12 @@ def test_a_bad_caption_names_shard_and_key(change, reason, words):
 def test_a_bad_image_names_shard_and_key():
     with pytest.raises(UserError, match=r"^a\.tar::k: not an image"):
         parse({**RAW, "txt": b"a", "jpg": b"<html>"})
+
+
+def test_a_picture_is_shown_as_people_see_it_who_write_captions():
+    exif, file = PIL.Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    PIL.Image.fromarray(flat(30, 20)).save(file, "JPEG", exif=exif)
+    turned = parse({**RAW, "jpg": file.getvalue(), "txt": b"a cat"})
+    assert (turned.width, turned.height, turned.orientation) == (30, 20, 6)
+    assert parse({**RAW, "txt": b"a cat"}).orientation == 1
