@@ -76,11 +76,13 @@ class Example(NamedTuple):
 
 
 class Split(NamedTuple):
-    """A named evaluation set. A class is the list of prompts whose mean embedding stands for it."""
+    """A named evaluation set. A class is the list of prompts whose mean embedding stands for it;
+    `synonyms` are all that a class is called, which is another protocol."""
 
     name: str
     examples: Sequence[Example]
     classes: Mapping[str, Sequence[str]]
+    synonyms: Mapping[str, Sequence[str]] = {}
 
 
 class Prepared(NamedTuple):

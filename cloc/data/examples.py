@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cloc.data.decode import decode_record, origin
+from cloc.data.decode import decode_shown, origin
 from cloc.data.read import Parse, read_samples
 from cloc.data.record import Record, refuse_problems
 from cloc.data.shard_set import MANIFEST, open_shards, read_manifest
-from cloc.frame import WHITE, Colour
+from cloc.frame import WHITE, Colour, to_upright
 from cloc.interfaces import Example, Split
 
 
@@ -27,30 +27,32 @@ def read_split(
 ) -> Split:
     """The first `limit` samples (all where None) of a folder, glob, list file or list of shards.
 
-    Classes are those of the folder's manifest; {} where it names none or there is none. `key`
-    is the config key that holds `spec`, for messages; transparent pixels show `background`, the
+    Classes and their synonyms are those of the folder's manifest; {} where it names none or there is
+    none. `key` is the config key that holds `spec`, for messages; transparent pixels show `background`, the
     model's, and indexes that are missing are made in `index_folder`.
     """
     shards = open_shards(spec, key=key, index_folder=index_folder)
     samples = islice(read_samples(shards, key=key), limit)
     examples = tuple(_example(parse(raw), origin(raw), background) for raw in samples)
-    return Split(name, examples, _classes(spec))
+    return Split(name, examples, _named(spec, "classes"), _named(spec, "synonyms"))
 
 
 def _example(record: Record, where: str, background: Colour) -> Example:
     refuse_problems(record)  # without some of its boxes it would be another benchmark
+    code = record.orientation
+    boxes = np.array([r.box for r in record.regions], np.float64).reshape(-1, 4)
     return Example(
         key=record.key,
-        image=decode_record(record, where, background),
+        image=decode_shown(record, where, background),
         captions=tuple(caption.text for caption in record.captions),
-        boxes=np.array([r.box for r in record.regions], np.float32).reshape(-1, 4),
+        boxes=to_upright(boxes, record.width, record.height, code).astype(np.float32),
         phrases=tuple(r.text for r in record.regions),
         labels=tuple(r.label for r in record.regions),
         meta=record.meta,
     )
 
 
-def _classes(spec: str | Sequence[str]) -> dict[str, Any]:
+def _named(spec: str | Sequence[str], what: str) -> dict[str, Any]:
     if isinstance(spec, str) and (Path(spec) / MANIFEST).is_file():
-        return dict(read_manifest(Path(spec)).get("classes", {}))
+        return dict(read_manifest(Path(spec)).get(what, {}))
     return {}

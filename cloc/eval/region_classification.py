@@ -1,6 +1,6 @@
 """Which class, and which phrase of its own image, does a box show?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,8 +20,10 @@ class RegionClassification:
     """Values in [0, 1]; ties count as wrong; a metric without a case is left out.
 
     top1: share of all labelled boxes whose class is nearest. class_mean: the same per class, then
-    the mean over the classes that occur. within_image: share of boxes whose own phrase is the
-    nearest of the unique phrases of their image; images with a single phrase are left out.
+    the mean over the classes that occur. top1_synonyms, class_mean_synonyms: the same where a class
+    is the mean of all that it is called, in splits that name synonyms. within_image: share of boxes
+    whose own phrase is the nearest of the unique phrases of their image; images with a single
+    phrase are left out.
     """
 
     uses_regions: ClassVar[bool] = True
@@ -49,14 +51,29 @@ class RegionClassification:
         if not split.classes or not labelled:
             return {}
         target = _targets(split, [labels[row] for row in labelled])
+        found = self._nearest(embedder, vectors[labelled], target, split.classes, "")
+        if split.synonyms:
+            called = {**split.classes, **split.synonyms}
+            found |= self._nearest(embedder, vectors[labelled], target, called, "_synonyms")
+        return found
+
+    def _nearest(
+        self,
+        embedder: Embedder,
+        vectors: Float[Tensor, "n d"],
+        target: Int[Tensor, " n"],
+        classes: Mapping[str, Sequence[str]],
+        protocol: str,
+    ) -> dict[str, float]:
         pairs = torch.stack([torch.arange(len(target)), target], 1)
-        prototypes = self._prototypes(embedder, list(split.classes.values()))
-        right = match_ranks(vectors[labelled], prototypes, pairs=pairs) == 0
+        prototypes = self._prototypes(embedder, list(classes.values()))
+        right = match_ranks(vectors, prototypes, pairs=pairs) == 0
         recall = torch.stack([right[target == row].double().mean() for row in target.unique()])
-        chance = 1 / len(split.classes)
-        return means({"top1": count(right), "class_mean": count(recall)}) | {
-            "top1_chance": chance,
-            "class_mean_chance": chance,
+        top1, class_mean = f"top1{protocol}", f"class_mean{protocol}"
+        chance = 1 / len(classes)
+        return means({top1: count(right), class_mean: count(recall)}) | {
+            f"{top1}_chance": chance,
+            f"{class_mean}_chance": chance,
         }
 
     def _prototypes(

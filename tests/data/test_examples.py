@@ -19,7 +19,7 @@ def test_examples_come_in_shard_order_with_their_words_and_pixels(tmp_path):
     folder = make_shards(tmp_path / "set", shards=3, each=3)
     split = read_split(str(folder), name="val", parse=parse)
     assert split.name == "val"
-    assert split.classes == {}
+    assert (split.classes, split.synonyms) == ({}, {})
     assert [example.key for example in split.examples] == [f"{i:05d}" for i in range(9)]
     example = split.examples[5]
     assert (example.image.mode, example.image.size) == ("RGB", (20, 10))
@@ -70,3 +70,17 @@ def test_photographs_with_their_boxes_come_back(tmp_path):
     assert example.image.size == (width, height)
     assert tuple(example.boxes[0].tolist()) == box
     assert json.dumps(example.key) == f'"{path.stem}"'
+
+
+@pytest.mark.parametrize("code", [2, 6, 7])
+def test_a_picture_and_its_boxes_are_turned_together(tmp_path, code):
+    pixels = np.zeros((20, 32, 3), np.uint8)
+    pixels[2:6, 3:15] = 255
+    region = Region((3.0, 2.0, 15.0, 6.0), "it")
+    record = Record("k", encode(pixels), "png", 32, 20, regions=(region,), orientation=code)
+    write_shards([record], tmp_path / "set", samples_per_shard=1)
+    [example] = read_split(str(tmp_path / "set"), name="val", parse=parse).examples
+    x0, y0, x1, y1 = example.boxes[0].astype(int)
+    shown = np.asarray(example.image)
+    assert shown[y0:y1, x0:x1].min() == 255
+    assert (shown > 0).sum() == 3 * 4 * 12

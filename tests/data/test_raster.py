@@ -194,7 +194,7 @@ def test_a_turned_picture_is_cut_mirrored_and_scaled_as_it_is_seen(code):
     """At a fraction of the stored size, too; within what the decoder's scaling differs by."""
     data = encoded(landscape(), quality=95)
     whole = PIL.Image.fromarray(turned(np.asarray(PIL.Image.open(io.BytesIO(data))), code))
-    seen = from_header(read_header(data, "here"), "here", code)
+    seen = from_header(read_header(data, "here"), "here", code=code)
     assert seen.size == whole.size
     part = seen.cut(40, 24, 320, 240).mirror()
     for size in ((320, 240), (100, 80), (40, 60)):

@@ -68,6 +68,17 @@ def test_a_class_is_the_mean_of_its_prompts():
     assert RegionClassification().run(Oracle(), tied)["top1"] == 0
 
 
+def test_synonyms_are_another_protocol_under_a_name_of_its_own():
+    alone = SPLIT._replace(examples=[SPLIT.examples[0]], classes={"red": ["red"], "blue": ["blue"]})
+    both = alone._replace(synonyms={"red": ["red", "blue"], "blue": ["blue", "red"]})
+    plain, found = (RegionClassification().run(Oracle(), split) for split in (alone, both))
+    assert {name: found[name] for name in plain} == plain
+    assert (found["top1"], found["top1_synonyms"]) == (1, 0)  # a tie counts as wrong
+    assert found["class_mean_synonyms_chance"] == found["top1_synonyms_chance"] == 0.5
+    some = alone._replace(synonyms={"blue": ["blue", "sky"]})
+    assert RegionClassification().run(Oracle(), some)["class_mean_synonyms"] == 1
+
+
 def test_a_metric_without_a_case_is_left_out():
     alone = split(SPLIT.examples[2])
     assert set(RegionClassification().run(Oracle(), alone)) == {"top1", "class_mean"} | set(CHANCE)
