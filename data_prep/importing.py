@@ -163,9 +163,11 @@ def write_splits(
     name: str,
     samples_per_shard: int,
     classes: Mapping[str, Sequence[str]] | None = None,
+    synonyms: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """`out/SPLIT` for each; returns their manifests, which hold `drops`, `license` (of the records'
-    `meta`, where it is in words -> how many have it) and, where given, `classes` (name -> prompts).
+    `meta`, where it is in words -> how many have it) and, where given, `classes` (name -> prompts)
+    and their `synonyms` (name -> all that it is called), another protocol of the same benchmark.
     A progress bar is drawn where stdout is a terminal."""
     manifests = {}
     for split, (records, drops, total) in splits.items():
@@ -180,6 +182,8 @@ def write_splits(
         extra: dict[str, Any] = {"drops": drops, "license": licences}
         if classes is not None:
             extra = {"classes": {k: list(v) for k, v in classes.items()}, **extra}
+        if synonyms:
+            extra["synonyms"] = {k: list(v) for k, v in synonyms.items()}
         manifests[split] = write_shards(
             shown, out / split, samples_per_shard=samples_per_shard, extra=extra
         )

@@ -27,9 +27,9 @@ def read_split(
 ) -> Split:
     """The first `limit` samples (all where None) of a folder, glob, list file or list of shards.
 
-    Classes and their synonyms are those of the folder's manifest; {} where it names none or there is
-    none. `key` is the config key that holds `spec`, for messages; transparent pixels show `background`, the
-    model's, and indexes that are missing are made in `index_folder`.
+    Classes and their synonyms are those of the folder's manifest; {} where it names none or there
+    is none. `key` is the config key that holds `spec`, for messages; transparent pixels show
+    `background`, the model's, and indexes that are missing are made in `index_folder`.
     """
     shards = open_shards(spec, key=key, index_folder=index_folder)
     samples = islice(read_samples(shards, key=key), limit)

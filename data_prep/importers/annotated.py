@@ -1,6 +1,5 @@
 """What importers of annotated pictures share: files, regions, and splits with a budget."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -9,7 +8,9 @@ from typing import Any, NamedTuple, TypeVar
 from cloc.data import validate
 from cloc.data.record import Record, Region
 from cloc.errors import BadSample, UserError
-from data_prep.importing import Picture, Split, clipped, read_picture, whole, words
+from data_prep.importers.documents import Malformed, parse_json
+from data_prep.importers.frames import Frame
+from data_prep.importing import Split, clipped, whole, words
 
 KEPT = ("id", "image_id", "category_id", "bbox", "iscrowd")
 MAX_NAME_BYTES = 255  # of a file or a folder, on every file system
@@ -20,7 +21,7 @@ T = TypeVar("T")
 class Found(NamedTuple):
     """What an annotation says of one region; nothing of it is checked yet."""
 
-    box: Sequence[float]  # corners in pixels
+    box: Sequence[float]  # corners in pixels of the frame it was drawn in
     text: Any
     label: str = ""
 
@@ -31,8 +32,8 @@ def load_json(path: Path, *, key: str) -> Any:
     if not path.is_file():
         raise UserError(f"{path}: no such file; give the annotation file with {key}=FILE")
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_hook=_slim)
-    except (ValueError, RecursionError) as error:
+        return parse_json(path.read_bytes(), keep=_slim)
+    except Malformed as error:
         raise UserError(f"{path}: not JSON ({error}); download the file again") from None
 
 
@@ -64,27 +65,14 @@ def by_url(folder: Path, url: Any, where: str) -> Path:
     return flat if not whole.is_file() and flat.is_file() else whole
 
 
-def read_sized(path: Path, size: tuple[Any, Any], *, cure: str) -> Picture:
-    """The picture; one of another size than annotated raises `BadSample("size")`, for every box of
-    it would be misplaced."""
-    picture = read_picture(path, cure=cure)
-    if (picture.width, picture.height) != size:
-        raise BadSample(
-            "size",
-            f"{path}: the picture is {picture.width}x{picture.height} pixels, it is annotated as "
-            f"{size[0]}x{size[1]}; use the files the boxes were drawn on, or {cure}",
-        )
-    return picture
-
-
 def regions_of(
-    found: Iterable[Found], picture: Picture, *, source: str, where: str, drops: Counter[str]
+    found: Iterable[Found], frame: Frame, *, source: str, where: str, drops: Counter[str]
 ) -> tuple[Region, ...]:
     """In their order; what can be no region is counted: a box by the reason of
     `cloc.data.validate`, no usable words as "text", more than a record may hold as "too_many"."""
     regions: list[Region] = []
     for box, text, label in found:
-        corners = clipped(box, picture.width, picture.height, where, drops)
+        corners = clipped(frame.stored(box), *frame.picture[2:], where, drops)
         line = words(text)
         if corners is None:
             continue

@@ -9,6 +9,9 @@ from cloc.data import validate
 from cloc.data.record import Caption, Record
 from cloc.data.tar import split_name
 from cloc.errors import BadSample, UserError
+from data_prep.importers.files import named, stem_of
+from data_prep.importers.frames import Frame
+from data_prep.importers.values import numbers_of
 from data_prep.importing import (
     Picture,
     Split,
@@ -64,13 +67,13 @@ def attempts(
 
 
 def sample_key(name: str) -> str:
-    """A path below some folder as a key: without its extension, other dots as `_`.
+    """A path below some folder as a key: without the ending of a picture, other dots as `_`.
 
     One that a reader would take for another sample or for none (`__like_this__`, not UTF-8) is
     `BadSample("key")`.
     """
     path = PurePosixPath(name)
-    key = path.with_suffix("").as_posix().replace(".", "_") if path.name else ""
+    key = stem_of(path).replace(".", "_") if path.name else ""
     try:
         clean = bool(key.encode()) and split_name(f"{key}.jpg")[0] == key
     except UnicodeEncodeError:
@@ -86,10 +89,21 @@ def picture_below(folder: Path, name: str, *, cure: str) -> Picture:
     A name that leads out of the folder, which annotations from elsewhere may hold, is
     `BadSample("missing")`, as a file that is not there.
     """
+    return read_picture(_below(folder, name, cure), cure=cure)
+
+
+def picture_named(folder: Path, stems: Sequence[str], *, cure: str) -> Picture:
+    """The picture of the first of the names that has one, whatever it ends in."""
+    found = (named(_below(folder, stem, cure)) for stem in stems)
+    path = next((path for path in found if path), folder / f"{stems[0]}.jpg")
+    return read_picture(path, cure=cure)
+
+
+def _below(folder: Path, name: str, cure: str) -> Path:
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\0" in name:
+    if path.is_absolute() or ".." in path.parts or "\0" in name or not path.name:
         raise BadSample("missing", f"{name!r} does not lie in {folder}; {cure}")
-    return read_picture(folder / name, cure=cure)
+    return folder / name
 
 
 def captions_of(given: Any, source: str, drops: Counter[str]) -> tuple[Caption, ...]:
@@ -125,13 +139,14 @@ def phrase_of(text: Any, drops: Counter[str]) -> str:
     return phrase
 
 
-def box_of_fractions(given: Any, picture: Picture, where: str, drops: Counter[str]) -> Box | None:
-    """(x0, y0, x1, y1) in fractions of the picture as pixels; `clipped` for what is left out."""
-    if isinstance(given, list | tuple) and all(map(validate.is_finite, given)):
-        sides = (picture.width, picture.height, picture.width, picture.height)
-        given = [x * side for x, side in zip(given, sides, strict=False)] + list(given[4:])
+def box_of_fractions(given: Any, frame: Frame, where: str, drops: Counter[str]) -> Box | None:
+    """(x0, y0, x1, y1) in fractions of the frame as pixels of the stored picture; `clipped` for
+    what is left out."""
+    found = numbers_of(given)
+    if found is not None:
+        given = [x * side for x, side in zip(found, 2 * frame.size, strict=False)] + found[4:]
     given = list(given) if isinstance(given, list | tuple) else []
-    return clipped(given, picture.width, picture.height, where, drops)
+    return clipped(frame.stored(given), *frame.picture[2:], where, drops)
 
 
 def check_choice(given: Sequence[str], known: Sequence[str], *, key: str) -> None:

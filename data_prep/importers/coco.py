@@ -1,11 +1,13 @@
 """COCO-style instances, panoptic segments and captions -> records of schema `cloc-regions/1`."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cloc.data.record import Record
+from cloc.data.validate import shown
 from cloc.errors import UserError
 from data_prep.importers.annotated import Found, inside, split_of
 from data_prep.importers.captioned import captions_of
@@ -21,8 +23,10 @@ from data_prep.importers.coco_json import (
     rows_of,
     to_record,
 )
+from data_prep.importers.frames import UNKNOWN, check_frame
 from data_prep.importing import check_share, is_held_out, write_splits
 
+YEAR = re.compile(r"COCO_[a-z]+20\d\d_")  # with which the files of 2014 name the same pictures
 MERGED = ("-merged", "-other", "-stuff")  # how the panoptic set marks joined stuff classes
 
 
@@ -34,6 +38,7 @@ class CocoSet(NamedTuple):
     captions: Mapping[int, Sequence[Any]]
     instances: Annotations | None
     panoptic: Annotations | None
+    boxes_in: str
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
@@ -60,6 +65,7 @@ class CocoSet(NamedTuple):
             self.found(image_id, drops),
             source="coco",
             drops=drops,
+            boxes_in=self.boxes_in,
             captions=captions_of(self.captions.get(image_id), "coco", drops),
             meta={"license": row.get("license")},
         )
@@ -79,6 +85,7 @@ def read_coco(
     instances: str | Path | None = None,
     panoptic: str | Path | None = None,
     captions: str | Path | None = None,
+    boxes_in: str = UNKNOWN,
 ) -> CocoSet:
     """Reads and checks the annotation files; the first wrong thing is a `UserError` naming it.
 
@@ -89,14 +96,32 @@ def read_coco(
         raise UserError("instances is not set; give instances=, panoptic= or captions=FILE")
     things = read_annotations(Path(instances), key="instances") if instances else None
     segments = read_panoptic(Path(panoptic)) if panoptic else None
+    if things and segments and panoptic:
+        _check_same(things.images, segments.images.values(), Path(panoptic))
     rows = {**(segments.images if segments else {}), **(things.images if things else {})}
-    if captions and not things and not segments:
-        rows = images_of(read_json(Path(captions), ("images",), key="captions"), Path(captions))
-    sentences = read_captions(Path(captions)) if captions else {}
+    sentences: dict[int, list[Any]] = {}
+    if captions:
+        lists = ("annotations",) if rows else ("annotations", "images")
+        said = read_json(Path(captions), lists, key="captions")
+        sentences = read_captions(said, Path(captions))
+        if rows and isinstance(said.get("images"), list):
+            _check_same(rows, rows_of(said, "images", ("id",), Path(captions)), Path(captions))
+        rows = rows or images_of(said, Path(captions))
     if sentences and not sentences.keys() & rows.keys():
         of = f"no caption is of an image of {instances or panoptic or captions}"
         raise UserError(f"{captions}: {of}; give that set's own with captions=FILE")
-    return CocoSet(Path(images), dict(sorted(rows.items())), sentences, things, segments)
+    ordered, frame = dict(sorted(rows.items())), check_frame(boxes_in)
+    return CocoSet(Path(images), ordered, sentences, things, segments, frame)
+
+
+def _check_same(images: Mapping[int, Row], others: Iterable[Row], path: Path) -> None:
+    """A number that is one picture in this file and another in that would mix up what they say."""
+    for row in others:
+        other = images.get(row["id"], row)
+        names = [shown(r.get("file_name", other["file_name"])) for r in (row, other)]
+        if len({YEAR.sub("", name) for name in names}) > 1:
+            both = f"image {row['id']} is {names[0]}, and {names[1]} in the other file"
+            raise UserError(f"{path}: {both}; give files of one set")
 
 
 def read_panoptic(path: Path) -> Annotations:
@@ -118,7 +143,7 @@ def read_panoptic(path: Path) -> Annotations:
 
 def _spoken(row: Row) -> tuple[str]:
     name: str = row["name"]
-    if row.get("isthing", True):
+    if row["isthing"]:
         return (name,)
     for mark in MERGED:
         name = name.replace(mark, "")
@@ -132,6 +157,7 @@ def write_coco(
     instances: str | Path | None = None,
     panoptic: str | Path | None = None,
     captions: str | Path | None = None,
+    boxes_in: str = UNKNOWN,
     val: float = 0.0,
     budget: float = 0.0,
     samples_per_shard: int = 1000,
@@ -141,7 +167,9 @@ def write_coco(
     Captions of images that the other files do not list count in train, as "caption_elsewhere".
     """
     check_share(val)
-    dataset = read_coco(images, instances=instances, panoptic=panoptic, captions=captions)
+    dataset = read_coco(
+        images, instances=instances, panoptic=panoptic, captions=captions, boxes_in=boxes_in
+    )
     sides = dataset.split(val=val)
     for name, ids in sides.items():
         if not ids:

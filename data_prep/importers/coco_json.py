@@ -10,10 +10,12 @@ from cloc.data.record import Caption, Record
 from cloc.data.validate import is_phrase
 from cloc.errors import UserError
 from cloc.text import flat
-from data_prep.importers.annotated import Found, load_json, read_sized, regions_of
-from data_prep.importing import words
+from data_prep.importers.annotated import Found, load_json, regions_of
+from data_prep.importers.frames import frame_of
+from data_prep.importers.values import numbers_of, one_name, set_flag, set_whole
+from data_prep.importing import read_picture, words
 
-Row = Mapping[str, Any]  # an object of the file
+Row = dict[str, Any]  # an object of the file
 CORRECT = "correct or remove that annotation"
 
 
@@ -21,7 +23,7 @@ class Category(NamedTuple):
     """What a class is called."""
 
     label: str
-    prompts: tuple[str, ...]  # the first is the text of its regions
+    names: tuple[str, ...]  # the first is the text of its regions, the others are synonyms
     is_thing: bool = True  # False for stuff, in panoptic files
 
 
@@ -37,16 +39,16 @@ class Annotations(NamedTuple):
         so are things, as "thing"."""
         for row in self.boxes.get(image_id, ()):
             category = self.categories[row["category_id"]]
-            if row.get("iscrowd"):
+            if row["iscrowd"]:
                 drops["crowd"] += 1
             elif category.is_thing and not things:
                 drops["thing"] += 1
             else:
-                yield Found(corners(row["bbox"]), category.prompts[0], category.label)
+                yield Found(corners(row["bbox"]), category.names[0], category.label)
 
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """Label -> prompts, as manifests hold them."""
-        return {category.label: category.prompts for category in self.categories.values()}
+        """Label -> prompts, as manifests hold them: a class is what it is called."""
+        return {category.label: category.names[:1] for category in self.categories.values()}
 
 
 def read_annotations(
@@ -70,11 +72,11 @@ def checked(
     categories: Mapping[int, Category],
     path: Path,
 ) -> Annotations:
-    """Every box has four numbers, a known category and an image that the file lists."""
+    """Every box is read: four numbers, a known category and an image that the file lists."""
     refuse_strangers(boxes, images, path)
     for rows in boxes.values():
         for row in rows:
-            _check_box(row, categories, path)
+            _read_object(row, categories, path)
     return Annotations(images, boxes, categories)
 
 
@@ -82,15 +84,28 @@ def images_of(data: Row, path: Path, fields: Sequence[str] = ("file_name",)) -> 
     """In order of image id; one that is listed twice is a `UserError`. `license` is the address, or
     the name, that the file's `licenses` have for its number."""
     rows = rows_of(data, "images", ("id", "width", "height", *fields), path)
-    images: dict[int, Row] = {row["id"]: row for row in sorted(rows, key=lambda row: row["id"])}
-    if len(images) < len(rows):
-        [(twice, _)] = Counter(row["id"] for row in rows).most_common(1)
-        raise UserError(f"{path}: image {twice} is listed twice; remove one of the two")
+    images: dict[int, Row] = by_id(rows, "id", path, name=fields[0])
     names = _licences(data.get("licenses"))
     for row in rows:
+        set_whole(row, ("width", "height"), f"{path}: image {row['id']}")
         if str(row.get("license")) in names:
             row["license"] = names[str(row["license"])]
     return images
+
+
+def by_id(
+    rows: Sequence[dict[str, Any]], field: str, path: Path, *, name: str
+) -> dict[int, dict[str, Any]]:
+    """Images by their number, in its order; a number that two of them have is a `UserError`."""
+    found: dict[int, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row[field]):
+        other = found.setdefault(row[field], row)
+        if other is not row:
+            both = f"as {validate.shown(other[name])} and {validate.shown(row[name])}"
+            raise UserError(
+                f"{path}: image {row[field]} is listed twice, {both}; remove one of the two"
+            )
+    return found
 
 
 def _licences(given: Any) -> dict[str, str]:
@@ -102,14 +117,21 @@ def _licences(given: Any) -> dict[str, str]:
 def read_categories(
     data: Row, path: Path, prompts: Callable[[Row], Iterable[Any]]
 ) -> dict[int, Category]:
-    found = {}
+    found: dict[int, Category] = {}
+    names: dict[int, str] = {}
     for row in rows_of(data, "categories", ("id", "name"), path):
+        set_flag(row, "isthing", f"{path}: category {row['id']}", otherwise=True)
         label = words(row["name"])
         texts = tuple(dict.fromkeys(map(words, prompts(row)))) if label else ()
         if not texts or len(label) > validate.MAX_NAME_CHARS or not all(map(is_phrase, texts)):
             name = validate.shown(row["name"])
             raise UserError(f"{path}: category {row['id']} is called {name}; give it some words")
-        found[row["id"]] = Category(label, texts, bool(row.get("isthing", True)))
+        one_name(names, row["id"], label, "category", path)
+        category = found.setdefault(row["id"], Category(label, texts, row["isthing"]))
+        if category != (label, texts, row["isthing"]):
+            twice = f"category {row['id']} ({validate.shown(label)}) is listed twice"
+            raise UserError(f"{path}: {twice}, not alike; remove one of the two")
+        names[row["id"]] = label
     return found
 
 
@@ -120,31 +142,38 @@ def to_record(
     *,
     source: str,
     drops: Counter[str],
+    boxes_in: str,
     captions: tuple[Caption, ...] = (),
     meta: Mapping[str, Any] | None = None,
 ) -> Record:
-    """One entry of `images` with its picture's own bytes, never re-encoded."""
+    """One entry of `images` with its picture's own bytes, never re-encoded; for `boxes_in` see
+    `frame_of`."""
     cure = (
         f"it is image {row['id']}: give its folder with images=DIR, take the image out of the "
         "annotation file, or let budget= allow for some"
     )
-    picture = read_sized(path, (row["width"], row["height"]), cure=cure)
-    where = f"image {row['id']}"
+    picture = read_picture(path, cure=cure)
+    boxes = list(found)
+    frame = frame_of(
+        picture,
+        boxes_in,
+        str(path),
+        size=(row["width"], row["height"]),
+        has_boxes=bool(boxes),
+        cure=f"use the files the boxes were drawn on, or {cure}",
+    )
     return Record(
-        key=f"{row['id']:012d}",
-        image=picture.content,
-        extension=picture.extension,
-        width=picture.width,
-        height=picture.height,
+        f"{row['id']:012d}",
+        *frame.picture,
         captions=captions,
-        regions=regions_of(found, picture, source=source, where=where, drops=drops),
+        regions=regions_of(boxes, frame, source=source, where=f"image {row['id']}", drops=drops),
         meta={"image_id": row["id"], **(meta or {})},
+        orientation=frame.code,
     )
 
 
-def read_captions(path: Path) -> dict[int, list[Any]]:
+def read_captions(data: Row, path: Path) -> dict[int, list[Any]]:
     """Image id -> captions, unchecked, in order of annotation id."""
-    data = read_json(path, ("annotations",), key="captions")
     rows = by_image(rows_of(data, "annotations", ("id", "image_id", "caption"), path))
     return {i: [row["caption"] for row in group] for i, group in rows.items()}
 
@@ -159,17 +188,14 @@ def read_json(path: Path, names: Sequence[str], *, key: str) -> dict[str, Any]:
 
 
 def rows_of(data: Row, name: str, fields: Sequence[str], path: Path) -> list[dict[str, Any]]:
-    """The objects of one list, each with all `fields`; ids are whole numbers."""
+    """The objects of one list, each with all `fields`; those of ids become whole numbers."""
     ids = [f for f in fields if f == "id" or f.endswith("_id")]
     for i, row in enumerate(data[name]):
         missing = [f for f in fields if not isinstance(row, dict) or f not in row]
         given = row.get("id", i) if isinstance(row, dict) else i
         if missing:
             raise UserError(f"{path}: {name} {given} has no {missing[0]!r}; correct that entry")
-        for field in ids:
-            if not isinstance(row[field], int):
-                what = f"has {field} {validate.shown(row[field])}, expected a whole number"
-                raise UserError(f"{path}: {name} {given} {what}; correct that entry")
+        set_whole(row, ids, f"{path}: {name} {given}")
     return list(data[name])
 
 
@@ -199,19 +225,23 @@ def corners(box: Sequence[float]) -> tuple[float, float, float, float]:
     return x, y, x + width, y + height
 
 
-def check_numbers(box: Any, where: str) -> None:
+def read_box(box: Any, where: str) -> list[float]:
     """Four finite numbers; what they mean is for `cloc.data.validate` to say."""
-    if not isinstance(box, list) or len(box) != 4:
+    found = numbers_of(box, 4)
+    if found is None:
         shown = validate.shown(box)
         raise UserError(f"{where}: bbox {shown} is not [x, y, width, height]; {CORRECT}")
-    if not all(map(validate.is_finite, box)):
+    if not all(map(validate.is_finite, found)):
         shown = validate.shown(box)
         raise UserError(f"{where}: bbox {shown} has a number that is not finite; {CORRECT}")
+    return found
 
 
-def _check_box(row: Row, categories: Mapping[int, Category], path: Path) -> None:
+def _read_object(row: dict[str, Any], categories: Mapping[int, Category], path: Path) -> None:
+    """What is said of one object, in place: `bbox` as numbers, `iscrowd` as a bool."""
     where = f"{path}: annotation {row['id']}"
-    check_numbers(row["bbox"], where)
+    row["bbox"] = read_box(row["bbox"], where)
+    set_flag(row, "iscrowd", where)
     if row["category_id"] not in categories:
         raise UserError(
             f"{where}: category_id {row['category_id']} is not among the {len(categories)} "

@@ -21,8 +21,10 @@ from data_prep.importers.captioned import (
     picture_below,
     sample_key,
 )
+from data_prep.importers.frames import STORED, Frame, check_frame, frame_of
 from data_prep.importers.json_rows import rows
-from data_prep.importing import Picture, words, write_splits
+from data_prep.importers.values import flag_of, number_of, unsaid
+from data_prep.importing import words, write_splits
 
 # The beginning of `f_path` in the released files; FG-CLIP's own reader takes it away, too.
 PREFIX = "grit-20m/data-12m/"
@@ -36,6 +38,7 @@ def write_finehard(
     annotations: str | Path,
     images: str | Path,
     expressions: Sequence[str] = ("short_expr",),
+    boxes_in: str = STORED,
     val: float = 0.0,
     budget: float = 0.5,
     samples_per_shard: int = 1000,
@@ -48,7 +51,8 @@ def write_finehard(
     negatives are those of `short_expr`, and go with it.
     """
     check_choice(expressions, EXPRESSIONS, key="expressions")
-    read = partial(_records, find_files(Path(annotations)), Path(images), expressions)
+    files, frame = find_files(Path(annotations)), check_frame(boxes_in)
+    read = partial(_records, files, Path(images), expressions, frame)
     splits = held_out(read, val=val, budget=budget)
     return write_splits(out, splits, name="finehard", samples_per_shard=samples_per_shard)
 
@@ -66,6 +70,7 @@ def _records(
     files: list[Path],
     images: Path,
     expressions: Sequence[str],
+    boxes_in: str,
     is_ours: IsOurs,
     drops: Counter[str],
 ) -> Iterator[Record | BadSample]:
@@ -75,13 +80,11 @@ def _records(
         picture = picture_below(images, name, cure=CURE)
         captions = captions_of(row["caption"], "finehard_long", drops)
         captions += captions_of(row.get("short_caption"), "finehard_short", drops)
-        regions = [
-            region
-            for info in _checked_list(row["bbox_info"], where)
-            for region in _regions(info, expressions, picture, where, drops)
-        ]
+        given = _checked_list(row["bbox_info"], where)
+        frame = frame_of(picture, boxes_in, where, has_boxes=bool(given))
+        regions = [r for info in given for r in _regions(info, expressions, frame, where, drops)]
         kept = at_most(regions, validate.MAX_REGIONS, "region", drops)
-        return Record(key, *picture, captions=captions, regions=kept)
+        return Record(key, *picture, captions=captions, regions=kept, orientation=frame.code)
 
     return attempts(_keyed(files, is_ours), record)
 
@@ -93,7 +96,8 @@ def _keyed(
         for row in rows(path, key="annotations"):
             missing = [n for n in ("f_path", "caption", "bbox_info") if n not in row]
             if missing or not isinstance(row["f_path"], str):
-                what = f"an object has no {(missing or ['f_path'])[0]!r}"
+                what = f"an object has no {missing[0]!r}" if missing else ""
+                what = what or f"f_path is {validate.shown(row['f_path'])}, expected a text"
                 raise UserError(f"{path}: {what}; give FineHARD's jsonfiles with annotations=DIR")
             name = row["f_path"].removeprefix(PREFIX)
             try:
@@ -114,17 +118,20 @@ def _checked_list(given: Any, where: str) -> list[Any]:
 def _regions(
     info: Any,
     expressions: Sequence[str],
-    picture: Picture,
+    frame: Frame,
     where: str,
     drops: Counter[str],
 ) -> Iterator[Region]:
     """`bbox` is x0, y0, x1, y1 in fractions, and the detector's score."""
     given = info.get("bbox") if isinstance(info, dict) else None
     corners = given[:4] if isinstance(given, list) else None
-    box = box_of_fractions(corners, picture, where, drops)
+    box = box_of_fractions(corners, frame, where, drops)
     if box is None or not isinstance(given, list):
         return
-    score = given[4] if len(given) > 4 and validate.is_finite(given[4]) else 1.0
+    score = 1.0 if len(given) < 5 or unsaid(given[4]) else number_of(given[4])
+    if score is None or not validate.is_finite(score):
+        drops["score"] += 1
+        return
     for name in expressions:
         if text := phrase_of(info.get(name), drops):
             wrong = negatives_of(info, text, drops) if name == "short_expr" else ()
@@ -137,7 +144,10 @@ def negatives_of(info: Mapping[str, Any], text: str, drops: Counter[str]) -> tup
     One that says the same as `text`, or that no shard takes, is counted as "negatives".
     """
     given = info.get("short_expr_negs")
-    if info.get("flag_short_neg") != 1 or not isinstance(given, dict):
+    is_there = flag_of(info.get("flag_short_neg"))
+    if is_there is None:  # neither yes nor no
+        drops["negatives"] += len(given) if isinstance(given, dict) else 1
+    if not is_there or not isinstance(given, dict):
         return ()
     found = dict.fromkeys(map(words, given.values()))
     same = {phrase for phrase in found if phrase.casefold() == text.casefold()}

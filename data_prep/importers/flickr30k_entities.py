@@ -2,23 +2,28 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from xml.etree import ElementTree
 
 from cloc.data.record import Record, Region
-from cloc.errors import BadSample, UserError
+from cloc.data.validate import shown
+from cloc.errors import UserError
 from cloc.text import lines
-from data_prep.importers.captioned import Box, attempts, captions_of, phrase_of, picture_below
-from data_prep.importing import Picture, Split, clipped, whole, write_splits
+from data_prep.importers.captioned import Box, attempts, captions_of, phrase_of, picture_named
+from data_prep.importers.frames import STORED, Frame, check_frame, frame_of
+from data_prep.importers.values import flag_of, number_of, whole_of
+from data_prep.importing import Split, clipped, whole, write_splits
 
 SPLITS = ("train", "val", "test")
 PHRASE = re.compile(r"\[/EN#(\d+)((?:/[A-Za-z]+)+) ([^][]+)\]")
 NOTVISUAL = "0"  # the number of phrases that no picture can show
 CURE = "give the folder of flickr30k's pictures with images=DIR"
 REPOSITORY = "give flickr30k_entities with its annotations.zip unpacked with entities=DIR"
+
+T = TypeVar("T")
 
 
 class Sentence(NamedTuple):
@@ -42,6 +47,7 @@ def write_flickr30k_entities(
     *,
     entities: str | Path,
     images: str | Path,
+    boxes_in: str = STORED,
     budget: float = 0.0,
     samples_per_shard: int = 1000,
 ) -> dict[str, dict[str, Any]]:
@@ -60,41 +66,45 @@ def write_flickr30k_entities(
         if (folder / f"{split}.txt").is_file():
             numbers = (folder / f"{split}.txt").read_text(encoding="utf-8").split()
             drops = Counter[str]()
-            records = attempts(numbers, partial(_record, folder, Path(images), drops))
+            records = attempts(
+                numbers, partial(_record, folder, Path(images), check_frame(boxes_in), drops)
+            )
             splits[split] = Split(whole(records, drops, budget=budget), drops, len(numbers))
     if not splits:
         raise UserError(f"{folder} has none of train.txt, val.txt, test.txt; {REPOSITORY}")
     return write_splits(out, splits, name="flickr30k_entities", samples_per_shard=samples_per_shard)
 
 
-def _record(folder: Path, images: Path, drops: Counter[str], number: str) -> Record:
+def _record(folder: Path, images: Path, boxes_in: str, drops: Counter[str], number: str) -> Record:
     if not number.isdecimal():
         raise UserError(f"{folder}: the lists name image {number!r}, expected a number")
     sentences = read_sentences(folder / "Sentences" / f"{number}.txt")
     boxes = read_boxes(folder / "Annotations" / f"{number}.xml")
-    picture = picture_below(images, f"{number}.jpg", cure=CURE)
-    if (picture.width, picture.height) != (boxes.width, boxes.height):
-        size = f"{picture.width}x{picture.height}, annotated as {boxes.width}x{boxes.height}"
-        cure = "use the files that the boxes were drawn on"
-        raise BadSample("size", f"image {number}: the picture is {size}; {cure}")
-    regions = _regions(sentences, boxes, picture, f"image {number}", drops)
+    picture = picture_named(images, [number], cure=CURE)
+    where = f"image {number}"
+    has_boxes = any(boxes.boxes.values())
+    size = (boxes.width, boxes.height)
+    frame = frame_of(picture, boxes_in, where, size=size, has_boxes=has_boxes)
+    regions = _regions(sentences, boxes, frame, where, drops)
     return Record(
         number,
         *picture,
         captions=captions_of([s.text for s in sentences], "flickr30k", drops),
         regions=tuple(region for _, region in regions),
         meta={"entities": [entity for entity, _ in regions]},
+        orientation=frame.code,
     )
 
 
 def _regions(
-    sentences: list[Sentence], boxes: Boxes, picture: Picture, where: str, drops: Counter[str]
+    sentences: list[Sentence], boxes: Boxes, frame: Frame, where: str, drops: Counter[str]
 ) -> list[tuple[str, Region]]:
     phrases = dict.fromkeys(phrase for sentence in sentences for phrase in sentence.phrases)
     drops.update(_unboxed({entity for entity, _ in phrases}, boxes))
     visible: dict[str, list[Box]] = {}
     for entity in dict.fromkeys(e for e, _ in phrases if e in boxes.boxes):
-        given = (clipped(b, *picture[2:], where, drops) for b in boxes.boxes[entity])
+        stored = map(frame.stored, boxes.boxes[entity])
+        given = (clipped(box, *frame.picture[2:], where, drops) for box in stored)
         visible[entity] = [box for box in dict.fromkeys(given) if box is not None]
     return [
         (entity, Region(box, text, source="flickr30k_entities"))
@@ -138,25 +148,28 @@ def read_boxes(path: Path) -> Boxes:
         names = [name.text or "" for name in item.findall("name")]
         corners = item.find("bndbox")
         if corners is not None:
-            x0, y0, x1, y1 = (_number(corners, n, path) for n in ("xmin", "ymin", "xmax", "ymax"))
+            x0, y0, x1, y1 = (
+                _read(corners, n, path, number_of) for n in ("xmin", "ymin", "xmax", "ymax")
+            )
             for name in names:
                 boxes.setdefault(name, []).append((x0 - 1, y0 - 1, x1, y1))
         else:
-            kind = "scene" if _number(item, "scene", path) else "nobox"
+            kind = "scene" if _read(item, "scene", path, flag_of) else "nobox"
             unboxed.update(dict.fromkeys(names, kind))
     size = root.find("size")
     if size is None:
         raise UserError(f"{path}: the annotation has no size; {REPOSITORY}")
-    width, height = (int(_number(size, name, path)) for name in ("width", "height"))
+    width, height = (_read(size, name, path, whole_of) for name in ("width", "height"))
     return Boxes(width, height, boxes, unboxed)
 
 
-def _number(parent: ElementTree.Element, name: str, path: Path) -> float:
+def _read(parent: ElementTree.Element, name: str, path: Path, read: Callable[[Any], T | None]) -> T:
     text = parent.findtext(name)
-    try:
-        return float(text or "")
-    except ValueError:
-        raise UserError(f"{path}: {name} is {text!r}, expected a number; {REPOSITORY}") from None
+    found = read(text)
+    if found is None:
+        what = f"{name} is {shown(text)}, expected a number"
+        raise UserError(f"{path}: {what}; {REPOSITORY}")
+    return found
 
 
 class _WithoutDoctype(ElementTree.TreeBuilder):

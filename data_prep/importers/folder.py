@@ -1,14 +1,13 @@
 """A folder of pictures, with captions beside them or in one file -> records."""
 
 import csv
-import json
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from cloc.data.orientation import orientation
 from cloc.data.record import Caption, Record
 from cloc.errors import BadSample, UserError
 from cloc.text import lines
@@ -20,14 +19,11 @@ from data_prep.importers.captioned import (
     picture_below,
     sample_key,
 )
+from data_prep.importers.documents import Malformed, parse_json
+from data_prep.importers.files import pictures_below, stem_of
 from data_prep.importers.json_rows import rows
 from data_prep.importing import write_splits
 
-# Looked at, so that what no shard can hold (a GIF) is counted and not passed over in silence.
-PICTURES = {
-    *(".jpg", ".jpeg", ".png", ".webp"),
-    *(".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif"),
-}
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 QUOTES = 'correct the line; a text with separators or quotes is written "so, ""quoted"""'
 CURE = "restore the file, or allow for it with budget="
@@ -67,14 +63,10 @@ def write_folder(
 
 
 def find_pictures(folder: Path) -> list[str]:
-    """Paths below the folder, of its subfolders too; what begins with a dot is left alone."""
+    """Paths below the folder, of its subfolders too; for those of links see `pictures_below`."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the folder of pictures with images=DIR")
-    found = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        chosen = [f for f in files if Path(f).suffix.lower() in PICTURES and f[0] != "."]
-        found += [(Path(place) / name).relative_to(folder).as_posix() for name in chosen]
+    found = [path.relative_to(folder).as_posix() for path in pictures_below(folder)]
     if not found:
         raise UserError(f"{folder} holds no picture; give the folder of pictures with images=DIR")
     return found
@@ -147,8 +139,10 @@ def _from_rows(path: Path, file_key: str, caption_key: str) -> Iterator[tuple[st
         yield row[file_key], row[caption_key]
 
 
-def _check_columns(path: Path, found: Iterable[str], file_key: str, caption_key: str) -> None:
+def _check_columns(path: Path, found: Sequence[str], file_key: str, caption_key: str) -> None:
     for setting, name in (("file_key", file_key), ("caption_key", caption_key)):
+        if found.count(name) > 1:  # the last would win
+            raise UserError(f"{path}: the column {name!r} is there twice; rename one of the two")
         if name not in found:
             known = ", ".join(found)
             raise UserError(f"{path}: no column {name!r} among {known}; set {setting} to one")
@@ -156,8 +150,8 @@ def _check_columns(path: Path, found: Iterable[str], file_key: str, caption_key:
 
 def _mapping(path: Path, file_key: str, caption_key: str) -> Iterator[tuple[str, Any]]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        data = parse_json(path.read_bytes())
+    except Malformed as error:
         raise UserError(f"{path}: not JSON in UTF-8 ({error}); write it again") from None
     if isinstance(data, list):
         yield from _from_rows(path, file_key, caption_key)
@@ -175,7 +169,8 @@ def _records(
         key, name = item
         picture = picture_below(captions.folder, name, cure=CURE)
         sentences = _captions(captions, name, drops)
-        return Record(key, *picture, captions=sentences)
+        code = orientation(picture.content)  # captions are of what people see
+        return Record(key, *picture, captions=sentences, orientation=code)
 
     return attempts(((key, name) for key, name in names.items() if is_ours(key)), record)
 
@@ -183,8 +178,10 @@ def _records(
 def _captions(captions: Captions, name: str, drops: Counter[str]) -> tuple[Caption, ...]:
     if captions.table is not None:
         return captions_of(captions.table.get(name), "folder", drops)
+    stem = stem_of(captions.folder / name)
     try:
-        text = (captions.folder / name).with_suffix(".txt").read_text(encoding="utf-8-sig")
+        ending = ".TXT" if Path(f"{stem}.TXT").is_file() else ".txt"
+        text = Path(stem + ending).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return ()
     except UnicodeDecodeError:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cloc.errors import UserError
+from data_prep.importers.documents import decoder, parse_json
 
 CHUNK = 1 << 20  # characters
 MAX_ROW = 64 << 20  # characters of one object: a file that is no list must not fill the memory
@@ -44,7 +45,7 @@ def _lines(file: TextIO, begin: str) -> Iterator[tuple[str, Any]]:
             raise ValueError(f"line {number} has over {MAX_ROW:,} characters")
         if line.strip():
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
             yield f"line {number}", row
@@ -52,7 +53,7 @@ def _lines(file: TextIO, begin: str) -> Iterator[tuple[str, Any]]:
 
 def _elements(file: TextIO) -> Iterator[tuple[str, Any]]:
     """Of a list whose bracket has been read."""
-    decoder = json.JSONDecoder()
+    values = decoder()
     text, at, number, comma_due = "", 0, 0, False
     while True:
         while at < len(text) and text[at].isspace():
@@ -67,7 +68,7 @@ def _elements(file: TextIO) -> Iterator[tuple[str, Any]]:
             at, comma_due = at + 1, False
         else:
             try:
-                row, at = decoder.raw_decode(text, at)
+                row, at = values.raw_decode(text, at)
             except json.JSONDecodeError:
                 if len(text) - at > MAX_ROW:
                     raise ValueError(f"element {number + 1} is malformed or too long") from None

@@ -10,24 +10,31 @@ from cloc.data.validate import shown
 from cloc.errors import UserError
 from data_prep.importers.annotated import by_url
 from data_prep.importers.coco_json import Annotations, Row, read_annotations, to_record
+from data_prep.importers.frames import STORED, check_frame
 from data_prep.importers.train_val import write_train_val
+from data_prep.importers.values import whole_of
 from data_prep.importing import words
 
 IMAGE_FIELDS = ("coco_url", "neg_category_ids", "not_exhaustive_category_ids")
 
 
 def read_lvis(path: Path, key: str) -> Annotations:
-    """A class's prompts are its synonyms, with spaces for underscores; the first is the text of its
-    regions."""
-    found = read_annotations(path, key=key, image_fields=IMAGE_FIELDS, prompts=_synonyms)
+    """A class is its name, with spaces for underscores; synonyms are a protocol of their own."""
+    found = read_annotations(path, key=key, image_fields=IMAGE_FIELDS, prompts=_names)
     for row in found.images.values():
         for field in IMAGE_FIELDS[1:]:
-            _check_ids(row, field, found, path)
+            _read_ids(row, field, found, path)
     return found
 
 
 def lvis_record(
-    image_id: int, drops: Counter[str], *, images: Path, split: str, annotations: Annotations
+    image_id: int,
+    drops: Counter[str],
+    *,
+    images: Path,
+    split: str,
+    annotations: Annotations,
+    boxes_in: str = STORED,
 ) -> Record:
     """`meta["absent"]` are the classes that people looked for and did not find in the image; those
     of `meta["not_exhaustive"]` are there, but not around every object of them is a box."""
@@ -39,6 +46,7 @@ def lvis_record(
         by_url(images, row["coco_url"], f"image {image_id}"),
         annotations.found(image_id, drops),
         source="lvis",
+        boxes_in=boxes_in,
         drops=drops,
         meta={
             "license": row.get("license"),
@@ -54,6 +62,7 @@ def write_lvis(
     images: str | Path,
     train: str | Path | None = None,
     val: str | Path | None = None,
+    boxes_in: str = STORED,
     budget: float = 0.0,
     samples_per_shard: int = 1000,
 ) -> dict[str, dict[str, Any]]:
@@ -62,23 +71,25 @@ def write_lvis(
         out,
         {"train": train, "val": val},
         read=read_lvis,
-        make=partial(lvis_record, images=Path(images)),
+        make=partial(lvis_record, images=Path(images), boxes_in=check_frame(boxes_in)),
         name="lvis",
         budget=budget,
         samples_per_shard=samples_per_shard,
     )
 
 
-def _synonyms(row: Row) -> list[str]:
+def _names(row: Row) -> list[str]:
     given = row.get("synonyms")
-    names = given if isinstance(given, list) and given else [row["name"]]
+    names = [row["name"], *(given if isinstance(given, list) else ())]
     return [words(name).replace("_", " ") for name in names]
 
 
-def _check_ids(row: Row, field: str, annotations: Annotations, path: Path) -> None:
-    ids, known = row[field], annotations.categories
-    if not isinstance(ids, list) or not all(isinstance(i, int) and i in known for i in ids):
+def _read_ids(row: dict[str, Any], field: str, annotations: Annotations, path: Path) -> None:
+    given, known = row[field], annotations.categories
+    ids = [whole_of(i) for i in given] if isinstance(given, list) else [None]
+    if not all(i in known for i in ids):
         raise UserError(
-            f"{path}: image {row['id']} has {field} {shown(ids)}, expected ids of the file's "
+            f"{path}: image {row['id']} has {field} {shown(given)}, expected ids of the file's "
             f"{len(known)} categories; correct that entry"
         )
+    row[field] = ids

@@ -8,6 +8,7 @@ from typing import Any
 from cloc.data.record import Record
 from data_prep.importers.annotated import inside
 from data_prep.importers.coco_json import Annotations, Row, read_annotations, to_record
+from data_prep.importers.frames import UNKNOWN, check_frame
 from data_prep.importers.train_val import write_train_val
 from data_prep.importing import words
 
@@ -18,13 +19,21 @@ def read_objects365(path: Path, key: str) -> Annotations:
 
 
 def objects365_record(
-    image_id: int, drops: Counter[str], *, images: Path, split: str, annotations: Annotations
+    image_id: int,
+    drops: Counter[str],
+    *,
+    images: Path,
+    split: str,
+    annotations: Annotations,
+    boxes_in: str = UNKNOWN,
 ) -> Record:
     row = annotations.images[image_id]
     path = find_picture(images, row, split=split)
     found = annotations.found(image_id, drops)
     meta = {"license": row.get("license")}
-    return to_record(row, path, found, source="objects365", drops=drops, meta=meta)
+    return to_record(
+        row, path, found, source="objects365", drops=drops, boxes_in=boxes_in, meta=meta
+    )
 
 
 def find_picture(images: Path, row: Row, *, split: str) -> Path:
@@ -43,6 +52,7 @@ def write_objects365(
     images: str | Path,
     train: str | Path | None = None,
     val: str | Path | None = None,
+    boxes_in: str = UNKNOWN,
     budget: float = 0.01,
     samples_per_shard: int = 1000,
 ) -> dict[str, dict[str, Any]]:
@@ -51,7 +61,7 @@ def write_objects365(
         out,
         {"train": train, "val": val},
         read=read_objects365,
-        make=partial(objects365_record, images=Path(images)),
+        make=partial(objects365_record, images=Path(images), boxes_in=check_frame(boxes_in)),
         name="objects365",
         budget=budget,
         samples_per_shard=samples_per_shard,

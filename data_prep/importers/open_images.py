@@ -12,20 +12,24 @@ from typing import Any, NamedTuple
 
 from cloc.data import validate
 from cloc.data.record import Record, Region
+from cloc.data.validate import shown
 from cloc.errors import UserError
 from data_prep.importers.captioned import (
     at_most,
     attempts,
     box_of_fractions,
     captions_of,
-    picture_below,
+    picture_named,
     sample_key,
 )
+from data_prep.importers.frames import STORED, Frame, check_frame, frame_of
 from data_prep.importers.json_rows import rows
-from data_prep.importing import Picture, Split, whole, words, write_splits
+from data_prep.importers.values import numbers_of, one_name, set_flag
+from data_prep.importing import Split, whole, words, write_splits
 
 IMAGE, LABEL, SCORE, GROUP = "ImageID", "LabelName", "Confidence", "IsGroupOf"
 SIDES = ("XMin", "YMin", "XMax", "YMax")
+Row = dict[str, Any]  # a line of the boxes: numbers and the flag are read
 CURE = "download it, or allow for it with budget="
 
 
@@ -33,7 +37,7 @@ class Item(NamedTuple):
     """What the files say of one image."""
 
     image_id: str
-    boxes: list[dict[str, str]]
+    boxes: list[Row]
     captions: list[Any]
 
 
@@ -45,6 +49,7 @@ def write_open_images(
     boxes: str | Path,
     narratives: str | Path | None = None,
     split: str = "train",
+    boxes_in: str = STORED,
     budget: float = 0.01,
     samples_per_shard: int = 1000,
 ) -> dict[str, dict[str, Any]]:
@@ -60,7 +65,9 @@ def write_open_images(
     captions = read_narratives(str(narratives)) if narratives else {}
     drops = Counter[str]()
     items = read_items(Path(boxes), names, captions)
-    records = attempts(items, partial(_record, Path(images), split, names, drops))
+    records = attempts(
+        items, partial(_record, Path(images), split, names, check_frame(boxes_in), drops)
+    )
     splits = {split: Split(whole(records, drops, budget=budget), drops)}
     return write_splits(
         out,
@@ -72,30 +79,38 @@ def write_open_images(
 
 
 def _record(
-    folder: Path, split: str, names: Mapping[str, str], drops: Counter[str], item: Item
+    folder: Path,
+    split: str,
+    names: Mapping[str, str],
+    boxes_in: str,
+    drops: Counter[str],
+    item: Item,
 ) -> Record:
-    name = f"{item.image_id}.jpg"
-    places = (name, f"{split}_{name[0]}/{name}")
-    place = next((p for p in places if (folder / p).is_file()), name)
-    picture = picture_below(folder, place, cure=CURE)
-    found = _regions(item, names, picture, drops)
+    name = item.image_id
+    picture = picture_named(folder, [name, f"{split}_{name[:1]}/{name}"], cure=CURE)
+    has_boxes = bool(item.boxes)
+    frame = frame_of(picture, boxes_in, f"image {name}", has_boxes=has_boxes)
+    found = _regions(item, names, frame, drops)
     return Record(
-        sample_key(name),
+        sample_key(f"{name}.jpg"),
         *picture,
         captions=captions_of(item.captions, "localized_narratives", drops),
         regions=at_most(found, validate.MAX_REGIONS, "region", drops),
+        orientation=frame.code,
     )
 
 
 def read_classes(path: Path) -> dict[str, str]:
     """MID -> name; a first line that names the columns, as some releases have it, is none."""
-    found = {}
+    found: dict[str, str] = {}
     for number, row in enumerate(_table(path, key="classes"), 1):
         if len(row) != 2 or not words(row[1]):
             what = f"line {number} is {','.join(row)!r}, expected a class and its name"
             raise UserError(f"{path}: {what}; give class-descriptions with classes=FILE")
         if number > 1 or row[0].startswith("/"):
-            found[row[0]] = words(row[1])
+            name = words(row[1])
+            one_name(found, row[0], name, "class", path)
+            found[row[0]] = name
     return found
 
 
@@ -105,9 +120,12 @@ def read_narratives(spec: str) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for path in sorted(map(Path, glob(spec))) or [Path(spec)]:
         for row in rows(path, key="narratives"):
-            missing = [n for n in ("image_id", "caption") if not isinstance(row.get(n), str)]
-            if missing:
-                what = f"a line has no {missing[0]!r}"
+            wrong = [n for n in ("image_id", "caption") if not isinstance(row.get(n), str)]
+            if wrong:
+                name = wrong[0]
+                what = f"a line has no {name!r}"
+                if name in row:
+                    what = f"{name} of a line is {shown(row[name])}, expected a text"
                 raise UserError(f"{path}: {what}; give Localized Narratives with narratives=FILE")
             found.setdefault(row["image_id"], []).append(row["caption"])
     return found
@@ -132,20 +150,25 @@ def read_items(
             yield Item(image_id, [], given)
 
 
-def _box_rows(path: Path, names: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def _box_rows(path: Path, names: Mapping[str, str]) -> Iterator[Row]:
     table = _table(path, key="boxes")
     columns = next(table, [])
+    if twice := next((name for name in columns if columns.count(name) > 1), None):
+        raise UserError(f"{path}: the column {twice!r} is there twice; remove one of the two")
     missing = [name for name in (IMAGE, LABEL, SCORE, *SIDES, GROUP) if name not in columns]
     if missing:
         known = ", ".join(columns)
         what = f"no column {missing[0]!r} among {known}"
         raise UserError(f"{path}: {what}; give annotations-bbox with boxes=FILE")
     for number, values in enumerate(table, 2):
-        row = dict(zip(columns, values, strict=False))
-        if len(values) != len(columns) or not all(
-            map(_is_number, (row[n] for n in (*SIDES, SCORE)))
-        ):
+        row: Row = dict(zip(columns, values, strict=False))
+        numbers = numbers_of([row.get(name) for name in (*SIDES, SCORE)])
+        if len(values) != len(columns) or numbers is None or not all(map(isfinite, numbers)):
             raise UserError(f"{path}: line {number} is no box; download the file again")
+        row.update(zip((*SIDES, SCORE), numbers, strict=True))
+        if row[GROUP].strip() == "-1":  # nobody said whether
+            row[GROUP] = ""
+        set_flag(row, GROUP, f"{path}: line {number}")
         if row[LABEL] not in names:
             what = f"line {number} is of class {row[LABEL]!r}, which the class file does not list"
             raise UserError(f"{path}: {what}; give the class file of this release")
@@ -162,25 +185,17 @@ def _table(path: Path, *, key: str) -> Iterator[list[str]]:
         raise UserError(f"{path}: not a table in UTF-8 ({error}); download it again") from None
 
 
-def _is_number(text: str) -> bool:
-    try:
-        return isfinite(float(text))
-    except ValueError:
-        return False
-
-
 def _regions(
-    item: Item, names: Mapping[str, str], picture: Picture, drops: Counter[str]
+    item: Item, names: Mapping[str, str], frame: Frame, drops: Counter[str]
 ) -> list[Region]:
     found = []
     for row in item.boxes:
-        if row[GROUP] == "1":
+        if row[GROUP]:
             drops["group"] += 1
             continue
-        corners = [float(row[name]) for name in SIDES]
-        box = box_of_fractions(corners, picture, f"image {item.image_id}", drops)
+        corners = [row[name] for name in SIDES]
+        box = box_of_fractions(corners, frame, f"image {item.image_id}", drops)
         if box is not None:
             name = names[row[LABEL]]
-            score = float(row[SCORE])
-            found.append(Region(box, name, score=score, source="open_images", label=name))
+            found.append(Region(box, name, float(row[SCORE]), "open_images", label=name))
     return found

@@ -1,7 +1,6 @@
 """RefCOCO, RefCOCO+ and RefCOCOg expressions -> records of schema `cloc-regions/1`."""
 
 import io
-import json
 import pickle
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,8 @@ from data_prep.importers.coco_json import (
     rows_of,
     to_record,
 )
+from data_prep.importers.documents import parse_json
+from data_prep.importers.frames import STORED, check_frame
 from data_prep.importing import write_splits
 
 SPLITS = ("train", "val", "test", "testA", "testB")  # the sets' own; each becomes a folder
@@ -34,6 +35,7 @@ class RefSet(NamedTuple):
     annotations: Annotations
     objects: Mapping[int, Row]  # annotation id -> its box and category
     refs: Mapping[str, Mapping[int, Sequence[Row]]]  # split -> image id -> in order of ref id
+    boxes_in: str
 
     def record(self, image_id: int, drops: Counter[str], *, split: str) -> Record:
         """A region of each sentence: those of one object have the same box."""
@@ -44,12 +46,13 @@ class RefSet(NamedTuple):
             [found for ref in self.refs[split][image_id] for found in self.found(ref, drops)],
             source="refcoco",
             drops=drops,
+            boxes_in=self.boxes_in,
             meta={"license": row.get("license")},
         )
 
     def found(self, ref: Row, drops: Counter[str]) -> list[Found]:
         target = self.objects[ref["ann_id"]]
-        if target.get("iscrowd"):
+        if target["iscrowd"]:
             drops["crowd"] += len(ref["sentences"])
             return []
         label = self.annotations.categories[target["category_id"]].label
@@ -57,19 +60,26 @@ class RefSet(NamedTuple):
         return [Found(box, sentence["sent"], label) for sentence in ref["sentences"]]
 
 
-def read_refcoco(images: str | Path, *, refs: str | Path, instances: str | Path) -> RefSet:
+def read_refcoco(
+    images: str | Path, *, refs: str | Path, instances: str | Path, boxes_in: str = STORED
+) -> RefSet:
     """`refs` is the sets' own `refs(unc).p`, `refs(google).p` or `refs(umd).p`, or the same list as
     JSON. The first wrong thing is a `UserError` naming it."""
     refs, instances = Path(refs), Path(instances)
     annotations = read_annotations(instances, key="instances")
-    objects = {row["id"]: row for rows in annotations.boxes.values() for row in rows}
+    objects: dict[int, Row] = {}
+    for row in (row for rows in annotations.boxes.values() for row in rows):
+        if row["id"] in objects:
+            what = f"annotation {row['id']} is listed twice, and an expression names one"
+            raise UserError(f"{instances}: {what}; remove one of the two")
+        objects[row["id"]] = row
     splits: dict[str, dict[int, list[Row]]] = {}
     rows = rows_of({"refs": read_refs(refs)}, "refs", FIELDS, refs)
     for ref in sorted(rows, key=lambda row: row["ref_id"]):
         _check_ref(ref, objects, refs)
         splits.setdefault(ref["split"], {}).setdefault(ref["image_id"], []).append(ref)
     ordered = {name: dict(sorted(splits[name].items())) for name in SPLITS if name in splits}
-    return RefSet(Path(images), annotations, objects, ordered)
+    return RefSet(Path(images), annotations, objects, ordered, check_frame(boxes_in))
 
 
 def read_refs(path: Path) -> list[Any]:
@@ -79,7 +89,7 @@ def read_refs(path: Path) -> list[Any]:
     content = path.read_bytes()
     is_json = content.lstrip()[:1] in (b"[", b"{")  # no pickle begins like that
     try:
-        data = json.loads(content) if is_json else _Plain(content).load()
+        data = parse_json(content) if is_json else _Plain(content).load()
     except _Refused as error:
         raise UserError(f"{path}: {one_line(error)}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
@@ -125,6 +135,7 @@ def write_refcoco(
     images: str | Path,
     refs: str | Path,
     instances: str | Path,
+    boxes_in: str = STORED,
     budget: float = 0.0,
     samples_per_shard: int = 1000,
 ) -> dict[str, dict[str, Any]]:
@@ -132,7 +143,7 @@ def write_refcoco(
 
     An image is one record of each split that has expressions of it.
     """
-    dataset = read_refcoco(images, refs=refs, instances=instances)
+    dataset = read_refcoco(images, refs=refs, instances=instances, boxes_in=boxes_in)
     splits = {
         name: split_of(list(groups), partial(dataset.record, split=name), budget=budget)
         for name, groups in dataset.refs.items()

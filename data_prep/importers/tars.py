@@ -1,6 +1,5 @@
 """Samples of WebDataset tars made elsewhere, one at a time, and what img2dataset puts there."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -16,6 +15,7 @@ from cloc.data.shard_set import expand_shards
 from cloc.data.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import BadSample, UserError
 from data_prep.importers.captioned import IsOurs
+from data_prep.importers.documents import Malformed, parse_json
 from data_prep.importing import Picture, parse_picture
 
 SHARD_DIGITS = 5  # of img2dataset's tars, at least
@@ -76,8 +76,8 @@ def read_details(sample: Mapping[str, Any]) -> dict[str, Any]:
     """The json member, {} without one; a sample that was not downloaded is `BadSample`."""
     where = origin(sample)
     try:
-        data = json.loads(sample.get("json", b"{}"))
-    except (ValueError, RecursionError) as error:
+        data = parse_json(sample.get("json", b"{}"))
+    except Malformed as error:
         raise BadSample("json", f"{where}: the json member is not JSON ({error}); {CURE}") from None
     if not isinstance(data, dict):
         raise BadSample("json", f"{where}: the json member is no object; {CURE}")

@@ -36,9 +36,16 @@ def write_train_val(
     if not given:
         raise UserError("train is not set; give train=FILE, val=FILE or both")
     classes = {k: v for annotations in given.values() for k, v in annotations.classes().items()}
+    categories = [c for annotations in given.values() for c in annotations.categories.values()]
+    synonyms = {c.label: c.names for c in categories if len(c.names) > 1}
     splits = {split: _split(split, a, make, budget) for split, a in given.items()}
     return write_splits(
-        out, splits, name=name, samples_per_shard=samples_per_shard, classes=classes
+        out,
+        splits,
+        name=name,
+        samples_per_shard=samples_per_shard,
+        classes=classes,
+        synonyms=synonyms,
     )
 
 

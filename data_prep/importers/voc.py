@@ -1,6 +1,5 @@
 """Pascal VOC's folders and XML files (LabelImg writes the same) -> records of `cloc-regions/1`."""
 
-import math
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,9 @@ from cloc.data.validate import is_finite, is_phrase, shown
 from cloc.errors import BadSample, UserError, one_line
 from cloc.text import flat, lines
 from data_prep.importers.annotated import Found, inside, regions_of, split_of
+from data_prep.importers.files import named
+from data_prep.importers.frames import UNKNOWN, check_frame, frame_of
+from data_prep.importers.values import flag_of, number_of, whole_of
 from data_prep.importing import read_picture, words, write_splits
 
 # How people say the classes that VOC writes as one word.
@@ -41,6 +43,7 @@ class VocSet(NamedTuple):
 
     folder: Path
     splits: Mapping[str, Mapping[str, Annotation | BadSample]]  # split -> image id
+    boxes_in: str
 
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Those that occur, by name."""
@@ -55,10 +58,14 @@ class VocSet(NamedTuple):
         if isinstance(annotation, BadSample):
             raise annotation
         path = self.find_picture(image_id, annotation.file_name)
-        picture = read_picture(path, cure=CURE)
-        if annotation.size not in (None, (picture.width, picture.height)):
-            what = f"is {picture.width}x{picture.height} pixels, annotated as {annotation.size}"
-            raise BadSample("size", f"{path}: {what}; {CURE}")
+        frame = frame_of(
+            read_picture(path, cure=CURE),
+            self.boxes_in,
+            str(path),
+            size=annotation.size,
+            has_boxes=bool(annotation.objects),
+            cure=CURE,
+        )
         found = []
         for name, box, is_difficult in annotation.objects:
             if is_difficult:
@@ -66,26 +73,26 @@ class VocSet(NamedTuple):
             else:
                 found.append(Found(box, texts[name][0], name))
         return Record(
-            key=image_id.replace(".", "_"),
-            image=picture.content,
-            extension=picture.extension,
-            width=picture.width,
-            height=picture.height,
-            regions=regions_of(found, picture, source="voc", where=image_id, drops=drops),
+            image_id.replace(".", "_"),
+            *frame.picture,
+            regions=regions_of(found, frame, source="voc", where=image_id, drops=drops),
             meta={"image_id": image_id},
+            orientation=frame.code,
         )
 
     def find_picture(self, image_id: str, file_name: str) -> Path:
-        """Of the image's own name; else what the annotation says, which tools do not keep up."""
+        """Of the image's own name, whatever it ends in; else what the annotation says, which tools
+        do not keep up."""
         folder = self.folder / "JPEGImages"
         first = inside(folder, f"{image_id}.jpg", image_id)
-        if first.is_file() or not file_name:
+        if first.is_file():
             return first
-        second = inside(folder, file_name, image_id)
-        return second if second.is_file() else first
+        if file_name and (second := inside(folder, file_name, image_id)).is_file():
+            return second
+        return named(inside(folder, image_id, image_id)) or first
 
 
-def read_voc(folder: str | Path, *, splits: Sequence[str]) -> VocSet:
+def read_voc(folder: str | Path, *, splits: Sequence[str], boxes_in: str = UNKNOWN) -> VocSet:
     """`folder` holds Annotations, JPEGImages and ImageSets/Main, such as VOCdevkit/VOC2012."""
     folder = Path(folder)
     lists = folder / "ImageSets/Main"
@@ -98,7 +105,7 @@ def read_voc(folder: str | Path, *, splits: Sequence[str]) -> VocSet:
         found[split] = {i: _tried(path) for i, path in places.items()}
     if not found:
         raise UserError("splits is empty; give such as splits=[train,val]")
-    return VocSet(folder, found)
+    return VocSet(folder, found, check_frame(boxes_in))
 
 
 def write_voc(
@@ -106,6 +113,7 @@ def write_voc(
     *,
     folder: str | Path,
     splits: Sequence[str] = ("train", "val"),
+    boxes_in: str = UNKNOWN,
     budget: float = 0.0,
     samples_per_shard: int = 1000,
 ) -> dict[str, dict[str, Any]]:
@@ -114,7 +122,7 @@ def write_voc(
     Objects marked difficult are left out and counted, as VOC's own evaluation does not ask for
     them.
     """
-    dataset = read_voc(folder, splits=splits)
+    dataset = read_voc(folder, splits=splits, boxes_in=boxes_in)
     classes = dataset.classes()
     return write_splits(
         out,
@@ -164,23 +172,26 @@ def _object(element: ET.Element, where: str) -> Object:
     if box is None or not is_phrase(name):
         raise _bad(where, "it has no name or no bndbox")
     x0, y0, x1, y1 = (_number(box, side, where) for side in ("xmin", "ymin", "xmax", "ymax"))
-    is_difficult = flat(element.findtext("difficult")) == "1"
+    is_difficult = flag_of(element.findtext("difficult"))
+    if is_difficult is None:
+        given = shown(element.findtext("difficult"))
+        raise _bad(where, f"difficult is {given}, expected 1 or 0")
     return Object(name, (x0 - 1, y0 - 1, x1, y1), is_difficult)
 
 
 def _size(element: ET.Element, where: str) -> tuple[int, int] | None:
     """None for 0x0, which LabelImg and converters write where they did not look."""
-    size = int(_number(element, "width", where)), int(_number(element, "height", where))
-    return size if any(size) else None
+    sides = [_number(element, side, where) for side in ("width", "height")]
+    width, height = map(whole_of, sides)
+    if width is None or height is None:
+        raise _bad(where, f"its size is {sides[0]} x {sides[1]}, expected whole numbers of pixels")
+    return (width, height) if width or height else None
 
 
 def _number(element: ET.Element, name: str, where: str) -> float:
     text = element.findtext(name) or ""
-    try:
-        number = float(text)  # some releases have 45.70000076293945
-    except ValueError:
-        number = math.nan
-    if not is_finite(number):
+    number = number_of(text)  # some releases have 45.70000076293945
+    if number is None or not is_finite(number):
         raise _bad(where, f"{name} is {shown(text)}, expected a number of pixels")
     return number
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cloc.data.orientation import orientation
 from cloc.data.record import Record
 from cloc.errors import BadSample
 from data_prep.importers.captioned import Fields, IsOurs, attempts, captions_of, held_out
@@ -54,6 +55,8 @@ def _records(
             given = captions.of(details, drops).get(captions.names[0])
         sentences = captions_of(given, "webdataset", drops)
         meta = kept.of(details, drops)
-        return Record(sample["__key__"], *picture, captions=sentences, meta=meta)
+        code = orientation(picture.content)  # captions are of what people see
+        key = sample["__key__"]
+        return Record(key, *picture, captions=sentences, meta=meta, orientation=code)
 
     return attempts(ours(paths, is_ours), record)

@@ -1,6 +1,5 @@
 """A YOLO folder (`data.yaml`, images, one text file of labels each) -> records."""
 
-import io
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,22 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import PIL.Image
-import yaml
-
 from cloc.data.record import Record
 from cloc.data.validate import MAX_NAME_CHARS, shown
 from cloc.errors import BadSample, UserError, one_line
 from cloc.text import flat, lines
 from data_prep.importers.annotated import Found, regions_of, split_of
-from data_prep.importing import Picture, read_picture, words, write_splits
+from data_prep.importers.documents import parse_yaml
+from data_prep.importers.files import pictures_below, stem_of
+from data_prep.importers.frames import UNKNOWN, check_frame, frame_of
+from data_prep.importers.values import numbers_of, one_name, whole_of
+from data_prep.importing import read_picture, words, write_splits
 
 SPLITS = ("train", "val", "test")
-SUFFIXES = frozenset(
-    ".avif .bmp .dng .heic .jp2 .jpeg .jpg .mpo .png .tif .tiff .webp".split()
-)  # those that are no JPEG, PNG or WebP count as unusable: nobody should wonder where they went
 SLACK = 0.01  # by which a normalized coordinate may pass the edge
-ORIENTATION = 0x0112  # EXIF
 CURE = "mend or remove that picture, or let budget= allow for some"
 
 
@@ -33,36 +29,36 @@ class YoloSet(NamedTuple):
     splits: Mapping[str, Mapping[str, Path]]  # split -> key -> picture
     names: Sequence[str]
     has_keypoints: bool  # then more follows behind a line's box
+    boxes_in: str
     licence: str = ""  # Roboflow's exports say one
 
     def record(self, key: str, drops: Counter[str], *, split: str) -> Record:
         path = self.splits[split][key]
         picture = read_picture(path, cure=CURE)
-        _refuse_turned(picture, path)
         file = label_file(path)
         lines = _lines(file) if file.is_file() else []
-        found = [self.found(line, picture, f"{file}:{i}") for i, line in enumerate(lines, 1)]
+        boxed = any(line.strip() for line in lines)
+        frame = frame_of(picture, self.boxes_in, str(path), has_boxes=boxed)
+        found = [self.found(line, frame.size, f"{file}:{i}") for i, line in enumerate(lines, 1)]
         there = [f for f in found if f is not None]
         return Record(
-            key=key,
-            image=picture.content,
-            extension=picture.extension,
-            width=picture.width,
-            height=picture.height,
-            regions=regions_of(there, picture, source="yolo", where=str(file), drops=drops),
+            key,
+            *picture,
+            regions=regions_of(there, frame, source="yolo", where=str(file), drops=drops),
             meta={"license": self.licence} if self.licence else {},
+            orientation=frame.code,
         )
 
-    def found(self, line: str, picture: Picture, where: str) -> Found | None:
-        """A line `class cx cy w h`, or `class x1 y1 x2 y2 ...`: the box around that polygon; None
-        for a blank one."""
+    def found(self, line: str, size: tuple[int, int], where: str) -> Found | None:
+        """A line `class cx cy w h`, or `class x1 y1 x2 y2 ...`: the box around that polygon, in
+        pixels of a frame of `size`; None for a blank one."""
         fields = line.split()[: 5 if self.has_keypoints else None]
         if not fields:
             return None
-        try:
-            number, *values = map(float, fields)
-        except ValueError:
-            raise _bad(where, f"{shown(line)} are not numbers") from None
+        values = numbers_of(fields)
+        if values is None:
+            raise _bad(where, f"{shown(line)} are not numbers")
+        number, *values = values
         if len(values) < 4 or len(values) % 2:
             raise _bad(where, f"{shown(line)} is neither a class and a box nor a polygon")
         if not all(-SLACK <= value <= 1 + SLACK for value in values):
@@ -70,20 +66,20 @@ class YoloSet(NamedTuple):
         if number not in range(len(self.names)):
             raise _bad(where, f"class {fields[0]} is not among the {len(self.names)} names")
         x0, y0, x1, y1 = _around(values)
-        width, height = picture.width, picture.height
+        width, height = size
         label = self.names[int(number)]
         box = (x0 * width, y0 * height, x1 * width, y1 * height)
         return Found(box, label.replace("_", " "), label)
 
 
-def read_yolo(dataset: str | Path) -> YoloSet:
+def read_yolo(dataset: str | Path, *, boxes_in: str = UNKNOWN) -> YoloSet:
     """`dataset` is the set's `data.yaml`; its train, val and test are read, those that it names."""
     data = Path(dataset)
     if not data.is_file():
         raise UserError(f"{data}: no such file; give the set's data.yaml with dataset=FILE")
     try:
-        spec = yaml.safe_load(data.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        spec = parse_yaml(data.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
         raise UserError(f"{data}: not YAML ({one_line(error)}); correct it") from None
     given = {s: spec[s] for s in SPLITS if spec.get(s)} if isinstance(spec, dict) else {}
     if not given:
@@ -92,12 +88,12 @@ def read_yolo(dataset: str | Path) -> YoloSet:
     splits = {split: _pictures(place, spec, data, split) for split, place in given.items()}
     about = spec.get("roboflow")
     licence = flat(about.get("license")) if isinstance(about, dict) else ""
-    return YoloSet(splits, names, "kpt_shape" in spec, licence)
+    return YoloSet(splits, names, "kpt_shape" in spec, check_frame(boxes_in), licence)
 
 
 def label_file(picture: Path) -> Path:
     """`labels/a.txt` for `images/a.jpg`, at the last folder of that name; beside it without one."""
-    parts = list(picture.with_suffix(".txt").parts)
+    parts = list(Path(f"{stem_of(picture)}.txt").parts)
     places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
     if places:
         parts[places[-1]] = "labels"
@@ -105,13 +101,18 @@ def label_file(picture: Path) -> Path:
 
 
 def write_yolo(
-    out: Path, *, dataset: str | Path, budget: float = 0.0, samples_per_shard: int = 1000
+    out: Path,
+    *,
+    dataset: str | Path,
+    boxes_in: str = UNKNOWN,
+    budget: float = 0.0,
+    samples_per_shard: int = 1000,
 ) -> dict[str, dict[str, Any]]:
     """Writes a folder for each split that `data.yaml` names; returns their manifests.
 
     A picture without a label file is an image without regions; a split without any is refused.
     """
-    found = read_yolo(dataset)
+    found = read_yolo(dataset, boxes_in=boxes_in)
     splits = {
         name: split_of(list(pictures), partial(found.record, split=name), budget=budget)
         for name, pictures in found.splits.items()
@@ -125,8 +126,12 @@ def write_yolo(
 def _names(given: Any, data: Path) -> list[str]:
     """A list, or a mapping of 0 to n - 1, also of "0" to "n - 1"."""
     if isinstance(given, dict):
-        numbered = {str(number): name for number, name in given.items()}
-        keys = [str(i) for i in range(len(given))]
+        numbered: dict[int | None, Any] = {}
+        for key, name in given.items():
+            if (place := whole_of(key)) is not None:
+                one_name(numbered, place, name, "class", data)
+            numbered[place] = name
+        keys = range(len(numbered))
         given = [numbered[k] for k in keys] if numbered.keys() == {*keys} else given
     if not isinstance(given, list) or not given:
         what = "expected a list, or a mapping of class numbers from 0"
@@ -159,7 +164,7 @@ def _pictures(given: Any, spec: Mapping[str, Any], data: Path, split: str) -> di
 def _keys(paths: Sequence[Path]) -> list[str]:
     """What stands behind the last folder `images`, without dots; where several sets are listed that
     have equal names, what stands behind the folder that all lie in."""
-    stems = [path.with_suffix("").as_posix() for path in paths]
+    stems = [stem_of(path) for path in paths]
     names = [s.rpartition("/images/")[2] for s in stems]
     names = [n if n != s else Path(s).name for n, s in zip(names, stems, strict=True)]
     if len({*names}) < len({*stems}):
@@ -184,8 +189,7 @@ def _find(place: Any, spec: Mapping[str, Any], data: Path, split: str) -> Path:
 def _listed(place: Path) -> list[Path]:
     """The pictures of a folder, its folders too, or of a list file, relative to that."""
     if place.is_dir():
-        found = (p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        return sorted(p for p in found if p.name[0] != ".")  # ._a.jpg is macOS's, and no picture
+        return sorted(pictures_below(place))
     try:
         text = place.read_text(encoding="utf-8-sig")
     except ValueError:
@@ -208,19 +212,6 @@ def _around(values: list[float]) -> tuple[float, float, float, float]:
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
     xs, ys = values[::2], values[1::2]
     return min(xs), min(ys), max(xs), max(ys)
-
-
-def _refuse_turned(picture: Picture, path: Path) -> None:
-    """Labels are fractions of the frame that the labelling tool showed, and tools differ in whether
-    they heed EXIF; shards hold pictures as stored."""
-    with PIL.Image.open(io.BytesIO(picture.content)) as image:
-        turned = image.getexif().get(ORIENTATION, 1)
-    if turned not in (0, 1):
-        raise BadSample(
-            "turned",
-            f"{path}: its EXIF orientation is {turned}, and the labels do not say for which frame "
-            f"they are; turn the pixels themselves and remove the tag, or {CURE}",
-        )
 
 
 def _bad(where: str, what: str) -> BadSample:

@@ -8,12 +8,13 @@ import pytest
 
 from cloc.data.validate import MAX_PHRASE_CHARS, MAX_REGIONS
 from cloc.errors import BadSample, UserError
-from data_prep.importers.annotated import Found, by_url, inside, load_json, read_sized, regions_of
-from data_prep.importing import Picture
+from data_prep.importers.annotated import Found, by_url, inside, load_json, regions_of
+from data_prep.importers.frames import Frame
+from data_prep.importing import Picture, read_picture
 from tests.helpers.imported import draw
 
 BOX = (1.0, 1.0, 9.0, 9.0)
-PICTURE = Picture(b"", "jpg", 40, 30)
+PICTURE = Frame(Picture(b"", "jpg", 40, 30))
 
 
 def test_what_can_be_no_region_is_counted_by_its_reason():
@@ -32,32 +33,22 @@ def test_what_can_be_no_region_is_counted_by_its_reason():
     assert drops == {"box_reversed": 1, "text": 3, "too_many": 1}
 
 
-def test_a_picture_of_another_size_than_annotated_is_a_bad_sample(tmp_path):
-    path = draw(tmp_path / "a.png")
-    assert read_sized(path, (40, 30), cure="x").width == 40
-    with pytest.raises(
-        BadSample, match=r"a\.png: the picture is 40x30 .* as 30x40; .*, or x$"
-    ) as e:
-        read_sized(path, (30, 40), cure="x")
-    assert e.value.reason == "size"
-
-
 def test_a_picture_that_no_loader_reads_is_a_bad_sample(tmp_path):
     # A thumbnail in the header has an end of its own.
     whole = draw(tmp_path / "a.jpg", comment=b"\xff\xd9").read_bytes()
     assert whole.count(b"\xff\xd9") == 2
     deep = tmp_path / "deep.png"
     PIL.Image.new("I;16", (40, 30)).save(deep)
-    assert read_sized(tmp_path / "a.jpg", (40, 30), cure="x").content == whole
+    assert read_picture(tmp_path / "a.jpg", cure="x").content == whole
     (tmp_path / "cut.jpg").write_bytes(whole[:-2])
     (tmp_path / "trailer.jpg").write_bytes(whole + b"\xff\xda of a film behind it")
-    read_sized(tmp_path / "trailer.jpg", (40, 30), cure="x")
+    read_picture(tmp_path / "trailer.jpg", cure="x")
     for path, reason, says in (
         (tmp_path / "cut.jpg", "picture", r"cut\.jpg: a JPEG that is cut.*; get it$"),
         (deep, "pixels", r"deep\.png: a PNG of 16 bits"),
     ):
         with pytest.raises(BadSample, match=says) as error:
-            read_sized(path, (40, 30), cure="get it")
+            read_picture(path, cure="get it")
         assert error.value.reason == reason
 
 

@@ -18,6 +18,7 @@ from data_prep.importers.captioned import (
     picture_below,
     sample_key,
 )
+from data_prep.importers.frames import Frame
 from data_prep.importing import Picture
 from tests.data_prep.importers.written import jpeg
 from tests.helpers.shards import encode, flat
@@ -53,10 +54,10 @@ def test_a_phrase_is_one_line_or_counted():
 
 def test_fractions_become_pixels_of_the_picture():
     drops = Counter()
-    assert box_of_fractions([0.25, 0.5, 1.5, 1], PICTURE, "x", drops) == (10, 15, 40, 30)
+    assert box_of_fractions([0.25, "0.5", 1.5, 1], Frame(PICTURE), "x", drops) == (10, 15, 40, 30)
     assert not drops
     for given in (None, [0.1], [0, 0, 1, 1, 1], [0, 0, None, 1], [0, 0, float("nan"), 1]):
-        assert box_of_fractions(given, PICTURE, "x", drops) is None
+        assert box_of_fractions(given, Frame(PICTURE), "x", drops) is None
     assert drops == {"box_shape": 3, "box_not_finite": 2}
 
 

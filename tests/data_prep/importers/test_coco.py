@@ -362,3 +362,137 @@ def test_real_photographs_with_stuff_beside_their_instances(tmp_path):
     )["train"]
     assert (both["samples"], both["regions"]) == (80, 731 + 80)
     assert both["drops"] == {"crowd": 8 + 8, "thing": 731}
+
+
+def as_text(value):
+    """The same, every number and flag written as text."""
+    if isinstance(value, dict):
+        return {name: as_text(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [as_text(inner) for inner in value]
+    return value if value is None else str(value)
+
+
+@pytest.mark.parametrize(
+    "write", [as_text, lambda data: json.loads(json.dumps(data), parse_int=float)]
+)
+def test_numbers_and_flags_are_what_they_say_however_they_are_written(tmp_path, write):
+    boxes = [annotation(1, 7, [0, 0, 9.5, 9], iscrowd=0), annotation(2, 7, [1, 1, 9, 9], iscrowd=1)]
+    captions = [{"id": 4, "image_id": 7, "caption": "A cat"}]
+    given = make_set(tmp_path, annotations=boxes, captions=captions)
+    given["panoptic"] = make_panoptic(tmp_path, segments=SEGMENTS, given=given)
+    expected, drops = records(given), Counter()
+    read_coco(**given).record(7, drops)
+    assert drops == {"crowd": 2, "thing": 1}
+    for name in ("instances", "captions", "panoptic"):
+        data = json.loads(given[name].read_text())
+        given[name].write_text(json.dumps(write(data)))
+    assert [to_json(r) | {"meta": 0} for r in records(given)] == [
+        to_json(r) | {"meta": 0} for r in expected
+    ]
+    again = Counter()
+    read_coco(**given).record(7, again)
+    assert again == drops
+
+
+@pytest.mark.parametrize("crowd", ["0", "False", "no", 0.0, None, ""])
+def test_no_crowd_is_none_whatever_says_so(tmp_path, crowd):
+    given = make_set(tmp_path, annotations=[annotation(1, 7, [0, 0, 9, 9], iscrowd=crowd)])
+    assert len(records(given)[1].regions) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            '"iscrowd": 0',
+            '"iscrowd": "maybe"',
+            "annotation 1 has iscrowd 'maybe', expected true or",
+        ),
+        (
+            '"iscrowd": 0',
+            '"iscrowd": [0]',
+            r"annotation 1 has iscrowd \[0\], expected true or false",
+        ),
+        ('"width": 40', '"width": "wide"', "image 7 has width 'wide', expected a whole number"),
+        ('"width": 40', '"width": null', "image 7 has width None, expected a whole number"),
+        ('"height": 30', '"height": true', "image 7 has height True, expected a whole number"),
+        ('"image_id": 7', '"image_id": 7.5', "annotations 1 has image_id 7.5, expected a whole"),
+        ('"image_id": 7', '"image_id": true', "annotations 1 has image_id True, expected a whole"),
+        ("[0, 0, 9, 9]", '"[0, 0, 9, 9]"', r"annotation 1: bbox '\[0, 0, 9, 9\]' is not \[x, y"),
+        ("[0, 0, 9, 9]", '[0, 0, "wide", 9]', r"annotation 1: bbox .*'wide'.* is not \[x, y"),
+        (
+            '"name": "cat"',
+            '"name": "cat", "isthing": "so"',
+            "category 1 has isthing 'so', expected",
+        ),
+    ],
+)
+def test_a_value_that_says_nothing_is_named_with_its_place(tmp_path, old, new, says):
+    given = make_set(tmp_path, annotations=[annotation(1, 7, [0, 0, 9, 9], iscrowd=0)])
+    text = given["instances"].read_text()
+    assert old in text
+    given["instances"].write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=rf"instances\.json: {says}") as error:
+        records(given)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            '"id": 5, "name"',
+            '"id": 1, "name"',
+            "category 1 is called 'cat' and 'traffic light'; rem",
+        ),
+        ('"id": 5, "name"', '"id": "1", "name"', "category 1 is called 'cat' and 'traffic light'"),
+        ('"name": "cat"', '"name": "cat", "name": "dog"', "the key 'name' .* as 'cat' and 'dog'"),
+        (
+            '"id": 3, "file',
+            '"id": "7", "file',
+            r"image 7 is listed twice, as '7\.jpg' and '3\.jpg'",
+        ),
+    ],
+)
+def test_two_names_of_one_thing_are_refused_with_both(tmp_path, old, new, says):
+    given = make_set(tmp_path, annotations=[annotation(1, 7, [0, 0, 9, 9])])
+    text = given["instances"].read_text()
+    assert old in text
+    given["instances"].write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=rf"instances\.json: .*{says}"):
+        records(given)
+
+
+def test_a_category_that_is_there_twice_is_one_where_it_is_alike(tmp_path):
+    given = make_set(tmp_path, annotations=[annotation(1, 7, [0, 0, 9, 9])])
+    data = json.loads(given["instances"].read_text())
+    data["categories"] *= 2
+    given["instances"].write_text(json.dumps(data))
+    assert records(given)[1].regions[0].text == "cat"
+    data["categories"][-1] = {**data["categories"][-1], "isthing": 0}
+    given["instances"].write_text(json.dumps(data))
+    with pytest.raises(
+        UserError, match=r"category 5 \('traffic light'\) is listed twice, not alike"
+    ):
+        records(given)
+
+
+def test_one_number_for_two_pictures_in_two_files_is_refused(tmp_path):
+    captions = [{"id": 4, "image_id": 7, "caption": "A cat"}]
+    given = make_set(tmp_path, annotations=[], captions=captions)
+    named = {"annotations": captions, "images": [{"id": "7", "file_name": "b.jpg"}]}
+    given["captions"].write_text(json.dumps(named))
+    with pytest.raises(
+        UserError, match=r"captions\.json: image 7 is 'b\.jpg', and '7\.jpg' in the"
+    ):
+        read_coco(**given)
+    named["images"][0]["file_name"] = "COCO_val2014_7.jpg"  # the same, as the files of 2014 say it
+    given["captions"].write_text(json.dumps(named))
+    assert read_coco(**given).captions == {7: ["A cat"]}
+    panoptic = make_panoptic(tmp_path, segments=SEGMENTS, given=given)
+    panoptic.write_text(panoptic.read_text().replace('"3.jpg"', '"b.jpg"'))
+    with pytest.raises(
+        UserError, match=r"panoptic\.json: image 3 is 'b\.jpg', and '3\.jpg' in the"
+    ):
+        read_coco(**given, panoptic=panoptic)

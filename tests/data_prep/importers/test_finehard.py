@@ -127,7 +127,7 @@ def test_val_takes_its_share_by_key(tmp_path, images):
     [
         ("[1]", "element 1 is a int, expected an object"),
         ('[{"f_path": "a.jpg", "caption": "x"}]', "an object has no 'bbox_info'; give FineHARD's"),
-        ('[{"f_path": 1, "caption": "x", "bbox_info": []}]', "an object has no 'f_path'"),
+        ('[{"f_path": 1, "caption": "x", "bbox_info": []}]', "f_path is 1, expected a text"),
         ('[{"f_path": ', "ends within the list"),
     ],
 )
@@ -138,3 +138,20 @@ def test_wrong_annotations_are_one_line(tmp_path, images, content, says):
     assert not (tmp_path / "out/train").exists()
     with pytest.raises(UserError, match=r"holds no \.json; give FineHARD's jsonfiles"):
         write_finehard(tmp_path / "out", annotations=images, images=images)
+
+
+def test_numbers_and_flags_are_what_they_say_however_they_are_written(tmp_path, images):
+    box = ["0.25", "0.5", "0.75", "1.0", "0.8"]
+    flags = ["1", True, "True", 1.0, "0", "False", None]
+    infos = [info(box, flag_short_neg=flag) for flag in flags]
+    [record], drops = imported(tmp_path, images, [item(bbox_info=infos)])
+    assert {(r.box, r.score) for r in record.regions} == {((10.0, 15.0, 30.0, 30.0), 0.8)}
+    assert [len(r.negatives) for r in record.regions] == [3, 3, 3, 3, 0, 0, 0]
+    assert drops == {}
+
+
+def test_a_score_or_a_flag_that_says_nothing_is_counted(tmp_path, images):
+    infos = [info((0, 0, 1, 1, "high")), info((0, 0, 1, 1, None)), info(flag_short_neg="some")]
+    [record], drops = imported(tmp_path, images, [item(bbox_info=infos)])
+    assert [(r.score, len(r.negatives)) for r in record.regions] == [(1.0, 3), (0.8, 0)]
+    assert drops == {"score": 1, "negatives": 3}

@@ -127,7 +127,7 @@ def test_a_missing_picture_ends_the_import_unless_the_budget_allows_it(given, tm
         ("Annotations/7.xml", None, r"7\.xml: the boxes cannot be read .*annotations\.zip"),
         ("Annotations/7.xml", "<annotation></annotation>", r"7\.xml: the annotation has no size"),
         ("Annotations/7.xml", annotation(size=("x", 3)), "width is 'x', expected a number"),
-        ("Annotations/7.xml", annotation(size=(30, 40)), "is 40x30, annotated as 30x40; use"),
+        ("Annotations/7.xml", annotation(size=(30, 40)), "is 40x30 pixels, .* as 30x40; use"),
         ("Sentences/7.txt", "[/EN#1/people A man", r"7\.txt: line 1 has a phrase that does not"),
         ("Sentences/7.txt", None, r"7\.txt: the captions cannot be read"),
         ("train.txt", "../7", r"the lists name image '\.\./7', expected a number"),
@@ -160,3 +160,28 @@ def test_an_entity_may_have_several_kinds(tmp_path):
     (tmp_path / "1.txt").write_text("[/EN#255545/bodyparts/people a man 's arm] .\n\n")
     [sentence] = read_sentences(tmp_path / "1.txt")
     assert sentence == ("a man 's arm .", (("255545", "a man 's arm"),))
+
+
+@pytest.mark.parametrize(("scene", "reason"), [("True", "scene"), ("0", "nobox"), ("", "nobox")])
+def test_a_scene_is_one_however_it_is_written(given, tmp_path, scene, reason):
+    text = annotation().replace("<scene>1</scene>", f"<scene>{scene}</scene>")
+    text = text.replace("<width>40<", "<width>40.0<").replace("<xmin>1<", "<xmin> 1.0 <")
+    (given["entities"] / "Annotations/7.xml").write_text(text)
+    plain = {"scene": 1, "nobox": 1, "notvisual": 1, "unboxed": 1}
+    drops = write_flickr30k_entities(tmp_path / "out", **given)["train"]["drops"]
+    moved = {"scene": 0, "nobox": 2} if reason == "nobox" else {}
+    assert drops == {k: v for k, v in {**plain, **moved}.items() if v}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("<width>40<", "<width>nan<", "width is 'nan', expected a number"),
+        ("<scene>1<", "<scene>so<", "scene is 'so', expected a number"),
+        ("<xmin>1<", "<xmin>1_0<", "xmin is '1_0', expected a number"),
+    ],
+)
+def test_a_value_that_says_nothing_is_named(given, tmp_path, old, new, says):
+    (given["entities"] / "Annotations/7.xml").write_text(annotation().replace(old, new))
+    with pytest.raises(UserError, match=rf"7\.xml: {says}"):
+        write_flickr30k_entities(tmp_path / "out", **given)

@@ -154,3 +154,39 @@ def test_a_wrong_folder_is_one_line(tmp_path):
         write_folder(tmp_path / "out", images=tmp_path / "none")
     with pytest.raises(UserError, match="holds no picture"):
         write_folder(tmp_path / "out", images=tmp_path)
+
+
+def test_pictures_of_any_ending_and_behind_links_have_their_captions(images, tmp_path):
+    for name in ("p.JFIF", "q.jpe", "r", "IMG.2024", "IMG.2025"):
+        (images / name).write_bytes(jpeg())
+    (images / "r.TXT").write_text("an R")
+    (images / "IMG.2024.txt").write_text("a year")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/s.png").write_bytes(encode(flat(20, 10)))
+    (images / "link").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk/round").symlink_to(images)
+    manifest = write_folder(tmp_path / "out", images=images)["train"]
+    assert manifest["drops"] == {}
+    assert texts(tmp_path / "out/train") == {
+        **{"IMG_2024": ["a year"], "IMG_2025": [], "a": ["A cat", "it sits"], "link/s": []},
+        **{"p": [], "q": [], "r": ["an R"], "sub_v2/b_c": []},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("c.json", '{"a.jpg": "one", "a.jpg": "two"}', "the key 'a.jpg' .* as 'one' and 'two'"),
+        ("c.jsonl", '{"file_name": "a.jpg", "text": "1", "text": "2"}', "'text' .* as '1' and '2'"),
+        (
+            "l.json",
+            '[{"file_name": "a.jpg", "text": "1", "text": "2"}]',
+            "'text' .* as '1' and '2'",
+        ),
+        ("c.csv", "file_name,text,text\na.jpg,one,two\n", "the column 'text' is there twice"),
+    ],
+)
+def test_of_two_captions_under_one_name_none_wins_silently(images, tmp_path, name, content, says):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=rf"{name}: .*{says}"):
+        write_folder(tmp_path / "out", images=images, captions=tmp_path / name)

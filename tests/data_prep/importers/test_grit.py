@@ -172,3 +172,34 @@ def test_without_pyarrow_the_error_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match=r"pip install 'cloc-pretrain\[prep\]'"):
         write_grit(tmp_path / "out", **given)
+
+
+def test_numbers_written_as_text_are_numbers(tmp_path):
+    chunks = [[str(value) for value in chunk] for chunk in CHUNKS]
+    sizes = {"original_width": "1024", "original_height": "768.0"}
+    [record], drops = from_tar(tmp_path, row(noun_chunks=chunks, ref_exps=[], **sizes))
+    assert [(r.text, r.score, r.box) for r in record.regions] == [
+        ("a paper cover", 0.79, (10.0, 15.0, 30.0, 30.0)),
+        ("a wire hanger", 0.675, (4.0, 3.0, 36.0, 27.0)),
+    ]
+    assert drops == {}
+
+
+def test_a_size_that_nobody_said_is_none_and_one_that_says_nothing_is_named(tmp_path):
+    for nothing, folder in ((None, "a"), ("", "b"), ("nan", "c")):
+        (tmp_path / folder).mkdir()
+        [record], _ = from_tar(tmp_path / folder, row(original_width=nothing))
+        assert record.regions
+    with pytest.raises(
+        UserError, match=r"the original was \['wide', 768\], expected whole numbers"
+    ):
+        from_tar(tmp_path, row(original_width="wide"), budget=0.0)
+
+
+def test_a_key_that_is_there_twice_costs_the_sample(tmp_path):
+    text = json.dumps(row()).replace('"caption":', '"caption": "a dog", "caption":')
+    write_tar(tmp_path / "00000.tar", {"0.jpg": jpeg(), "0.json": text.encode()})
+    with pytest.raises(
+        UserError, match="the key 'caption' occurs twice in one object, as 'a dog' and"
+    ):
+        write_grit(tmp_path / "out", shards=f"{tmp_path}/00000.tar")

@@ -1,4 +1,4 @@
-"""The LVIS importer: places from URLs, synonyms as prompts, and classes verified absent."""
+"""The LVIS importer: places from URLs, names and synonyms, and classes verified absent."""
 
 import json
 
@@ -63,7 +63,7 @@ def annotations(path, *, images=IMAGES, boxes=BOXES, categories=CATEGORIES):
     return path
 
 
-def test_a_region_is_called_by_the_first_synonym_and_pictures_lie_where_the_url_says(
+def test_a_region_is_called_by_the_name_of_its_class_and_pictures_lie_where_the_url_says(
     given, tmp_path
 ):
     prepared("lvis", tmp_path / "out", **given)
@@ -78,13 +78,19 @@ def test_a_region_is_called_by_the_first_synonym_and_pictures_lie_where_the_url_
     assert manifest["drops"] == {"box_small": 1}
 
 
-def test_a_classes_prompts_are_its_synonyms_with_spaces_for_underscores(given, tmp_path):
+def test_a_class_is_its_name_and_its_synonyms_stand_beside_it(given, tmp_path):
+    """Also where they do not begin with the name, as not all of LVIS's do."""
+    reversed_first = [{**CATEGORIES[1], "synonyms": ["spray_can", "aerosol_can"]}]
+    path = tmp_path / "v.json"
+    given["val"] = annotations(path, categories=[CATEGORIES[0], *reversed_first, CATEGORIES[2]])
     manifest = write_lvis(tmp_path / "out", **given)["val"]
     assert manifest["classes"] == {
         "air_conditioner": ["air conditioner"],
-        "aerosol_can": ["aerosol can", "spray can"],
+        "aerosol_can": ["aerosol can"],
         "bow_(weapon)": ["bow (weapon)"],
     }
+    assert manifest["synonyms"] == {"aerosol_can": ["aerosol can", "spray can"]}
+    assert imported(tmp_path / "out/val")["000000000003"].regions[0].text == "aerosol can"
 
 
 def test_classes_verified_absent_and_those_not_exhaustive_are_kept_in_meta(given, tmp_path):
@@ -134,3 +140,17 @@ def test_a_url_that_leads_out_of_the_folder_is_refused(given, tmp_path):
     val = annotations(tmp_path / "bad.json", images=images, boxes=[])
     with pytest.raises(UserError, match="is not the name of a file inside the folder"):
         write_lvis(tmp_path / "out", images=given["images"], val=val)
+
+
+def test_ids_written_as_text_are_numbers_and_a_flag_is_none(given, tmp_path):
+    given["val"] = annotations(
+        tmp_path / "text.json", images=[image(7, absent=["9", 1.0]), IMAGES[1]]
+    )
+    write_lvis(tmp_path / "out", **given)
+    assert imported(tmp_path / "out/val")["000000000007"].meta["absent"] == [
+        "bow_(weapon)",
+        "aerosol_can",
+    ]
+    bad = annotations(tmp_path / "bad.json", images=[image(7, absent=[True])], boxes=[])
+    with pytest.raises(UserError, match=r"image 7 has neg_category_ids \[True\], expected ids of"):
+        read_lvis(bad, "val")

@@ -142,3 +142,22 @@ def test_narratives_of_another_form_are_refused(given, tmp_path):
     (tmp_path / "n.jsonl").write_text('{"image_id": "0001", "text": "x"}')
     with pytest.raises(UserError, match=r"n\.jsonl: a line has no 'caption'; give Localized"):
         write_open_images(tmp_path / "out", **given, narratives=tmp_path / "n.jsonl")
+
+
+def test_a_group_is_one_however_it_is_written_and_unknown_is_none(given, tmp_path):
+    flags = ["True", "1.0", "False", "0.0", "", "-1"]
+    put(given, *(box(group=flag) for flag in flags))
+    manifest = write_open_images(tmp_path / "out", **given)["train"]
+    assert (manifest["regions"], manifest["drops"]) == (4, {"group": 2})
+    put(given, box(), box(group="many"))
+    says = r"boxes\.csv: line 3 has IsGroupOf 'many', expected true or false, 1 or 0"
+    with pytest.raises(UserError, match=says):
+        write_open_images(tmp_path / "no", **given)
+
+
+def test_a_class_of_two_names_is_refused_with_both(given):
+    given["classes"].write_text(CLASSES + "/m/011k07,Turtle\n")
+    with pytest.raises(UserError, match="class /m/011k07 is called 'Tortoise' and 'Turtle'"):
+        read_classes(given["classes"])
+    given["classes"].write_text(CLASSES + "/m/011k07, Tortoise\n")
+    assert len(read_classes(given["classes"])) == 3

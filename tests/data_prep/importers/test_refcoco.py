@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import struct
 
 import pytest
@@ -203,3 +204,22 @@ def test_the_same_picture_is_found_under_its_name_of_2017(given, tmp_path):
     old = given["images"] / "COCO_train2014_000000000009.jpg"
     old.rename(given["images"] / "000000000009.jpg")
     assert write_refcoco(tmp_path / "out", **given)["testA"]["samples"] == 1
+
+
+def test_numbers_written_as_text_are_numbers_and_a_flag_is_what_it_says(given, tmp_path):
+    write_refcoco(tmp_path / "a", **given)
+    given["refs"] = tmp_path / "refs.json"
+    for name, text in (("refs", json.dumps(REFS)), ("instances", given["instances"].read_text())):
+        given[name].write_text(re.sub(r": (\d+)(?=[,}])", r': "\1"', text))
+    write_refcoco(tmp_path / "b", **given)
+    for split in ("train", "val", "testA"):
+        a, b = (imported(tmp_path / name / split) for name in "ab")
+        assert {k: r.regions for k, r in a.items()} == {k: r.regions for k, r in b.items()}
+
+
+def test_an_annotation_that_is_there_twice_is_refused(given, tmp_path):
+    data = json.loads(given["instances"].read_text())
+    data["annotations"].append({**data["annotations"][0], "bbox": [0, 0, 9, 9]})
+    given["instances"].write_text(json.dumps(data))
+    with pytest.raises(UserError, match=r"instances\.json: annotation 31 is listed twice"):
+        write_refcoco(tmp_path / "out", **given)

@@ -1,6 +1,7 @@
 """The Visual Genome importer: phrases and boxes as described, pictures from two folders."""
 
 import json
+import re
 
 import pytest
 
@@ -95,7 +96,11 @@ def test_a_missing_picture_ends_the_import_or_is_counted_within_the_budget(given
         ("regions", [{"id": 7, "regions": []}], "entry 7 is of an image that .*json does not list"),
         ("regions", [{"id": 1, "regions": None}], "has no list of regions"),
         ("regions", [{"id": 1, "regions": [{"region_id": 5}]}], "number 0 has no 'phrase'"),
-        ("regions", [{"id": 1, "regions": [region(5, 1, "a", "1", 2, 3, 4)]}], "region 5: .* are"),
+        (
+            "regions",
+            [{"id": 1, "regions": [region(5, 1, "a", "one", 2, 3, 4)]}],
+            "region 5: .* are",
+        ),
         ("regions", {"id": 1}, "no list of objects; .* regions=FILE"),
         ("image_data", [{"image_id": "1"}], "entry 0 has no 'width'"),
         ("image_data", [{**image(1), "url": "x/../../1.jpg"}], "inside the folder"),
@@ -109,3 +114,28 @@ def test_a_wrong_file_is_one_line_and_nothing_is_written(given, tmp_path, file, 
         write_visual_genome(tmp_path / "out", **given)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out/train").exists()
+
+
+def test_numbers_written_as_text_are_numbers(given, tmp_path):
+    write_visual_genome(tmp_path / "a", **given)
+    for name in ("regions", "image_data"):
+        text = given[name].read_text()
+        given[name].write_text(re.sub(r": (-?\d+)", r': "\1"', text))
+        assert given[name].read_text() != text
+    write_visual_genome(tmp_path / "b", **given)
+    a, b = (imported(tmp_path / name / "train") for name in "ab")
+    assert [r.regions for r in a.values()] == [r.regions for r in b.values()]
+    assert list(a) == list(b)
+
+
+def test_an_image_that_is_listed_twice_is_refused_with_both(given, tmp_path):
+    rows = [image(2), image(1, "VG_100K_2"), image(1)]
+    given["image_data"].write_text(json.dumps(rows))
+    with pytest.raises(
+        UserError, match=r"image 1 is listed twice, as '.*_2/1\.jpg' and '.*K/1\.jpg'"
+    ):
+        write_visual_genome(tmp_path / "out", **given)
+    given["image_data"].write_text(json.dumps(rows[:2]))
+    given["regions"].write_text(json.dumps([*REGIONS, REGIONS[0]]))
+    with pytest.raises(UserError, match="the regions of image 1 are listed twice; remove one"):
+        write_visual_genome(tmp_path / "out", **given)

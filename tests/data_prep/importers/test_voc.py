@@ -143,9 +143,11 @@ def test_missing_files_and_other_sizes_are_counted(folder, tmp_path):
     rewrite(folder, annotation("2008_000015.jpg", size=(30, 40)))
     (folder / "JPEGImages/2008_000008.jpg").unlink()
     (folder / "ImageSets/Main/val.txt").write_text("2008_000019\n2008_000099\n")
-    with pytest.raises(UserError, match=r"_000015\.jpg: is 40x30 .*2 of 2 samples .* budget=1\)"):
+    with pytest.raises(UserError, match=r"_000015\.jpg: .* 40x30 .*2 of 2 samples .* budget=1\)"):
         write_voc(tmp_path / "a", folder=folder, splits=["train"], budget=1.0)
-    with pytest.raises(UserError, match=r"2008_000015\.jpg: is 40x30 pixels, annotated as \(30, 4"):
+    with pytest.raises(
+        UserError, match=r"2008_000015\.jpg: the picture is 40x30 pixels, it is annotated as 30x4"
+    ):
         write_voc(tmp_path / "b", folder=folder, splits=["train"], budget=0.5)
     val = write_voc(tmp_path / "c", folder=folder, splits=["val"], budget=0.5)["val"]
     assert (val["samples"], val["drops"]) == (1, {"annotation": 1})
@@ -162,3 +164,38 @@ def test_a_picture_has_the_images_name_or_the_one_its_annotation_says(folder, tm
     rewrite(folder, annotation("../JPEGImages/elsewhere.jpg"))
     with pytest.raises(UserError, match="inside the folder"):
         write_voc(tmp_path / "c", folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("difficult", "kept"),
+    [("1", 0), ("True", 0), (" yes ", 0), ("0", 1), ("false", 1), ("", 1), ("Unspecified", 1)],
+)
+def test_difficult_is_what_it_says(difficult, kept):
+    content = annotation("a", thing("dog", 1, 1, 9, 9, difficult=difficult), size=("40.0", "30"))
+    found = parse_annotation(content.encode(), "a.xml")
+    assert [o.is_difficult for o in found.objects] == [not kept]
+    assert found.size == (40, 30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"difficult": "very"}, "object 0: difficult is 'very', expected 1 or 0"),
+        ({"size": ("wide", 30)}, "width is 'wide', expected a number of pixels"),
+        ({"size": (40.5, 30)}, "its size is 40.5 x 30, expected whole numbers of pixels"),
+        ({"corner": "1_0"}, "object 0: xmin is '1_0', expected a number of pixels"),
+    ],
+)
+def test_a_value_that_says_nothing_is_named(changes, says):
+    corner, size = changes.get("corner", 1), changes.get("size", (40, 30))
+    one = thing("dog", corner, 1, 9, 9, difficult=changes.get("difficult", 0))
+    with pytest.raises(BadSample, match=says):
+        parse_annotation(annotation("a", one, size=size).encode(), "a.xml")
+
+
+@pytest.mark.parametrize("name", ["2008_000008.JFIF", "2008_000008.png", "2008_000008"])
+def test_a_picture_is_found_by_its_name_whatever_it_ends_in(folder, name):
+    place = folder / "JPEGImages"
+    (place / "2008_000008.jpg").rename(place / name)
+    dataset = read_voc(folder, splits=["train"])
+    assert dataset.find_picture("2008_000008", "") == place / name

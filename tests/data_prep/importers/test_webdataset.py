@@ -156,3 +156,17 @@ def test_our_own_shards_are_refused(tmp_path):
     make_shards(tmp_path / "own", shards=1, each=2)
     with pytest.raises(UserError, match="of schema cloc-regions/1 already; train on these shards"):
         write_webdataset(tmp_path / "out", shards=f"{tmp_path}/own")
+
+
+def test_a_key_that_is_there_twice_costs_the_sample(tmp_path):
+    members = {"0.jpg": jpeg(), "0.json": b'{"text": "a cat", "text": "a dog"}'}
+    write_tar(tmp_path / "0.tar", members)
+    says = "0.tar::0_0: the json member is not JSON .the key 'text' .* as 'a cat' and 'a dog'"
+    with pytest.raises(UserError, match=says):
+        write_webdataset(tmp_path / "out", shards=f"{tmp_path}/0.tar", caption_key="text")
+
+
+@pytest.mark.parametrize("ending", ["jfif", "JPE", "pjpeg"])
+def test_a_jpeg_of_another_ending_is_the_picture_of_its_sample(tmp_path, ending):
+    drops = drops_of(tmp_path, {f"0.{ending}": jpeg(), "0.txt": b"a cat"})
+    assert (drops, written(tmp_path / "out/train")[0].extension) == ({}, "jpg")

@@ -123,7 +123,7 @@ def test_a_wrong_label_ends_the_import_or_costs_its_picture_within_the_budget(
     assert (train["samples"], train["drops"]) == (1, {"label": 1})
 
 
-def test_a_picture_that_exif_turns_is_left_out_for_the_frame_of_its_labels_is_unknown(
+def test_a_picture_that_exif_turns_is_left_out_where_the_frame_of_its_labels_is_unknown(
     data, tmp_path
 ):
     exif = PIL.Image.Exif()
@@ -132,6 +132,7 @@ def test_a_picture_that_exif_turns_is_left_out_for_the_frame_of_its_labels_is_un
     with pytest.raises(UserError, match="its EXIF orientation is 6"):
         write_yolo(tmp_path / "out", dataset=data)
     assert write_yolo(tmp_path / "out", dataset=data, budget=0.5)["train"]["drops"] == {"turned": 1}
+    assert write_yolo(tmp_path / "all", dataset=data, boxes_in="upright")["train"]["drops"] == {}
 
 
 def test_a_hidden_file_is_no_picture(data, tmp_path):
@@ -198,3 +199,31 @@ def test_two_pictures_that_would_be_one_sample_are_refused(data):
     draw(data.parent / "images/train/b.jpg")
     with pytest.raises(UserError, match="would be one sample; rename"):
         read_yolo(data)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ("{0: person, 1: car, 0: dog}", "the key '0' occurs twice in one mapping, as 'person' and"),
+        ("{0: person, '0': dog}", "class 0 is called 'person' and 'dog'; remove one of the two"),
+        ("{0: person, 1: car, '01': dog}", "class 1 is called 'car' and 'dog'"),
+        ("{a: person, b: car}", "names is .*, expected a list, or a mapping"),
+    ],
+)
+def test_a_class_of_two_names_is_refused_with_both(data, names, says):
+    data.write_text(f"train: images/train\nnames: {names}")
+    with pytest.raises(UserError, match=rf"data\.yaml: .*{says}"):
+        read_yolo(data)
+
+
+def test_pictures_behind_links_and_of_any_ending_have_their_labels(data, tmp_path):
+    draw(tmp_path / "disk/c.jfif", format="JPEG")
+    draw(tmp_path / "disk/IMG.2024", format="PNG")
+    (data.parent / "images/train/more").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk/round").symlink_to(data.parent / "images/train")
+    for name in ("more/c", "more/IMG.2024"):
+        label(data.parent, "train", name, "0 0.5 0.5 0.5 0.2\n")
+    write_yolo(tmp_path / "out", dataset=data)
+    found = imported(tmp_path / "out/train")
+    assert len(found["train_more_c"].regions) == len(found["train_more_IMG_2024"].regions) == 1
+    assert len(found) == 4
