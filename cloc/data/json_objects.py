@@ -15,4 +15,4 @@ def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return found
     [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
     both = " and ".join([shown(value) for key, value in pairs if key == name][:2])
-    raise ValueError(f"the key {shown(name)} occurs twice in one object, as {both}")
+    raise ValueError(f"the key {shown(name)} occurs twice in one object, as {both}: keep one")

@@ -1,6 +1,7 @@
 """How an encoded picture is to be turned before it is shown: the EXIF orientation of the file."""
 
 import io
+import warnings
 
 import PIL.Image
 
@@ -15,7 +16,10 @@ def orientation(data: bytes) -> int:
     if not any(mark in data for mark in _MARKS):  # nearly always; to open it costs far more
         return 1
     try:
-        with PIL.Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),  # Pillow's, of what is damaged
+            PIL.Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image,
+        ):
             return code_of(image)
     except Exception:
         return 1

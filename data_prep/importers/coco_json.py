@@ -192,7 +192,7 @@ def rows_of(data: Row, name: str, fields: Sequence[str], path: Path) -> list[dic
     ids = [f for f in fields if f == "id" or f.endswith("_id")]
     for i, row in enumerate(data[name]):
         missing = [f for f in fields if not isinstance(row, dict) or f not in row]
-        given = row.get("id", i) if isinstance(row, dict) else i
+        given = f"{row.get('id', i) if isinstance(row, dict) else i}"[:80]
         if missing:
             raise UserError(f"{path}: {name} {given} has no {missing[0]!r}; correct that entry")
         set_whole(row, ids, f"{path}: {name} {given}")

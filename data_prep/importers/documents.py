@@ -57,7 +57,8 @@ class _Loader(yaml.SafeLoader):
             if name in seen:
                 both = " and ".join(_shown(x) for x in (seen[name][1], value))
                 keys = " and ".join(dict.fromkeys((seen[name][0].value, key.value)))
-                raise Malformed(f"the key {shown(keys)} occurs twice in one mapping, as {both}")
+                what = f"the key {shown(keys)} occurs twice in one mapping, as {both}: keep one"
+                raise Malformed(what)
             seen[name] = key, value
         return node
 

@@ -75,11 +75,10 @@ def frame_of(
     wanted = {STORED: [stored], UPRIGHT: [upright]}.get(boxes_in, [stored, upright])
     found = next((frame for frame in (wanted if has_boxes else fits) if frame in fits), None)
     if found is None:
-        hint = f" (its EXIF orientation is {code}, see boxes_in=)" if fits else ""
-        annotated = "x".join(map(str, size or ()))
-        raise BadSample(
-            "size",
-            f"{where}: the picture is {picture.width}x{picture.height} pixels, it is annotated as "
-            f"{annotated}{hint}; {cure}",
-        )
+        annotated = f"it is annotated as {size[0]}x{size[1]}" if size else ""
+        if fits:
+            cure = f"this is not what boxes_in={boxes_in} says; change that, or {cure}"
+            annotated = f"its EXIF orientation is {code}, {annotated}"
+        shown = f"the picture is {picture.width}x{picture.height} pixels"
+        raise BadSample("size", f"{where}: {shown}, {annotated}; {cure}")
     return found if has_boxes else upright

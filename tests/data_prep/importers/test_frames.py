@@ -108,10 +108,12 @@ def test_a_picture_of_another_size_is_left_out(boxes_in):
 
 
 def test_a_size_that_belongs_to_the_other_frame_is_told():
-    says = r"annotated as 30x40 \(its EXIF orientation is 6, see boxes_in=\)"
+    says = r"EXIF orientation is 6, it is annotated as 30x40; this is not what boxes_in=stored says"
     with pytest.raises(BadSample, match=says):
         frame_of(picture(6), "stored", "a", size=(30, 40))
-    with pytest.raises(BadSample, match=r"annotated as 40x30 \(its EXIF"):
+    with pytest.raises(
+        BadSample, match=r"as 40x30; this is not what boxes_in=upright says; change"
+    ):
         frame_of(picture(6), "upright", "a", size=WIDE)
 
 
