@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cloc.errors import UserError
-from cloc.interfaces import Embedder, Example, Prepared
+from cloc.interfaces import Embedder, Example, Prepared, tokens_of
 
 
 def batches(examples: Iterable[Example], *, size: int) -> Iterator[list[Example]]:
@@ -63,15 +63,30 @@ def grounded_boxes(
 def text_vectors(
     embedder: Embedder, texts: Sequence[str], *, batch_size: int
 ) -> tuple[Float[Tensor, "u d"], Int[Tensor, " n"]]:
-    """Embeddings of the unique texts in order of first use, and the row of every text in them."""
-    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    unique = list(row_of)
+    """Embeddings of the unique texts in order of first use, and the row of every text in them.
+
+    Texts are the same where the embedder reads the same (`KnowsTokens`): no vector of its own could
+    tell them apart, so as two candidates they would only ever tie.
+    """
+    rows, first = same_texts(embedder, texts)
+    unique = [texts[i] for i in first]
     parts = [
         embedder.texts(unique[start : start + batch_size]).cpu()
         for start in range(0, len(unique), batch_size)
     ]
-    rows = torch.tensor([row_of[text] for text in texts], dtype=torch.long)
-    return torch.cat(parts) if parts else torch.zeros(0, 0), rows
+    vectors = torch.cat(parts) if parts else torch.zeros(0, 0)
+    return vectors, torch.tensor(rows, dtype=torch.long)
+
+
+def same_texts(embedder: Embedder, texts: Sequence[str]) -> tuple[list[int], list[int]]:
+    """A number for each text, equal where the embedder reads the same, counted up in order of first
+    use; and for each number where it was first used."""
+    words = list(dict.fromkeys(texts))
+    key_of = dict(zip(words, tokens_of(embedder, words), strict=True))
+    row_of: dict[bytes, int] = {}
+    rows = [row_of.setdefault(key_of[text], len(row_of)) for text in texts]
+    first = {row: i for i, row in reversed(list(enumerate(rows)))}
+    return rows, [first[row] for row in range(len(row_of))]
 
 
 def _with_boxes(

@@ -115,6 +115,24 @@ class Embedder(Protocol):
         """One box per phrase in the embedder's frame; None where it cannot ground at all."""
 
 
+@runtime_checkable
+class KnowsTokens(Protocol):
+    """An embedder that can say which texts it reads alike: it lower-cases them, drops spaces or
+    marks, or cuts them off, and then no vector tells them apart. Those that cannot say, of people
+    whose encoder is only vectors, are taken to tell every two different texts apart."""
+
+    def tokens(self, texts: Sequence[str]) -> list[bytes]:
+        """Equal for texts that are the same to the encoder, and for no others."""
+        ...
+
+
+def tokens_of(embedder: Any, texts: Sequence[str]) -> list[bytes]:
+    """`KnowsTokens.tokens`, or for another embedder the texts themselves."""
+    if isinstance(embedder, KnowsTokens):
+        return embedder.tokens(texts)
+    return [text.encode(errors="surrogatepass") for text in texts]
+
+
 class Benchmark(Protocol):
     """Returns metric name -> value; the chance line of `metric` is `metric_chance`."""
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cloc.interfaces import Embedder, Prepared
+from cloc.interfaces import Embedder, Prepared, tokens_of
 
 
 class Memo:
@@ -21,6 +21,7 @@ class Memo:
     def __init__(self, inner: Embedder) -> None:
         self.inner = inner
         self._texts: dict[str, Tensor] = {}
+        self._tokens: dict[str, bytes] = {}
         self._pictures: dict[bytes, Tensor] = {}
 
     def prepare(self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray]) -> Prepared:
@@ -37,6 +38,11 @@ class Memo:
         if new:
             self._texts.update(zip(new, self.inner.texts(new).cpu(), strict=True))
         return torch.stack([self._texts[text] for text in texts])
+
+    def tokens(self, texts: Sequence[str]) -> list[bytes]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._tokens]
+        self._tokens.update(zip(new, tokens_of(self.inner, new), strict=True))
+        return [self._tokens[text] for text in texts]
 
     def regions(
         self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]

@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from cloc.boxes import iou
-from cloc.encoding import grounded_boxes
+from cloc.encoding import grounded_boxes, same_texts
 from cloc.interfaces import Embedder, Example, Split
 from cloc.metrics import Count, count, means
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grounding:
-    """One query per unique phrase of an image, scored by its best IoU over the phrase's boxes.
+    """One query per unique phrase of an image, scored by its best IoU over the phrase's boxes;
+    phrases that the embedder reads alike are one.
 
     acc@0.5: share of queries with IoU >= 0.5; miou: their mean IoU, both in [0, 1]. `_unique`: over
     the phrases that name exactly one box. Beside each stand two blind guesses: `_centre_box`, of
@@ -33,12 +33,16 @@ class Grounding:
 
     def run(self, embedder: Embedder, split: Split) -> dict[str, float]:
         found, targets = [], []
+
+        def queries(example: Example) -> list[str]:
+            return [example.phrases[i] for i in same_texts(embedder, example.phrases)[1]]
+
         for example, boxes, predicted in grounded_boxes(
-            embedder, split.examples, phrases=_queries, batch_size=self.batch_size
+            embedder, split.examples, phrases=queries, batch_size=self.batch_size
         ):
             found.append(predicted)
-            names = np.array(example.phrases)
-            targets += [boxes[torch.from_numpy(names == query)] for query in _queries(example)]
+            rows = torch.tensor(same_texts(embedder, example.phrases)[0])
+            targets += [boxes[rows == row] for row in range(len(predicted))]
         if not targets:
             return {}
         guesses = {"": [torch.cat(found)]} | self._blind(targets)
@@ -57,10 +61,6 @@ class Grounding:
             low = torch.rand(queries, 2, generator=draw) * (1 - size)
             random.append(torch.cat([low, low + size], 1))
         return {"_centre_box": [centre], "_random_box": random}
-
-
-def _queries(example: Example) -> list[str]:
-    return list(dict.fromkeys(example.phrases))
 
 
 def _scores(

@@ -14,6 +14,7 @@ from cloc.metrics import recalls
 @dataclass(frozen=True, kw_only=True)
 class ImageTextRetrieval:
     """Recall at each of `ks`, in [0, 1]; ties count against; images without a caption are left out.
+    Captions that the embedder reads alike are one.
 
     i2t: share of images with at least one own caption among the top k of the unique captions.
     t2i: share of unique captions with at least one of their images among the top k.

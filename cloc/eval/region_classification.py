@@ -1,5 +1,6 @@
 """Which class, and which phrase of its own image, does a box show?"""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cloc.encoding import region_vectors, text_vectors
+from cloc.encoding import region_vectors, same_texts, text_vectors
 from cloc.errors import UserError
 from cloc.interfaces import Embedder, Split
 from cloc.metrics import Count, count, match_ranks, means, rank_of_match, similarity
@@ -17,7 +18,8 @@ from cloc.metrics import Count, count, match_ranks, means, rank_of_match, simila
 
 @dataclass(frozen=True, kw_only=True)
 class RegionClassification:
-    """Values in [0, 1]; ties count as wrong; a metric without a case is left out.
+    """Values in [0, 1]; ties count as wrong; a metric without a case is left out. Texts that the
+    embedder reads alike are one, and so are classes of such prompts; a warning names these.
 
     top1: share of all labelled boxes whose class is nearest. class_mean: the same per class, then
     the mean over the classes that occur. top1_synonyms, class_mean_synonyms: the same where a class
@@ -65,12 +67,14 @@ class RegionClassification:
         classes: Mapping[str, Sequence[str]],
         protocol: str,
     ) -> dict[str, float]:
+        same, prompts = _same_classes(embedder, classes)
+        target = same[target]
         pairs = torch.stack([torch.arange(len(target)), target], 1)
-        prototypes = self._prototypes(embedder, list(classes.values()))
+        prototypes = self._prototypes(embedder, prompts)
         right = match_ranks(vectors, prototypes, pairs=pairs) == 0
         recall = torch.stack([right[target == row].double().mean() for row in target.unique()])
         top1, class_mean = f"top1{protocol}", f"class_mean{protocol}"
-        chance = 1 / len(classes)
+        chance = 1 / len(prompts)
         return means({top1: count(right), class_mean: count(recall)}) | {
             f"{top1}_chance": chance,
             f"{class_mean}_chance": chance,
@@ -101,6 +105,32 @@ class RegionClassification:
                 right += count(rank_of_match(scores, own[:, None] == options) == 0)
                 chance += count(torch.full((len(own),), 1 / len(options), dtype=torch.float64))
         return means({"within_image": right, "within_image_chance": chance})
+
+
+def _same_classes(
+    embedder: Embedder, classes: Mapping[str, Sequence[str]]
+) -> tuple[Int[Tensor, " c"], list[Sequence[str]]]:
+    """A number for each class, equal where the embedder reads the same prompts, in
+    whatever order; and the prompts of each number."""
+    every = list(classes.values())
+    rows, _ = same_texts(embedder, [text for prompts in every for text in prompts])
+    members: dict[frozenset[tuple[int, float]], list[str]] = {}
+    keys = []
+    for name, prompts in classes.items():
+        own, rows = rows[: len(prompts)], rows[len(prompts) :]
+        # shares, since the prototype is a mean
+        keys.append(frozenset((row, own.count(row) / len(own)) for row in own))
+        members.setdefault(keys[-1], []).append(name)
+    for names in members.values():
+        if len(names) > 1:
+            warnings.warn(
+                f"the text tower reads the classes {', '.join(names)} alike, "
+                "so they are measured as one",
+                stacklevel=2,
+            )
+    number_of = {key: number for number, key in enumerate(members)}
+    numbers = torch.tensor([number_of[key] for key in keys])
+    return numbers, [classes[names[0]] for names in members.values()]
 
 
 def _targets(split: Split, labels: Sequence[str]) -> Int[Tensor, " n"]:

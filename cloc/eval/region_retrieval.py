@@ -14,6 +14,7 @@ from cloc.metrics import recalls
 @dataclass(frozen=True, kw_only=True)
 class RegionRetrieval:
     """Recall at each of `ks`, in [0, 1]; ties count against; empty where no box exists.
+    Phrases that the embedder reads alike are one.
 
     r2t: share of boxes whose phrase is among the top k of the unique phrases of the split.
     t2r: share of unique phrases with at least one of their boxes among the top k of all boxes.

@@ -8,7 +8,7 @@ import torch
 
 from cloc.boxes import iou
 from cloc.controls import permuted
-from cloc.encoding import grounded_boxes, region_vectors, text_vectors
+from cloc.encoding import grounded_boxes, region_vectors, same_texts, text_vectors
 from cloc.interfaces import Embedder, Example, Split
 from cloc.metrics import TIE, Count, count, means
 
@@ -22,7 +22,8 @@ class RelationalRegions:
     chance was not read off the image: look-alikes lie on two sides of a third object, so of two
     given boxes the further left is "left of" it, whatever the picture shows. grounding_pick: share
     where the box grounded for the phrase overlaps its region strictly more (IoU) than the
-    look-alike; left out where the embedder cannot ground.
+    look-alike; left out where the embedder cannot ground. Twins whose phrases the embedder reads
+    alike are left out.
     """
 
     uses_regions: ClassVar[bool] = True
@@ -31,11 +32,11 @@ class RelationalRegions:
     grid: int = 8
 
     def run(self, embedder: Embedder, split: Split) -> dict[str, float]:
-        shuffled = permuted(_twinned(split), grid=self.grid, seed=self.seed)
+        shuffled = permuted(_twinned(embedder, split), grid=self.grid, seed=self.seed)
         right = {
-            "pick": self._picks(embedder, _twinned(split)),
+            "pick": self._picks(embedder, _twinned(embedder, split)),
             "pick_permuted": self._picks(embedder, shuffled),
-            "grounding_pick": self._grounding_picks(embedder, _twinned(split)),
+            "grounding_pick": self._grounding_picks(embedder, _twinned(embedder, split)),
         }
         measured = means(right)
         return measured | {f"{name}_chance": 0.5 for name in measured}
@@ -69,5 +70,17 @@ def _phrases(example: Example) -> list[str]:
     return [twin["phrase"] for twin in example.meta["twins"]]
 
 
-def _twinned(split: Split) -> Iterator[Example]:
-    return (example for example in split.examples if example.meta.get("twins"))
+def _twinned(embedder: Embedder, split: Split) -> Iterator[Example]:
+    """Examples with their twins, but for phrases that the embedder reads alike and that mean now
+    the one and now the other region: what it cuts off is where they differ."""
+    for example in split.examples:
+        twins = example.meta.get("twins", [])
+        rows, _ = same_texts(embedder, [twin["phrase"] for twin in twins])
+        meant: dict[int, set[int]] = {}
+        for row, twin in zip(rows, twins, strict=True):
+            meant.setdefault(row, set()).add(twin["region"])
+        told = [
+            twin for row, twin in zip(rows, twins, strict=True) if twin["other"] not in meant[row]
+        ]
+        if told:
+            yield example._replace(meta={**example.meta, "twins": told})

@@ -1,5 +1,6 @@
 """Does the image embedding tell a relation ("left of") from the same caption with it flipped?"""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cloc.controls import blind, permuted
-from cloc.encoding import image_vectors, text_vectors
+from cloc.encoding import image_vectors, same_texts, text_vectors
 from cloc.interfaces import Embedder, Example, Split
 from cloc.metrics import count, means, rank_of_match
 
@@ -22,7 +23,8 @@ class SpatialRelations:
 
     Ties count as wrong; which of the two captions comes first is drawn from `seed`. Two controls
     must fall to chance where places decide: accuracy_permuted looks at the image with its patches
-    (`grid` x `grid`) in random order, accuracy_blind at a grey square. Empty without relations.
+    (`grid` x `grid`) in random order, accuracy_blind at a grey square. Empty without relations; one
+    whose two captions the embedder reads alike is left out, and a warning counts them.
     """
 
     uses_regions: ClassVar[bool] = False
@@ -34,10 +36,19 @@ class SpatialRelations:
         vectors: list[Tensor] = []
         owner: list[int] = []
         relations: list[Mapping[str, str]] = []
+        alike = 0
         for example, vector in image_vectors(embedder, _related(split), batch_size=self.batch_size):
-            owner += [len(vectors)] * len(example.meta["relations"])
-            relations += example.meta["relations"]
+            told = [x for x in example.meta["relations"] if _is_told(embedder, x)]
+            alike += len(example.meta["relations"]) - len(told)
+            owner += [len(vectors)] * len(told)
+            relations += told
             vectors.append(vector)
+        if alike:
+            warnings.warn(
+                f"split {split.name!r}: {alike} relations are left out, since the text tower reads "
+                "their two captions alike",
+                stacklevel=2,
+            )
         if not relations:
             return {}
         shuffled = permuted(_related(split), grid=self.grid, seed=self.seed)
@@ -73,6 +84,13 @@ class SpatialRelations:
         words, rows = text_vectors(embedder, texts, batch_size=self.batch_size)
         true = F.one_hot(torch.from_numpy(flip).long(), 2).bool()
         return words[rows].unflatten(0, (-1, 2)).double(), true
+
+
+def _is_told(embedder: Embedder, relation: Mapping[str, str]) -> bool:
+    """Whether the embedder reads a difference between the captions, which may be in what it cuts
+    off or does not read."""
+    rows, _ = same_texts(embedder, [relation["caption"], relation["flipped"]])
+    return rows[0] != rows[1]
 
 
 def _related(split: Split) -> Iterator[Example]:

@@ -67,6 +67,15 @@ class ModelEmbedder:
             parts.append(tower.texts(tokens.to(self.device)).cpu())
         return torch.cat(parts)
 
+    def tokens(self, texts: Sequence[str]) -> list[bytes]:
+        """What the text tower reads of each text, at its full context: equal for equal texts."""
+        found = []
+        for start in range(0, len(texts), self.text_batch):
+            some = list(texts[start : start + self.text_batch])
+            rows = self.tokenize(some, self.model.tower.context_length)
+            found += [row.tobytes() for row in rows.numpy()]
+        return found
+
     @torch.no_grad()
     def regions(
         self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]
@@ -121,6 +130,9 @@ class RoIEmbedder:
 
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
         return self.own.texts(texts)
+
+    def tokens(self, texts: Sequence[str]) -> list[bytes]:
+        return self.own.tokens(texts)
 
     @torch.no_grad()
     def regions(

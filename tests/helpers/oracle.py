@@ -174,3 +174,24 @@ def _box_of(pixels: Tensor, text: str) -> Tensor:
     rows, columns = mask.nonzero(as_tuple=True)
     corners = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     return torch.stack(corners).float() / SIZE
+
+
+class LowerCase(Oracle):
+    """The oracle behind a tokenizer that reads no capitals, and of long texts `at_most` words."""
+
+    def __init__(self, at_most: int = 99) -> None:
+        self.at_most = at_most
+
+    def read(self, text: str) -> str:
+        return " ".join(text.lower().split()[: self.at_most])
+
+    def tokens(self, texts: Sequence[str]) -> list[bytes]:
+        return [self.read(text).encode() for text in texts]
+
+    def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
+        return super().texts([self.read(text) for text in texts])
+
+    def ground(
+        self, x: Tensor, phrases: Sequence[Sequence[str]]
+    ) -> list[Float[Tensor, "n 4"]] | None:
+        return super().ground(x, [[self.read(text) for text in own] for own in phrases])

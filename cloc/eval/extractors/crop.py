@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cloc.frame import upright
-from cloc.interfaces import Embedder, Prepared
+from cloc.interfaces import Embedder, Prepared, tokens_of
 
 
 class CropEmbedder:
@@ -43,6 +43,9 @@ class CropEmbedder:
 
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
         return self.inner.texts(texts)
+
+    def tokens(self, texts: Sequence[str]) -> list[bytes]:
+        return tokens_of(self.inner, texts)
 
     def regions(
         self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]
