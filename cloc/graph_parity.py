@@ -24,13 +24,15 @@ def write_graph_parity(
     run: Run,
     eager: Mapping[str, Any],
     loader: str,
+    documented: Mapping[str, Tensor] | None = None,
 ) -> None:
     """`parity.json` of every output, as the loader's `run` gives it.
 
     Each output stands there for the whole probe in one call, and `one by one`: a single image,
     box and text per call. `eager` are the modules the graphs were traced from; where the image size
     is free, `other size` compares the graph with its module on larger pictures that are not
-    square. Tokens have no unit: theirs are divided by the largest of the model's. Raises
+    square. `documented` is what the code shown to people gives, of texts as they are. Tokens have
+    no unit: theirs are divided by the largest of the model's. Raises
     `UserError` where an output is too far off, or `run` fails.
     """
     run = _with_reason(run, loader)
@@ -46,6 +48,8 @@ def write_graph_parity(
         larger = F.pad(probe.images, (0, image.step, 0, 2 * image.step), value=127)
         for into, answer in ((ours, image(larger)), (theirs, run("image_encoder", (larger,)))):
             into["image, other size"], into["tokens, other size"] = answer
+    for name, value in (documented or {}).items():
+        theirs[f"{name}, as documented"], ours[f"{name}, as documented"] = value, ours[name]
     largest = ours["tokens"].abs().max().clamp(min=1)
     for found in (ours, theirs):
         found.update({k: v / largest for k, v in found.items() if k.startswith("tokens")})

@@ -1,16 +1,42 @@
-"""What an export must reproduce: a model's answers on real pixels, compared and written down."""
+"""What an export must reproduce: a model's answers, compared with those of its documented code."""
 
+import ast
+import contextlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import PIL.Image
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from cloc.errors import UserError
+
+PARITY = "parity.json"
+# Every kind of text that a tokenizer in somebody else's files may read otherwise.
+TEXTS = (
+    *(
+        "a photo of a dog",
+        "two red stars left of a blue ring",
+        "x",
+        "",
+        "  two\n\t spaces\xa0\u2003 ",
+    ),
+    *(
+        "Hello, WORLD! it's 2 dogs!!!",
+        "a \u201cstar\u2019s\u201d \u2018ring\u2019",
+        "a \ufb01ne o\ufb03ce",
+    ),
+    "red &amp; blue &lt;3 it&#39;s &quot;caf&eacute;&quot; &amp;amp; it&rsquo;s it&#146;s",
+    *("<b>it&rsquo;s</b> &amp;amp; &copy", "\uff32\uff25\uff24 \u3000star", "a dog 😀 👩\u200d🚀"),
+    *("日本の犬、猫", "café naïve Ångström ÖL İstanbul", "cafÃ© dâ€™or", "a\x00 \x1b[31mstar\x92s"),
+    *("a dog<|endoftext|> a cat", "a dog <end_of_text> a cat !<end_of_text>", "</s> a <pad> star"),
+    "a very long text of " + "many words " * 200,
+)
 
 
 class Probe(NamedTuple):
@@ -46,6 +72,42 @@ def answers(model: Any, probe: Probe) -> dict[str, Tensor]:
     return {name: value.float().cpu() for name, value in found.items()}
 
 
+class _Inputs(ast.NodeTransformer):
+    """Puts a folder, pictures and texts in the place of those that a block of code names."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if not isinstance(node.value, str) or "FOLDER" not in node.value:
+            return node
+        return ast.copy_location(ast.Constant(node.value.replace("FOLDER", self.folder)), node)
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        target = node.targets[0]
+        if isinstance(target, ast.Name) and target.id in ("photos", "texts"):
+            node.value = ast.copy_location(ast.Name(f"_{target.id}", ast.Load()), node.value)
+            return node
+        return self.generic_visit(node)
+
+
+def run_usage(usage: str, folder: Path, probe: Probe) -> dict[str, Any]:
+    """The names that an exporter's documented code defines, run line by line as a person would run
+    it, but for FOLDER and for the values of `photos` and `texts`, which are the probe's. What it
+    prints is lost."""
+    code = ast.fix_missing_locations(_Inputs(folder).visit(ast.parse(usage)))
+    photos = [PIL.Image.fromarray(x.permute(1, 2, 0).numpy()) for x in probe.images]
+    names: dict[str, Any] = {"_photos": photos, "_texts": list(probe.texts)}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(code, "usage", "exec"), names)
+    return names
+
+
+def embeddings(names: Mapping[str, Any]) -> dict[str, Tensor]:
+    """`image` and `text` of `run_usage`, those that the code defines."""
+    return {n: torch.as_tensor(names[n]).detach() for n in ("image", "text") if n in names}
+
+
 def write_parity(
     folder: Path,
     ours: Mapping[str, Tensor],
@@ -62,18 +124,36 @@ def write_parity(
     """
     outputs = {}
     for name, value in theirs.items():
-        error = (ours[name].double() - value.double().cpu()).abs()
-        worst = float(error.max())
+        outputs[name] = _errors(ours[name], value)
+        worst = outputs[name]["max_error"]
         if not worst <= tolerance:
             raise UserError(
                 f"the exported {name} differs by {worst:.1e} from the model's (at most "
                 f"{tolerance:.0e} is right) through {loader}; nothing was exported"
             )
-        outputs[name] = {"max_error": worst, "mean_error": float(error.mean())}
     found = {
         "loader": loader,
         "tolerance": tolerance,
         "images": f"{len(probe.images)} of {probe.source}",
         "outputs": outputs,
     }
-    (folder / "parity.json").write_text(json.dumps(found, indent=2) + "\n")
+    _write(folder / PARITY, found)
+
+
+def note_rounding(
+    folder: Path, precision: str, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+) -> None:
+    """Adds to `parity.json` what rounding the weights has done to the model itself, with which the
+    export was compared then: `rounding`, by output, the largest and mean absolute error."""
+    found = json.loads((folder / PARITY).read_text())
+    outputs = {name: _errors(before[name], value) for name, value in after.items()}
+    _write(folder / PARITY, {**found, "rounding": {"precision": precision, "outputs": outputs}})
+
+
+def _errors(ours: Tensor, theirs: Tensor) -> dict[str, float]:
+    error = (ours.double() - theirs.double().cpu()).abs()
+    return {"max_error": float(error.max()), "mean_error": float(error.mean())}
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")

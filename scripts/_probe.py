@@ -15,10 +15,9 @@ from cloc.errors import UserError
 from cloc.frame import Colour
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
-from cloc.parity import Probe
+from cloc.parity import TEXTS, Probe
 
 COUNT = 4  # pictures
-TEXTS = ("a photo of a dog", "two red stars left of a blue ring", "x")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from cloc.errors import UserError, one_line
 from cloc.models.cloc import CLOC
 from cloc.models.load import load_model
-from cloc.parity import Probe
+from cloc.parity import Probe, answers, note_rounding
 from cloc.report.card import model_card
 from cloc.weight_files import PRECISIONS, round_weights
 
@@ -31,10 +31,13 @@ def main(overrides: list[str]) -> None:
     if cfg.precision != "float32" and not hasattr(exporter, "precision"):
         raise UserError(f"precision={cfg.precision}: this format is float32; leave precision out")
     model = load_model(run, ema=cfg.ema, wise_ft=cfg.wise_ft)
-    round_weights(model, cfg.precision)
     probe = _probe(cfg, model)
+    before = answers(model, probe) if cfg.precision != "float32" else {}
+    round_weights(model, cfg.precision)
     with _staged(out) as staging:
         exporter.export(model, staging, probe)
+        if before:
+            note_rounding(staging, cfg.precision, before, answers(model, probe))
         card = model_card(
             run,
             description=model.description,

@@ -15,6 +15,7 @@ from cloc.export.hf import HF
 from cloc.export.onnx import ONNX
 from cloc.export.open_clip import OpenCLIP
 from cloc.export.timm import Timm
+from cloc.export.torch_export import TorchExport
 from tests.helpers.models import make_model
 from tests.helpers.probe import probe_of
 from tests.helpers.tracing import without_type_checks
@@ -22,14 +23,25 @@ from tests.helpers.tracing import without_type_checks
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/using.md").read_text()
 BLOCKS = dict(re.findall(r"^## (.+?)\n.*?^```python\n(.*?)^```", PAGE, re.M | re.S))
-FORMATS = {"open_clip": OpenCLIP, "hf": HF, "timm": Timm, "onnx": ONNX}
+FORMATS = {
+    **{"open_clip": OpenCLIP, "hf": HF, "timm": Timm, "onnx": ONNX},
+    "torch_export": TorchExport,
+}
 
 
 def test_every_block_is_found():
     assert list(BLOCKS) == [
-        *("open_clip", "transformers", "timm", "ONNX", "A LLaVA-style model", "cloc"),
+        *("open_clip", "transformers", "timm", "ONNX", "torch.export"),
+        *("A LLaVA-style model", "cloc"),
     ]
     assert PAGE.count("```python") == len(BLOCKS)
+
+
+def test_the_blocks_are_the_code_that_exports_are_measured_by():
+    """And that their model cards show."""
+    shown = zip(BLOCKS.values(), FORMATS.items(), strict=False)
+    for block, (name, exporter) in shown:
+        assert block == exporter().usage.replace("FOLDER", f"exports/{name}")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 
 from cloc.errors import UserError
 from cloc.models.embedder import ModelEmbedder
-from cloc.parity import answers, write_parity
+from cloc.parity import TEXTS, answers, embeddings, note_rounding, run_usage, write_parity
 from tests.helpers.models import make_model
 from tests.helpers.probe import probe_of
 
@@ -56,3 +56,41 @@ def test_above_the_tolerance_or_not_a_number_is_an_error_and_no_record(tmp_path,
             probe=probe,
         )
     assert not list(tmp_path.iterdir())
+
+
+CODE = """\
+import PIL.Image
+import numpy as np
+
+with open("FOLDER/it's.txt") as file:
+    place = file.read()
+photos = [PIL.Image.open("photo.jpg")]
+texts = ["a red star", "a dog"]
+pixels = np.stack([np.asarray(photo) for photo in photos])
+text = np.array([[len(text)] for text in texts])
+print(place)
+"""
+
+
+def test_documented_code_runs_as_it_is_on_the_probes_pictures_and_texts(tmp_path, capsys):
+    folder = tmp_path / 'it\'s a "folder"'
+    folder.mkdir()
+    (folder / "it's.txt").write_text("here")
+    probe = probe_of(make_model(region_head=None))
+    names = run_usage(CODE, folder, probe)
+    assert names["place"] == "here"
+    assert torch.from_numpy(names["pixels"]).permute(0, 3, 1, 2).equal(probe.images)
+    assert embeddings(names)["text"].flatten().tolist() == list(map(len, TEXTS))
+    assert capsys.readouterr().out == ""
+
+
+def test_what_rounding_did_to_the_model_stands_beside(tmp_path):
+    (tmp_path / "parity.json").write_text('{"loader": "x"}')
+    note_rounding(tmp_path, "float16", {"image": torch.zeros(2)}, {"image": torch.ones(2) / 4})
+    assert json.loads((tmp_path / "parity.json").read_text()) == {
+        "loader": "x",
+        "rounding": {
+            "precision": "float16",
+            "outputs": {"image": {"max_error": 0.25, "mean_error": 0.25}},
+        },
+    }

@@ -6,34 +6,64 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from open_clip.tokenizer import SimpleTokenizer
-
 from cloc.errors import UserError
-from cloc.parity import Probe, answers, write_parity
+from cloc.parity import Probe, answers, embeddings, run_usage, write_parity
 from cloc.transformers_layout.convert import to_transformers
+from cloc.transformers_layout.tokenizer import write_tokenizer
 from cloc.weight_files import save_region_head, save_weights
 
 TOLERANCE = 1e-5  # of unit embeddings, element by element
-START, END = "<|startoftext|>", "<|endoftext|>"  # as CLIPTokenizer has them
+IMAGES = """\
+import PIL.Image
+import PIL.ImageOps
+import torch
+from transformers import AutoImageProcessor, CLASS
 
-
-USAGE = """\
-from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
-
-model = AutoModel.from_pretrained("FOLDER")
+model = CLASS.from_pretrained("FOLDER").eval()
 processor = AutoImageProcessor.from_pretrained("FOLDER")
+photos = [PIL.Image.open("photo.jpg").convert("RGB")]
+size = model.config.vision_config.image_size
+frames = [PIL.ImageOps.pad(photo, (size, size)) for photo in photos]  # training's, to a pixel
+pixels = processor(images=frames, return_tensors="pt")["pixel_values"]
+"""
+BOTH = """\
+with torch.no_grad():
+    out = model(pixel_values=pixels, input_ids=tokens)
+image, text = out.image_embeds, out.text_embeds  # unit vectors
+print(out.logits_per_image.softmax(-1))
+"""
+USAGE = (
+    IMAGES.replace("CLASS", "AutoModel, AutoTokenizer", 1)
+    .replace("CLASS", "AutoModel")
+    .replace("import PIL.Image\n", "import ftfy\nimport PIL.Image\n")
+    + """\
 tokenizer = AutoTokenizer.from_pretrained("FOLDER")
+texts = ["a red star", "a dog"]
+mended = [ftfy.fix_text(text) for text in texts]  # mojibake, which no tokenizer file can mend
+tokens = tokenizer(mended, padding="max_length", truncation=True, return_tensors="pt")["input_ids"]
 """
-VISION_USAGE = """\
-from transformers import AutoConfig, AutoImageProcessor
-import transformers
-
-name = AutoConfig.from_pretrained("FOLDER").architectures[0]
-model = getattr(transformers, name).from_pretrained("FOLDER")
-processor = AutoImageProcessor.from_pretrained("FOLDER")
+    + BOTH
+)
+WITHOUT_TOKENIZER = (
+    IMAGES.replace("CLASS", "AutoModel").replace(
+        "import PIL.Image\n", "import open_clip\nimport PIL.Image\n"
+    )
+    + """\
+context = model.config.text_config.max_position_embeddings
+tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=context)
+texts = ["a red star", "a dog"]
+tokens = tokenizer(texts)
 """
+    + BOTH
+)
+IMAGES_ALONE = (
+    IMAGES.replace(".vision_config", "")
+    + """\
+with torch.no_grad():
+    image = torch.nn.functional.normalize(model(pixel_values=pixels).OUTPUT, dim=-1)
+print(image.shape)
+"""
+)
 
 
 class HF:
@@ -48,66 +78,48 @@ class HF:
 
     def __init__(self, *, vision_only: bool = False, precision: str = "float32") -> None:
         self.vision_only, self.precision = vision_only, precision
-        self.usage = VISION_USAGE if vision_only else USAGE
+        self.usage = USAGE  # what the last export is loaded with
         self.loads_back = not vision_only
 
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
-        """Fills the empty `folder`, then loads it through transformers and compares embeddings."""
+        """Fills the empty `folder`, then runs the documented code on it and compares embeddings."""
         transformers, tower = _transformers(), model.tower
         state = tower.clip.state_dict()
         config, weights = to_transformers(tower.model_config, state, vision_only=self.vision_only)
-        _write(folder / "config.json", config)
+        # Of what computes; transformers takes that of the weights where none is given.
+        _write(folder / "config.json", {**config, "dtype": "float32"})
         save_weights(weights, folder / "model.safetensors", precision=self.precision)
         _write(folder / "preprocessor_config.json", _processor(config, tower))
-        if not self.vision_only:
-            _write_tokenizer(config, tower, folder)
+        if self.vision_only:
+            [name] = config["architectures"]
+            output = "pooler_output" if name == "SiglipVisionModel" else "image_embeds"
+            self.usage = IMAGES_ALONE.replace("CLASS", name).replace("OUTPUT", output)
+        else:
+            written = _write_tokenizer(config, tower, folder)
+            self.usage = USAGE if written else WITHOUT_TOKENIZER
         save_region_head(model, folder, precision=self.precision)
         with _quiet(transformers):
-            theirs = load_and_answer(transformers, folder, tower, probe)
+            names = run_usage(self.usage, folder, probe)
+            _check_loading(type(names["model"]), folder)
         write_parity(
             folder,
             answers(model, probe),
-            theirs,
+            embeddings(names),
             tolerance=TOLERANCE,
             loader=f"transformers {transformers.__version__}",
             probe=probe,
         )
 
 
-@torch.no_grad()
-def load_and_answer(
-    transformers: Any, folder: Path, tower: Any, probe: Probe
-) -> dict[str, torch.Tensor]:
-    """The folder's `image` and, where it has a text tower, `text` embeddings through transformers'
-    loader, processor and tokenizer; `tower`'s own tokenizer where the folder holds none."""
-    config = json.loads((folder / "config.json").read_text())
-    [name] = config["architectures"]
+def _check_loading(kind: Any, folder: Path) -> None:
+    """A weight that is not in the file would be made up, without a word."""
     local = {"local_files_only": True, "trust_remote_code": False}
-    model, info = getattr(transformers, name).from_pretrained(
-        folder, output_loading_info=True, dtype=torch.float32, **local
-    )
+    _, info = kind.from_pretrained(folder, output_loading_info=True, **local)
     wrong = {key: sorted(map(str, value)) for key, value in info.items() if value}
     if wrong:
-        raise UserError(f"{name} does not take the weights as they are, nothing exported: {wrong}")
-    processor = transformers.AutoImageProcessor.from_pretrained(folder, **local)
-    pixels = processor(images=list(probe.images), return_tensors="pt")["pixel_values"]
-    if "text_config" not in config:
-        out = model.eval()(pixel_values=pixels)
-        image = out.image_embeds if "image_embeds" in out else out.pooler_output
-        return {"image": F.normalize(image, dim=-1)}
-    if (folder / "tokenizer_config.json").is_file():
-        tokenize = transformers.AutoTokenizer.from_pretrained(folder, **local)
-        tokens = tokenize(
-            list(probe.texts),
-            padding="max_length",
-            max_length=tower.context_length,
-            truncation=True,
-            return_tensors="pt",
-        )["input_ids"]
-    else:
-        tokens = tower.tokenizer()(list(probe.texts), tower.context_length)
-    out = model.eval()(pixel_values=pixels, input_ids=tokens)
-    return {"image": out.image_embeds, "text": out.text_embeds}
+        raise UserError(
+            f"{kind.__name__} does not take the weights as they are, nothing exported: {wrong}"
+        )
 
 
 def _processor(config: Mapping[str, Any], tower: Any) -> dict[str, Any]:
@@ -138,30 +150,15 @@ def _processor(config: Mapping[str, Any], tower: Any) -> dict[str, Any]:
     }
 
 
-def _write_tokenizer(config: Mapping[str, Any], tower: Any, folder: Path) -> None:
+def _write_tokenizer(config: Mapping[str, Any], tower: Any, folder: Path) -> bool:
     """A SigLIP with CLIP's vocabulary gets none: it reads its padding, which is 0 in open_clip's
-    tokenizer, and 0 is a word of CLIPTokenizer's."""
+    tokenizer, and 0 is a word of CLIP's."""
     tokenizer = tower.tokenizer()
-    if hasattr(tokenizer, "tokenizer"):  # Hugging Face's
-        tokenizer.tokenizer.save_pretrained(folder)
-    elif config["model_type"] == "clip":
-        write_byte_pairs(tokenizer, folder, tower.context_length)
-
-
-def write_byte_pairs(tokenizer: SimpleTokenizer, folder: Path, context_length: int) -> None:
-    """The files of transformers' CLIPTokenizer from those that open_clip carries."""
-    renamed = {"<start_of_text>": START, "<end_of_text>": END}
-    vocabulary = {renamed.get(word, word): index for word, index in tokenizer.encoder.items()}
-    merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
-    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
-    (folder / "merges.txt").write_text(
-        "#version: 0.2\n" + "".join(f"{first} {second}\n" for first, second in merges),
-        encoding="utf-8",
-    )
-    special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END}
-    options = {"model_max_length": context_length, "do_lower_case": True}
-    named = {"tokenizer_class": "CLIPTokenizer", **special, **options}
-    _write(folder / "tokenizer_config.json", named)
+    if not hasattr(tokenizer, "tokenizer") and config["model_type"] != "clip":
+        return False
+    text_cfg = tower.model_config["text_cfg"]
+    write_tokenizer(tokenizer, text_cfg, folder, context_length=tower.context_length)
+    return True
 
 
 def _transformers() -> Any:

@@ -16,7 +16,8 @@ from torch.export import ExportedProgram
 from cloc.errors import UserError
 from cloc.graph_parity import write_graph_parity
 from cloc.graph_parts import Part, described, described_model, graph_parts, trace
-from cloc.parity import Probe
+from cloc.graph_usage import FILE, usage, write_graph_tokenizer
+from cloc.parity import Probe, embeddings, run_usage
 
 OPSET = 20
 EXTERNAL_ABOVE = 1_500_000_000  # bytes of weights; a file of ONNX ends at 2 GiB, graph included
@@ -38,21 +39,10 @@ class ONNX:
 
     library = "onnxruntime"
     loads_back = False
-    usage = """\
-import json
-
-import numpy as np
-import onnxruntime
-
-with open("FOLDER/onnx_config.json") as file:
-    height, width = json.load(file)["image_size"]
-image_encoder = onnxruntime.InferenceSession("FOLDER/image_encoder.onnx")
-pixels = np.zeros((1, 3, height, width), np.uint8)  # RGB
-image, tokens = image_encoder.run(["image", "tokens"], {"pixels": pixels})
-"""
 
     def __init__(self, *, precision: str = "float32") -> None:
         self.precision = precision
+        self.usage = _usage({"text", "region"})  # what the last export is called with
 
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through onnxruntime and compares every output."""
@@ -60,6 +50,7 @@ image, tokens = image_encoder.run(["image", "tokens"], {"pixels": pixels})
         parts = graph_parts(model)
         config = {"opset": OPSET, **described_model(model, parts), "graphs": {}}
         config["weights"] = self.precision
+        config["tokenizer"] = write_graph_tokenizer(model, folder)
         for part in parts:
             program = trace(part, precision=self.precision)
             shapes = described(part, program)
@@ -77,6 +68,8 @@ image, tokens = image_encoder.run(["image", "tokens"], {"pixels": pixels})
             fed = {k: x.numpy() for k, x in zip(names, inputs, strict=True)}
             return tuple(map(torch.from_numpy, session(name).run(None, fed)))
 
+        found = {"text"} if config["tokenizer"] == FILE else set()
+        self.usage = _usage(found | ({"region"} if model.region_head is not None else set()))
         write_graph_parity(
             folder,
             model,
@@ -84,7 +77,30 @@ image, tokens = image_encoder.run(["image", "tokens"], {"pixels": pixels})
             run=run,
             eager={part.name: part.module for part in parts},
             loader=f"onnxruntime {runtime.__version__}",
+            documented=embeddings(run_usage(self.usage, folder, probe)),
         )
+
+
+def _usage(parts: set[str]) -> str:
+    return usage(
+        "import onnxruntime",
+        "onnx_config.json",
+        images="""\
+image_encoder = onnxruntime.InferenceSession("FOLDER/image_encoder.onnx")
+image, tokens = image_encoder.run(["image", "tokens"], {"pixels": pixels})
+""",
+        texts="""\
+text_encoder = onnxruntime.InferenceSession("FOLDER/text_encoder.onnx")
+[text] = text_encoder.run(["text"], {"tokens": ids})
+print(image @ text.T)  # of unit vectors
+""",
+        regions="""\
+prompter = onnxruntime.InferenceSession("FOLDER/prompter.onnx")
+[regions] = prompter.run(["region"], {"tokens": tokens, "boxes": boxes})
+print(regions.shape)
+""",
+        parts=parts,
+    )
 
 
 def _packages() -> Any:

@@ -8,7 +8,7 @@ import open_clip
 import torch
 
 from cloc.errors import UserError, one_line
-from cloc.parity import Probe, answers, write_parity
+from cloc.parity import Probe, answers, embeddings, run_usage, write_parity
 from cloc.weight_files import save_region_head, save_weights
 
 TOLERANCE = 1e-5  # of unit embeddings, element by element
@@ -24,9 +24,19 @@ class OpenCLIP:
     loads_back = True
     usage = """\
 import open_clip
+import PIL.Image
+import torch
 
 model, _, preprocess = open_clip.create_model_and_transforms("local-dir:FOLDER")
 tokenizer = open_clip.get_tokenizer("local-dir:FOLDER")
+model.eval()
+photos = [PIL.Image.open("photo.jpg").convert("RGB")]
+texts = ["a red star", "a dog"]
+pixels = torch.stack([preprocess(photo) for photo in photos])
+with torch.no_grad():
+    image = model.encode_image(pixels, normalize=True)
+    text = model.encode_text(tokenizer(texts), normalize=True)
+print(image @ text.T)
 """
 
     def __init__(self, *, precision: str = "float32") -> None:
@@ -56,31 +66,21 @@ tokenizer = open_clip.get_tokenizer("local-dir:FOLDER")
         write_parity(
             folder,
             answers(model, probe),
-            load_and_answer(folder, probe, tower=tower),
+            self._answers(folder, probe, tower),
             tolerance=TOLERANCE,
             loader=f"open_clip {open_clip.__version__}",
             probe=probe,
         )
 
-
-@torch.no_grad()
-def load_and_answer(folder: Path, probe: Probe, *, tower: Any) -> dict[str, torch.Tensor]:
-    """The folder's `image` and `text` embeddings through open_clip's own loader, normalisation and
-    tokenizer; where it cannot load the `tower`, the reason."""
-    try:
-        model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"open_clip cannot rebuild this tower, nothing was exported: {_reason(error, tower)}; "
-            "choose format=timm, onnx or torch_export"
-        ) from error
-    tokens = open_clip.get_tokenizer(f"local-dir:{folder}")(list(probe.texts))
-    normalize = preprocess.transforms[-1]
-    model.eval()
-    return {
-        "image": model.encode_image(normalize(probe.images.float() / 255), normalize=True),
-        "text": model.encode_text(tokens, normalize=True),
-    }
+    def _answers(self, folder: Path, probe: Probe, tower: Any) -> dict[str, torch.Tensor]:
+        """Of the documented code; where open_clip cannot load the `tower`, the reason."""
+        try:
+            return embeddings(run_usage(self.usage, folder, probe))
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise UserError(
+                f"open_clip cannot rebuild this tower, nothing was exported: "
+                f"{_reason(error, tower)}; choose format=timm, onnx or torch_export"
+            ) from error
 
 
 def _reason(error: Exception, tower: Any) -> str:

@@ -1,13 +1,12 @@
 """The vision tower as a timm model, with the projection into the shared space as its classifier."""
 
 import copy
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-import torch.nn.functional as F
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import QuickGELU
 from timm.models.vision_transformer import checkpoint_filter_fn
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from cloc.errors import UserError
 from cloc.frame import height_and_width
-from cloc.parity import Probe, answers, write_parity
+from cloc.parity import Probe, answers, embeddings, run_usage, write_parity
 from cloc.weight_files import PRECISIONS
 
 TOLERANCE = 1e-5  # of unit embeddings, and of tokens by the largest of them, element by element
@@ -50,9 +49,18 @@ class Timm:
     library = "timm"
     loads_back = False
     usage = """\
+import PIL.Image
 import timm
+import torch
 
-model = timm.create_model("local-dir:FOLDER", pretrained=True)  # the image tower
+model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()  # the image tower
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+photos = [PIL.Image.open("photo.jpg").convert("RGB")]
+pixels = torch.stack([transform(photo) for photo in photos])
+with torch.no_grad():
+    tokens = model.forward_features(pixels)  # a backbone for detection or segmentation
+    image = torch.nn.functional.normalize(model(pixels), dim=-1)  # `cloc_classifier` in config.json
+print(tokens.shape, image.shape)
 """
 
     def __init__(self, *, precision: str = "float32") -> None:
@@ -81,7 +89,7 @@ model = timm.create_model("local-dir:FOLDER", pretrained=True)  # the image towe
                 "crop_mode": "border",
             },
         )
-        theirs = load_and_answer(folder, probe)
+        theirs = _answers(run_usage(self.usage, folder, probe))
         largest = ours["tokens"].abs().max().clamp(min=1)
         for found in (ours, theirs):
             found["tokens"] = found["tokens"] / largest
@@ -97,20 +105,15 @@ model = timm.create_model("local-dir:FOLDER", pretrained=True)  # the image towe
         )
 
 
-@torch.no_grad()
-def load_and_answer(folder: Path, probe: Probe) -> dict[str, Tensor]:
-    """`image` and `tokens` of the folder through timm's own loader, with the mean and std of its
-    configuration."""
-    trunk: Any = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
-    config = json.loads((folder / "config.json").read_text())["pretrained_cfg"]
-    mean, std = (torch.tensor(config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
-    features = trunk.forward_features((probe.images / 255 - mean) / std)
+def _answers(names: Mapping[str, Any]) -> dict[str, Tensor]:
+    """`image`, and the un-pooled `tokens` [n, t, w], of the documented code."""
+    model, features = names["model"], names["tokens"]
     if features.ndim == 3:
-        tokens = features[:, trunk.num_prefix_tokens :]
+        tokens = features[:, model.num_prefix_tokens :]
     else:
-        last = getattr(trunk, "output_fmt", "NCHW") == "NHWC"
+        last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         tokens = features.flatten(1, 2) if last else features.flatten(2).transpose(1, 2)
-    return {"image": F.normalize(trunk.forward_head(features), dim=-1), "tokens": tokens}
+    return {**embeddings(names), "tokens": tokens}
 
 
 def _twin(tower: Any) -> tuple[Any, str]:

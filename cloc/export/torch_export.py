@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cloc.graph_parity import write_graph_parity
 from cloc.graph_parts import described, described_model, graph_parts, trace
-from cloc.parity import Probe
+from cloc.graph_usage import FILE, usage, write_graph_tokenizer
+from cloc.parity import Probe, embeddings, run_usage
 
 
 class TorchExport:
@@ -20,25 +21,17 @@ class TorchExport:
 
     library = "pytorch"
     loads_back = False
-    usage = """\
-import json
-
-import torch
-
-with open("FOLDER/torch_export_config.json") as file:
-    height, width = json.load(file)["image_size"]
-image_encoder = torch.export.load("FOLDER/image_encoder.pt2").module()
-image, tokens = image_encoder(torch.zeros(1, 3, height, width, dtype=torch.uint8))  # RGB
-"""
 
     def __init__(self, *, precision: str = "float32") -> None:
         self.precision = precision
+        self.usage = _usage({"text", "region"})  # what the last export is called with
 
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through torch and compares every output."""
         parts = graph_parts(model)
         config = {"torch": torch.__version__, **described_model(model, parts), "graphs": {}}
         config["weights"] = self.precision
+        config["tokenizer"] = write_graph_tokenizer(model, folder)
         for part in parts:
             program = trace(part, precision=self.precision)
             torch.export.save(program, folder / f"{part.name}.pt2")
@@ -53,6 +46,8 @@ image, tokens = image_encoder(torch.zeros(1, 3, height, width, dtype=torch.uint8
             found = loaded(name)(*inputs)
             return found if isinstance(found, tuple) else (found,)
 
+        found = {"text"} if config["tokenizer"] == FILE else set()
+        self.usage = _usage(found | ({"region"} if model.region_head is not None else set()))
         write_graph_parity(
             folder,
             model,
@@ -60,4 +55,27 @@ image, tokens = image_encoder(torch.zeros(1, 3, height, width, dtype=torch.uint8
             run=run,
             eager={part.name: part.module for part in parts},
             loader=f"torch {torch.__version__}",
+            documented=embeddings(run_usage(self.usage, folder, probe)),
         )
+
+
+def _usage(parts: set[str]) -> str:
+    return usage(
+        "import torch",
+        "torch_export_config.json",
+        images="""\
+image_encoder = torch.export.load("FOLDER/image_encoder.pt2").module()
+image, tokens = image_encoder(torch.from_numpy(pixels))
+""",
+        texts="""\
+text_encoder = torch.export.load("FOLDER/text_encoder.pt2").module()
+text = text_encoder(torch.from_numpy(ids))
+print(image @ text.T)  # of unit vectors
+""",
+        regions="""\
+prompter = torch.export.load("FOLDER/prompter.pt2").module()
+regions = prompter(tokens, torch.from_numpy(boxes))
+print(regions.shape)
+""",
+        parts=parts,
+    )

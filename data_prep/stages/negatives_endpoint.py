@@ -15,7 +15,7 @@ from data_prep.importing import words
 from data_prep.stage import PHRASES, Notes
 from data_prep.transport import Failure
 
-VERSION = 2
+VERSION = 3
 WORD = re.compile(r"\w+(?:['-]\w+)*")
 REQUEST = (
     "A region of a picture shows: {text}\n"

@@ -14,7 +14,7 @@ from data_prep.captions import check_place, with_caption
 from data_prep.pretrained import load_pretrained
 from data_prep.stage import Notes
 
-VERSION = 1
+VERSION = 2
 
 
 class Recaption:

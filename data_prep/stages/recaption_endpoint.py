@@ -12,7 +12,7 @@ from data_prep.endpoint import Endpoint
 from data_prep.stage import Notes
 from data_prep.transport import Failure
 
-VERSION = 1
+VERSION = 2
 
 
 class RecaptionEndpoint:

@@ -16,6 +16,8 @@ from cloc.models.build import build_model
 from cloc.models.embedder import ModelEmbedder
 from cloc.models.starts.hf import read
 from cloc.models.tower_build import make_tower
+from cloc.parity import answers, embeddings, run_usage
+from cloc.transformers_layout import tokenizer as tokenizer_files
 from cloc.weight_files import round_weights
 from tests.helpers.hf import TINY_SIGLIP, make_clip, make_siglip, write_tokenizer
 from tests.helpers.models import (
@@ -73,7 +75,7 @@ def names_in(folder):
 
 
 WHOLE = {"config.json", "model.safetensors", "preprocessor_config.json", "parity.json"}
-TOKENIZER = {"tokenizer_config.json", "vocab.json", "merges.txt"}
+TOKENIZER = {"tokenizer_config.json", "tokenizer.json"}
 REGION_HEAD = {"region_head/cloc_config.json", "region_head/region_head.safetensors"}
 
 
@@ -312,3 +314,16 @@ def test_half_weights_are_those_of_the_model_rounded_to_them(tmp_path, precision
     assert all(value.dtype == getattr(torch, precision) for value in halves)
     errors = json.loads((tmp_path / "parity.json").read_text())["outputs"]
     assert max(error["max_error"] for error in errors.values()) <= 1e-5
+    # and so does the documented way to load them, in float32
+    names = run_usage(module.USAGE, tmp_path, probe_of(model))
+    assert names["model"].dtype == torch.float32
+    ours = answers(model, probe_of(model))
+    for name, value in embeddings(names).items():
+        torch.testing.assert_close(value, ours[name], rtol=0, atol=1e-5)
+
+
+def test_a_tokenizer_that_reads_texts_otherwise_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tokenizer_files, "_cleaning", lambda how: [])
+    with pytest.raises(UserError, match="exported text differs by"):
+        export(make_model(region_head=None), tmp_path / "out")
+    assert not (tmp_path / "out" / "parity.json").exists()

@@ -219,7 +219,7 @@ def _is_clips(vocabulary: Mapping[str, int], config: Mapping[str, Any]) -> bool:
     if config["model_type"] != "clip":  # a SigLIP reads its padding: open_clip's own pads with 0
         return False
     ours = SimpleTokenizer().encoder
-    return vocabulary == {CLIPS_SPECIAL.get(word, word): index for word, index in ours.items()}
+    return vocabulary in (ours, {CLIPS_SPECIAL.get(word, word): i for word, i in ours.items()})
 
 
 def _vocabulary(folder: Path) -> dict[str, int]:

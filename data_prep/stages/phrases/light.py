@@ -68,7 +68,7 @@ class LightPhrases:
 
     def describe(self) -> dict[str, Any]:
         return {
-            "version": 3,
+            "version": 4,
             "extractor": "light",
             "at_most": self.at_most,
             "articles": self.articles,

@@ -63,7 +63,7 @@ class NltkPhrases:
     def describe(self) -> dict[str, Any]:
         """`model` is a digest of the files that NLTK has read."""
         return {
-            "version": 2,
+            "version": 3,
             "extractor": "nltk",
             "at_most": self.at_most,
             "grammar": GRAMMAR,

@@ -57,7 +57,7 @@ class SpacyPhrases:
         """`digest` is over the files of the pipeline."""
         meta = self._pipeline.meta
         return {
-            "version": 3,
+            "version": 4,
             "extractor": "spacy",
             "at_most": self.at_most,
             "articles": self.articles,

@@ -9,7 +9,7 @@ import torch
 
 from cloc.errors import UserError
 from cloc.models.starts import hf as module
-from cloc.models.starts.hf import read
+from cloc.models.starts.hf import CLIPS_SPECIAL, read
 from cloc.models.tower_build import make_tower
 from tests.helpers.hf import make_clip, make_siglip, write_tokenizer
 from tests.helpers.models import CONTEXT, random_pixels
@@ -149,12 +149,18 @@ def test_weights_in_several_files_and_in_a_pickle(clip, tmp_path):
 def test_clips_byte_pairs_are_known_by_their_vocabulary(clip, copy_of):
     from open_clip.tokenizer import SimpleTokenizer
 
-    from cloc.export.hf import write_byte_pairs
+    from cloc.transformers_layout.tokenizer import write_tokenizer as write_clips
 
     folder = copy_of(clip)
-    write_byte_pairs(SimpleTokenizer(), folder, CONTEXT)
-    assert read(folder).folder is None
-    vocabulary = json.loads((folder / "vocab.json").read_text())
+    write_clips(SimpleTokenizer(), {}, folder, context_length=CONTEXT)
+    assert read(folder).folder is None  # with open_clip's names of the marks
+    written = json.loads((folder / "tokenizer.json").read_text())["model"]
+    vocabulary = {CLIPS_SPECIAL.get(word, word): i for word, i in written["vocab"].items()}
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    merges = "".join(f"{first} {second}\n" for first, second in written["merges"])
+    (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}")
+    assert read(folder).folder is None  # with transformers'
     vocabulary["!"], vocabulary['"'] = 1, 0
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
     start = read(folder)  # another vocabulary of the same size
