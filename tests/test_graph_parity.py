@@ -74,7 +74,7 @@ def other_where(wanted, of=0):
             "exported region, one by one differs",
         ),
         (
-            other_where(lambda name, x: name == "grounder" and x[1].shape[1] == 4),
+            other_where(lambda name, x: name == "grounder" and x[1].shape[1] > 1),
             "exported box differs",
         ),
         (

@@ -88,6 +88,7 @@ def test_what_the_folder_holds(folder):
         *(f"{name}.onnx" for name in PARTS),
         "text_encoder.onnx.data",
         "onnx_config.json",
+        "tokenizer.json",
         "parity.json",
     }
     found = json.loads((folder / "parity.json").read_text())

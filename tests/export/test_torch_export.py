@@ -64,6 +64,7 @@ def test_what_the_folder_holds(folder):
     assert {path.name for path in folder.iterdir()} == {
         *(f"{name}.pt2" for name in PARTS),
         "torch_export_config.json",
+        "tokenizer.json",
         "parity.json",
     }
     found = json.loads((folder / "parity.json").read_text())
