@@ -27,7 +27,7 @@ frames = [PIL.ImageOps.pad(photo, (width, height)) for photo in photos]  # train
 pixels = np.stack([np.asarray(frame).transpose(2, 0, 1) for frame in frames])  # whole numbers
 """
 TOKENS = """\
-tokenizer = Tokenizer.from_file("FOLDER/tokenizer.json")  # cuts and fills rows to the context
+tokenizer = Tokenizer.from_file("FOLDER/tokenizer.json")  # fills and cuts rows
 texts = ["a red star", "a dog"]
 mended = [ftfy.fix_text(text) for text in texts]  # mojibake, which no tokenizer file can mend
 ids = np.array([row.ids for row in tokenizer.encode_batch(mended)])
