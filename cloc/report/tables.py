@@ -26,8 +26,8 @@ HEADLINES = (
 )
 EXPLAINED = {
     "region_classification": "Which class is in a given box, among all classes (top1, "
-    "class_mean; _synonyms: by the mean of all that a class is called) and among the phrases of the "
-    "same image (within_image).",
+    "class_mean; _synonyms: by the mean of all that a class is called) and among the phrases of "
+    "the same image (within_image).",
     "region_retrieval": "Find a region's phrase among all phrases (r2t) and the reverse (t2r).",
     "grounding": "Predict the box of a phrase; a box is right at IoU 0.5.",
     "image_text_retrieval": "Find an image's caption among all captions (i2t) and the reverse.",
