@@ -97,13 +97,12 @@ def decode_shown(record: Record, where: str, background: Colour = WHITE) -> PIL.
 
 
 def opaque(record: Record, where: str) -> tuple[bytes, str]:
-    """Encoded image and extension, for a reader that may drop transparency: as stored, or a PNG
-    over white where a pixel may be transparent."""
-    header = record_header(record, where)
-    if not header.has_alpha:
+    """Encoded image and extension, for a reader that may drop transparency: as stored, or an
+    upright PNG over white where a pixel may be transparent."""
+    if not record_header(record, where).has_alpha:
         return record.image, record.extension
     file = io.BytesIO()
-    _whole(header, where, WHITE).save(file, "PNG")
+    decode_shown(record, where).save(file, "PNG")
     return file.getvalue(), "png"
 
 

@@ -84,7 +84,7 @@ def test_members_apart_are_told_with_what_is_there_and_the_command_mends_them(tm
 def test_other_pictures_are_named(tmp_path):
     tar = write_tar(tmp_path / "a.tar", {"a.gif": b"GIF89a", "a.txt": b"cat"})
     [line] = records(tar)
-    assert "expected one member of jpg, jpeg, png, webp; its members are 'a.txt', 'a.gif'" in line
+    assert re.search(r"expected one member of jpg, .*; its members are 'a\.txt', 'a\.gif'", line)
 
 
 def test_what_macos_puts_beside_each_file_tears_no_sample_apart(tmp_path):
