@@ -50,8 +50,16 @@ def pad_frame(image_width: int, image_height: int, size: ImageSize) -> Frame:
 def as_rgb(image: PIL.Image.Image, background: Colour = WHITE) -> PIL.Image.Image:
     """Any picture of Pillow's in RGB, its transparent pixels over `background`.
 
-    Dropping the transparency would show what happens to be stored under it: black, mostly.
+    Dropping the transparency would show what happens to be stored under it: black, mostly. Of 16
+    bits the upper 8 are kept; a `ValueError` for numbers whose range nobody knows.
     """
+    if image.mode.startswith("I;16"):
+        return PIL.Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"mode {image.mode}: nobody says which of its numbers is white; scale it to 0 to 255 "
+            "and mode L first"
+        )
     if image.mode == "La":  # the one that Pillow does not bring to RGB in one step
         image = image.convert("LA")
     if image.mode not in _COLOURED or not image.has_transparency_data:

@@ -116,7 +116,7 @@ class GroundingDetector:
         assert boxes is not None
         framed = torch.nn.utils.rnn.pad_sequence(list(boxes), batch_first=True)
         valid = torch.arange(framed.shape[1]) < torch.tensor([[len(b)] for b in boxes])
-        seen = self.embedder.regions(x, framed, valid)
+        seen = self.embedder.regions(x, _inside(framed), valid)
         answers = []
         for i, record in enumerate(records):
             texts = self.embedder.texts(phrases[i])
@@ -148,6 +148,12 @@ class GroundingDetector:
             else:
                 found.append(region)
         return found
+
+
+def _inside(boxes: torch.Tensor) -> torch.Tensor:
+    """Found boxes as the part of them that lies in the frame, corners in order."""
+    low, high = boxes.clamp(0, 1).chunk(2, dim=-1)
+    return torch.cat([torch.minimum(low, high), torch.maximum(low, high)], -1)
 
 
 def _digest(model: torch.nn.Module) -> str:

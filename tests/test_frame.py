@@ -43,7 +43,7 @@ def noise(width, height, seed=0):
     return PIL.Image.fromarray(pixels)
 
 
-MODES = "1 L P RGB RGBA CMYK YCbCr LAB HSV I F LA PA RGBX RGBa La I;16".split()
+MODES = "1 L P RGB RGBA CMYK YCbCr LAB HSV LA PA RGBX RGBa La I;16 I;16B I;16L".split()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -53,6 +53,14 @@ def test_every_mode_becomes_rgb_and_what_is_transparent_the_background(mode):
     if mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         assert found.getpixel((4, 2)) == (1, 2, 3)
     assert as_rgb(PIL.Image.new("RGBA", (0, 3))).size == (0, 3)
+
+
+def test_levels_are_kept_or_refused():
+    sixteen = PIL.Image.fromarray(np.array([[0, 255, 256, 32768, 65535]], np.uint16))
+    assert np.asarray(as_rgb(sixteen))[0, :, 1].tolist() == [0, 0, 1, 128, 255]
+    for mode in ("I", "F"):
+        with pytest.raises(ValueError, match=f"mode {mode}: nobody says which of its numbers"):
+            as_rgb(PIL.Image.new(mode, (5, 3)))
 
 
 def test_a_picture_of_many_strips_is_composed_as_one(monkeypatch):

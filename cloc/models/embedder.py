@@ -10,10 +10,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cloc.errors import UserError
-from cloc.frame import as_rgb, height_and_width, into_frame, pad_resize, upright
+from cloc.frame import height_and_width, into_frame, pad_resize
 from cloc.heads.roi_align import pool_boxes
 from cloc.interfaces import Prepared
 from cloc.models.cloc import CLOC
+from cloc.models.inputs import (
+    check_phrases,
+    check_pictures,
+    check_pixel_boxes,
+    check_prepared,
+    check_regions,
+    check_texts,
+)
 
 
 class ModelEmbedder:
@@ -33,19 +41,20 @@ class ModelEmbedder:
         """Where the model lives; inputs are moved there."""
         return self.model.tower.mean.device
 
-    def prepare(self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray]) -> Prepared:
+    def prepare(
+        self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray] | None = None
+    ) -> Prepared:
         """`boxes` are pixels of each image as people see it, upright, [n, 4]; padded to the longest
-        list of the batch. What is transparent shows the tower's background."""
+        list of the batch; None: none. What is transparent shows the tower's background."""
         size, background = self.model.tower.image_size, self.model.tower.background
-        pixels = np.zeros((len(images), *height_and_width(size), 3), np.uint8)
-        most = max((len(b) for b in boxes), default=0)
-        framed, valid = np.zeros((len(images), most, 4), np.float32), np.zeros((len(images), most))
-        seen = map(upright, images)
-        for i, (image, pixel_boxes) in enumerate(zip(seen, boxes, strict=True)):
-            pixels[i], frame = pad_resize(as_rgb(image, background), size)
-            framed[i, : len(pixel_boxes)] = into_frame(
-                np.asarray(pixel_boxes, np.float64).reshape(-1, 4), image.size, frame
-            )
+        seen = check_pictures(images, background)
+        given = check_pixel_boxes(boxes, seen)
+        pixels = np.zeros((len(seen), *height_and_width(size), 3), np.uint8)
+        most = max((len(b) for b in given), default=0)
+        framed, valid = np.zeros((len(seen), most, 4), np.float32), np.zeros((len(seen), most))
+        for i, (image, pixel_boxes) in enumerate(zip(seen, given, strict=True)):
+            pixels[i], frame = pad_resize(image, size)
+            framed[i, : len(pixel_boxes)] = into_frame(pixel_boxes, image.size, frame)
             valid[i, : len(pixel_boxes)] = 1
         stacked = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
         return Prepared(stacked, torch.from_numpy(framed), torch.from_numpy(valid).bool())
@@ -53,39 +62,41 @@ class ModelEmbedder:
     @torch.no_grad()
     def images(self, x: Tensor) -> Float[Tensor, "b d"]:
         """Pooled image embeddings of prepared pixels."""
+        x = check_prepared(x, self.model.tower.image_size)
         return self.model.tower.images(x.to(self.device)).pooled.cpu()
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
-        """At the tower's full context, in batches."""
-        tower = self.model.tower
+        """At the tower's full context, in batches; what is longer is cut off."""
+        tower, texts = self.model.tower, check_texts(texts)
         parts = [torch.zeros(0, tower.dim)]
         for start in range(0, len(texts), self.text_batch):
-            tokens = self.tokenize(
-                list(texts[start : start + self.text_batch]), tower.context_length
-            )
+            tokens = self.tokenize(texts[start : start + self.text_batch], tower.context_length)
             parts.append(tower.texts(tokens.to(self.device)).cpu())
         return torch.cat(parts)
 
     def tokens(self, texts: Sequence[str]) -> list[bytes]:
         """What the text tower reads of each text, at its full context: equal for equal texts."""
-        found = []
+        found, texts = [], check_texts(texts, "tokens")
+        length = self.model.tower.context_length
         for start in range(0, len(texts), self.text_batch):
-            some = list(texts[start : start + self.text_batch])
-            rows = self.tokenize(some, self.model.tower.context_length)
+            rows = self.tokenize(texts[start : start + self.text_batch], length)
             found += [row.tobytes() for row in rows.numpy()]
         return found
 
     @torch.no_grad()
     def regions(
-        self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]
+        self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"] | None = None
     ) -> Float[Tensor, "b r d"]:
-        """The region head's answer to each box; padded rows hold no meaning."""
+        """The region head's answer to each box, in fractions of the frame as `prepare` gives them;
+        rows that are not `valid` hold no meaning, and None counts all."""
         if self.model.region_head is None:
             raise UserError(
                 "this model has no region head; measure it with the crop or roi extractor"
             )
         tower = self.model.tower
+        x = check_prepared(x, tower.image_size)
+        boxes, _ = check_regions(boxes, valid, len(x))
         tokens = tower.images(x.to(self.device)).tokens
         region, _ = self.model.region_head(
             tokens, boxes.to(self.device), None, grid=tower.grid_at(x)
@@ -96,8 +107,11 @@ class ModelEmbedder:
     def ground(
         self, x: Tensor, phrases: Sequence[Sequence[str]]
     ) -> list[Float[Tensor, "n 4"]] | None:
-        """One box per phrase, in the frame; None where the model has no box head."""
+        """One box per phrase and picture, in fractions of the frame, whose edges it may pass; None
+        where the model has no box head."""
         model = self.model
+        x = check_prepared(x, model.tower.image_size)
+        phrases = check_phrases(phrases, len(x))
         if model.box_head is None or model.region_head is None:
             return None
         counts = [len(group) for group in phrases]
@@ -122,7 +136,9 @@ class RoIEmbedder:
     def __init__(self, model: CLOC) -> None:
         self.own = ModelEmbedder(model)
 
-    def prepare(self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray]) -> Prepared:
+    def prepare(
+        self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray] | None = None
+    ) -> Prepared:
         return self.own.prepare(images, boxes)
 
     def images(self, x: Tensor) -> Float[Tensor, "b d"]:
@@ -136,10 +152,12 @@ class RoIEmbedder:
 
     @torch.no_grad()
     def regions(
-        self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]
+        self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"] | None = None
     ) -> Float[Tensor, "b r d"]:
         """The mean projected patch token inside each box."""
         tower, device = self.own.model.tower, self.own.device
+        x = check_prepared(x, tower.image_size)
+        boxes, _ = check_regions(boxes, valid, len(x))
         dense = tower.dense(tower.images(x.to(device)).tokens)
         pooled = pool_boxes(dense, boxes.to(device), tower.grid_at(x), 3)
         return F.normalize(pooled, dim=-1).cpu()

@@ -1,6 +1,7 @@
 """A trained model from a run folder, or from a folder exported for open_clip or transformers."""
 
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,13 @@ def load(
 
     `ema` takes the moving average of a run's weights; `wise_ft` is `load_model`'s.
     """
-    return ModelEmbedder(load_model(Path(path), ema=ema, wise_ft=wise_ft).to(device))
+    if not isinstance(path, str | os.PathLike):
+        raise UserError(f"load takes a path, such as 'runs/demo', not {path!r:.60}")
+    try:
+        place = torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise UserError(f"device={device!r} is not here ({one_line(error)}); try 'cpu'") from None
+    return ModelEmbedder(load_model(Path(path), ema=ema, wise_ft=wise_ft).to(place))
 
 
 def load_model(path: Path, *, ema: bool = False, wise_ft: float = 1.0) -> CLOC:

@@ -99,7 +99,7 @@ def test_prepare_without_boxes_or_pictures(embedder):
     empty = embedder.prepare(pictures()[:1], [np.array([])])  # no boxes have no width 4
     assert empty.boxes.shape == (1, 0, 4)
     assert embedder.prepare([], []).images.shape == (0, 3, 32, 32)
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(UserError, match="boxes of 2 pictures, but there are 3"):
         embedder.prepare(pictures(), BOXES[:2])
 
 
