@@ -1,5 +1,6 @@
 """What benchmarks count: means, ranks with ties counted against, recalls with their chance."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -70,11 +71,13 @@ def match_ranks(
 
 
 def hit_chance(matches: Int[Tensor, " n"], *, candidates: int, k: int) -> Float[Tensor, " n"]:
-    """Probability that `k` candidates drawn blindly hold at least one of a query's `matches`."""
-    missed = torch.ones(len(matches), dtype=torch.float64)
-    for drawn in range(min(k, candidates)):
-        missed *= (candidates - matches - drawn).clamp(min=0) / (candidates - drawn)
-    return 1 - missed
+    """Probability, in float64, that `k` candidates drawn blindly hold at least one of a query's
+    `matches`: 1 of 5 is 0.2, for hands are counted as whole numbers."""
+    drawn = min(k, candidates)
+    hands = math.comb(candidates, drawn)
+    values, rows = matches.unique(return_inverse=True)
+    hits = [(hands - math.comb(candidates - m, drawn)) / hands for m in values.tolist()]
+    return torch.tensor(hits, dtype=torch.float64)[rows]
 
 
 def recalls(
