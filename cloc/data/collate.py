@@ -46,9 +46,10 @@ class ModelInput:
 
 
 class Tokens:
-    """Token rows of texts, remembered because phrases repeat.
+    """Token rows of texts; up to some `at_most` are remembered from call to call, as phrases repeat.
 
     `cut` holds those of the remembered texts that lost their end; the first one is warned about.
+    With `at_most=0` only the texts of the last call are remembered.
     """
 
     def __init__(self, tokenize: Tokenize, length: int, *, at_most: int = 100_000) -> None:
@@ -101,7 +102,8 @@ class Collate:
     """Makes batches of a fixed number of region slots; the same samples give the same batch."""
 
     def __init__(self, wants: ModelInput, *, max_regions: int, max_negatives: int) -> None:
-        self.captions = Tokens(wants.tokenize, wants.context_length)
+        # a caption comes again an epoch later at the earliest
+        self.captions = Tokens(wants.tokenize, wants.context_length, at_most=0)
         self.phrases = Tokens(wants.tokenize, wants.region_context)
         self.bucket = wants.bucket
         self.max_regions, self.max_negatives = max_regions, max_negatives

@@ -152,6 +152,15 @@ def test_a_text_is_tokenised_once_and_the_memory_is_bounded():
         assert len(tokens.rows) <= 4
 
 
+def test_captions_are_not_kept_and_phrases_are():
+    """A caption comes again an epoch later: 100,000 of them would be 90 MiB in every worker."""
+    used = Collate(ModelInput(SIZE, spell, 12, 6, 4), max_regions=3, max_negatives=2)
+    for i in range(5):
+        used([sample("a", f"cat{i}", caption=f"x{i}"), sample("b", "dog", caption=f"y{i}")])
+    assert len(used.captions.rows) <= 2
+    assert {"cat0", "cat4", "dog"} <= set(used.phrases.rows)
+
+
 @pytest.mark.parametrize("settings", [(12, 2, 4), (12, 13, 4), (12, 6, 0)])
 def test_a_context_that_cannot_be_is_refused(settings):
     with pytest.raises(UserError, match=r"^(region_context|bucket) is \d+, expected"):
