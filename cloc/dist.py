@@ -97,11 +97,15 @@ def gather(*columns: Tensor) -> tuple[Tensor, ...]:
 
 
 def gather_objects(value: T) -> list[T]:
-    """What every rank gave, in rank order; for counters and words, not for tensors."""
+    """What every rank gave, in rank order; for counters and words, not for tensors.
+
+    From host to host: over the training's own group words would travel through the GPUs, behind
+    all that these have to do.
+    """
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
-    td.all_gather_object(values, value)
+    td.all_gather_object(values, value, group=side_group())
     return values
 
 

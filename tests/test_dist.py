@@ -6,7 +6,7 @@ import torch.distributed as td
 
 from cloc import dist
 from tests.helpers.collectives import Collectives
-from tests.helpers.ranks import run_ranks
+from tests.helpers.ranks import ROOT, run_ranks
 
 
 def test_every_one_is_the_identity_in_a_single_process():
@@ -24,6 +24,7 @@ def _check_collectives(rank, world, whole, weights):
     _check_total(rank, world, whole)
     _check_other_types(rank, world)
     _check_side_group(rank, world)
+    _check_objects(rank, world)
 
 
 def _check_gather(rank, world, whole, weights):
@@ -85,6 +86,36 @@ def _check_side_group(rank, world):
     assert mine == world - 1
     dist.store().set(f"word-{rank}", "here")  # a connection of its own to the same store
     assert dist.store().get(f"word-{(rank + 1) % world}") == b"here"
+
+
+def _check_objects(rank, world):
+    """From host to host: nothing of it goes over the group of the training."""
+    asked, own = [], td.all_gather_object
+
+    def watched(values, value, group=None):
+        asked.append(group)
+        own(values, value, group=group)
+
+    td.all_gather_object = watched
+    try:
+        assert dist.gather_objects(f"word {rank}") == [f"word {r}" for r in range(world)]
+    finally:
+        td.all_gather_object = own
+    assert asked == [dist.side_group()]
+    assert td.get_backend(dist.side_group()) == "gloo"
+
+
+def test_objects_travel_by_gather_objects_alone():
+    """The one way that is known to go over the side group; Lightning's is that of the training."""
+    others = ("all_gather_object", "broadcast_object_list", "strategy.broadcast", "td.gather_object")
+    found = [
+        f"{path}: {name}"
+        for folder in ("cloc", "scripts", "data_prep")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for name in others
+        if name in path.read_text()
+    ]
+    assert found == [f"{ROOT / 'cloc/dist.py'}: all_gather_object"]
 
 
 @pytest.mark.dist

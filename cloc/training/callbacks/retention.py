@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 from torch import nn
 
+from cloc import dist
 from cloc.errors import UserError
 
 Metrics = Mapping[str, Mapping[str, float]]
@@ -72,7 +73,7 @@ class Retention(L.Callback):
         step = trainer.global_step
         if step % self.every_n_steps and step != trainer.max_steps:
             return
-        shares = trainer.strategy.broadcast(self._shares(pl_module))
+        shares = dist.gather_objects(self._shares(pl_module))[0]
         for logger in trainer.loggers:
             logger.log_metrics({f"retention/{name}": share for name, share in shares.items()}, step)
         name = min(shares, key=lambda name: shares[name])
