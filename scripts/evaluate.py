@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from _cpu import tune_for_cpu
 from _failures import ends_well
@@ -28,6 +29,7 @@ from cloc.models.load import load_model
 from cloc.models.start import KINDS
 from cloc.report.build import build_report
 from cloc.report.look import look
+from data_prep.pretrained import known_device
 
 
 def main(overrides: list[str]) -> None:
@@ -37,9 +39,9 @@ def main(overrides: list[str]) -> None:
     named = [f"++{o}" if o.startswith("splits.") else o for o in named]
     cfg = compose_config("evaluate", named)
     check_command(cfg)
-    tune_for_cpu()
+    device = chosen_device(cfg.device)
     model, folder = chosen_model(cfg)
-    model = model.to(cfg.device)
+    model = model.to(device)
     splits = chosen_splits(cfg, model.tower.background)
     own, extractors = embedders(model, cfg.extractors)
     benchmarks = {name: make(benchmark) for name, benchmark in cfg.benchmarks.items()}
@@ -70,6 +72,14 @@ def check_command(cfg: DictConfig) -> None:
         raise UserError(f"twin={cfg.twin} is for the report of a run; give run=runs/NAME")
     if cfg.twin is not None and not Path(cfg.twin).is_dir():
         raise UserError(f"twin={cfg.twin}: no such run folder; give another or leave it out")
+
+
+def chosen_device(name: str) -> torch.device:
+    """What is faster on a CPU takes flash attention from a GPU, so only a CPU is tuned."""
+    device = known_device(name)
+    if device.type == "cpu":
+        tune_for_cpu()
+    return device
 
 
 def chosen_model(cfg: DictConfig) -> tuple[CLOC, Path]:
