@@ -27,7 +27,9 @@ def image_vectors(
     for batch in batches(examples, size=batch_size):
         # The boxes do not matter here; without them an extractor that crops has no crop to make.
         images = embedder.prepare([e.image for e in batch], [e.boxes[:0] for e in batch]).images
-        yield from zip(batch, embedder.images(images).cpu(), strict=True)
+        vectors = embedder.images(images).cpu()
+        _check(vectors, "the embedding of image", [e.key for e in batch])
+        yield from zip(batch, vectors, strict=True)
 
 
 def region_vectors(
@@ -37,6 +39,7 @@ def region_vectors(
     for batch, prepared in _with_boxes(embedder, examples, batch_size):
         vectors = embedder.regions(prepared.images, prepared.boxes, prepared.valid).cpu()
         for example, rows, valid in zip(batch, vectors, prepared.valid.cpu(), strict=True):
+            _check(rows[valid], "an embedding in image", [example.key] * len(rows))
             yield example, rows[valid]
 
 
@@ -57,6 +60,7 @@ def grounded_boxes(
             return
         boxes = zip(batch, prepared.boxes.cpu(), prepared.valid.cpu(), found, strict=True)
         for example, own, valid, predicted in boxes:
+            _check(predicted, "a box grounded in image", [example.key] * len(predicted))
             yield example, own[valid], predicted.cpu()
 
 
@@ -75,6 +79,7 @@ def text_vectors(
         for start in range(0, len(unique), batch_size)
     ]
     vectors = torch.cat(parts) if parts else torch.zeros(0, 0)
+    _check(vectors, "the embedding of text", unique)
     return vectors, torch.tensor(rows, dtype=torch.long)
 
 
@@ -87,6 +92,16 @@ def same_texts(embedder: Embedder, texts: Sequence[str]) -> tuple[list[int], lis
     rows = [row_of.setdefault(key_of[text], len(row_of)) for text in texts]
     first = {row: i for i, row in reversed(list(enumerate(rows)))}
     return rows, [first[row] for row in range(len(row_of))]
+
+
+def _check(rows: Tensor, what: str, names: Sequence[str]) -> None:
+    """A number that is none loses every comparison: a broken model would look like a bad one."""
+    bad = ~rows.isfinite().flatten(1).all(1)
+    if bad.any():
+        raise UserError(
+            f"{what} {names[int(bad.nonzero()[0])]!r} is not finite, so this model cannot be "
+            "measured; take an earlier checkpoint, or train again with a lower optimizer.lr"
+        )
 
 
 def _with_boxes(

@@ -10,18 +10,27 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cloc.errors import UserError
+from cloc.numerics import first_not_finite
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def round_weights(model: nn.Module, precision: str) -> None:
-    """In place, float32 weights that `precision` holds exactly: what an export is compared with."""
+    """In place, float32 weights that `precision` holds exactly: what an export is compared with.
+
+    `UserError` where a weight is above the largest number that `precision` has.
+    """
     if precision not in PRECISIONS:
         raise UserError(f"precision={precision}; choose from {', '.join(PRECISIONS)}")
     dtype = PRECISIONS[precision]
     for value in model.state_dict().values():
         if value.is_floating_point():
             value.copy_(value.to(dtype))
+    if bad := first_not_finite(model.state_dict()):
+        raise UserError(
+            f"precision={precision} ends at {torch.finfo(dtype).max:g}, which {bad} is above; "
+            "choose bfloat16 or float32"
+        )
 
 
 def save_weights(state: Mapping[str, Tensor], path: Path, *, precision: str = "float32") -> None:

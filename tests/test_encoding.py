@@ -1,5 +1,7 @@
 """Vectors come back once per thing, in order, whatever the batch size."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -64,3 +66,56 @@ def test_yields_nothing_where_the_embedder_cannot_ground():
         Constant(grounds=False), EXAMPLES, phrases=lambda e: e.phrases, batch_size=2
     )
     assert list(found) == []
+
+
+class Broken(Oracle):
+    """Its answer of one kind has a number that is none."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def images(self, x):
+        return self._broken("image", super().images(x))
+
+    def texts(self, texts):
+        return self._broken("text", super().texts(texts))
+
+    def regions(self, x, boxes, valid):
+        return self._broken("region", super().regions(x, boxes, valid))
+
+    def ground(self, x, phrases):
+        return [self._broken("box", found) for found in super().ground(x, phrases)]
+
+    def _broken(self, kind, found):
+        found = found.clone()
+        if kind == self.kind:
+            found[-1].view(-1)[0] = torch.nan if kind == "text" else torch.inf
+        return found
+
+
+def names(example):
+    return example.phrases
+
+
+@pytest.mark.parametrize(
+    ("kind", "encode", "says"),
+    [
+        ("image", image_vectors, f"embedding of image '{EMPTY.key}' is not finite, .* lower opt"),
+        ("region", region_vectors, f"an embedding in image '{B.key}' is not finite"),
+        (
+            "box",
+            partial(grounded_boxes, phrases=names),
+            f"a box grounded in image '{A.key}' is not",
+        ),
+    ],
+)
+def test_an_answer_that_is_no_number_is_refused(kind, encode, says):
+    assert list(encode(Broken("other"), EXAMPLES, batch_size=2))
+    with pytest.raises(UserError, match=says):
+        list(encode(Broken(kind), EXAMPLES, batch_size=2))
+
+
+def test_a_text_without_a_finite_embedding_is_named():
+    with pytest.raises(UserError, match="the embedding of text 'blue' is not finite"):
+        text_vectors(Broken("text"), ["red", "blue"], batch_size=2)

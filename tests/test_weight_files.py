@@ -35,6 +35,15 @@ def test_an_unknown_precision_is_named():
         round_weights(make_model(region_head=None), "int8")
 
 
+def test_a_weight_that_the_precision_cannot_hold_is_named():
+    model = make_model(region_head=None)
+    model.tower.clip.visual.proj.data[1, 2] = 7e4
+    with pytest.raises(UserError, match=r"precision=float16 ends at 65504, which tower\.clip"):
+        round_weights(model, "float16")
+    model.tower.clip.visual.proj.data[1, 2] = 7e4
+    round_weights(model, "bfloat16")
+
+
 def test_a_region_head_lies_in_its_own_folder_and_a_plain_clip_has_none(tmp_path):
     save_region_head(make_model(region_head=None), tmp_path)
     assert not list(tmp_path.iterdir())

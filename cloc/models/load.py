@@ -29,6 +29,7 @@ from cloc.models.embedder import ModelEmbedder
 from cloc.models.kept import FOLDER, tokenizer_folder
 from cloc.models.lora import merge_lora
 from cloc.models.starts.hf import CONFIG as HF_CONFIG
+from cloc.numerics import first_not_finite
 
 REGION, REGION_WEIGHTS = "region_head", "region_head.safetensors"
 GRAPHS = ("onnx_config.json", "torch_export_config.json")
@@ -57,7 +58,18 @@ def load_model(path: Path, *, ema: bool = False, wise_ft: float = 1.0) -> CLOC:
 
     With `wise_ft` below 1 the tower is that share of the trained weights and the rest of those the
     run started from (WiSE-FT, arXiv 2109.01903); the heads stay the trained ones. LoRA is merged.
+    Weights that are not finite are refused: every answer would be wrong, and look like one.
     """
+    model = _loaded(path, ema=ema, wise_ft=wise_ft)
+    if bad := first_not_finite(model.state_dict()):
+        raise UserError(
+            f"{path}: the weights of {bad} are not finite, so the model has no answers; train "
+            "again with a lower optimizer.lr, or restore an earlier checkpoint"
+        )
+    return model
+
+
+def _loaded(path: Path, *, ema: bool, wise_ft: float) -> CLOC:
     for kind, mark in (("open_clip", "open_clip_config.json"), ("hf", HF_CONFIG)):
         if (path / mark).is_file():
             _refuse_choice(path, ema=ema, wise_ft=wise_ft)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from cloc.errors import UserError
+from cloc.numerics import first_not_finite
 
 # What libraries raise at a file that is not weights alone.
 UNREADABLE = (RuntimeError, ValueError, OSError, SafetensorError, UnpicklingError, EOFError)
@@ -46,4 +47,6 @@ def read_start(start: str) -> Start:
             "timm:NAME, timm:NAME,FILE or run:runs/NAME"
         )
     found: Start = import_module(f"cloc.models.starts.{kind}").read(where)
+    if bad := first_not_finite(found.state or {}):
+        raise UserError(f"start={start}: {bad} is not finite; take another copy of these weights")
     return found

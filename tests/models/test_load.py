@@ -202,3 +202,23 @@ def test_the_moving_average_of_a_run_is_loaded_where_it_is_asked_for(run):
 def test_an_export_has_one_set_of_weights_and_no_choice(export, choice):
     with pytest.raises(UserError, match=r"(ema=true|wise_ft=0\.5) is for a run: give runs/NAME"):
         cloc.load(export, **choice)
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_refused_and_named(tmp_path, number):
+    model = make_model()
+    model.box_head.mlp[0].weight.data[0, 1] = number
+    save_run(tmp_path / "run", model)
+    with pytest.raises(UserError, match=r"run: the weights of box_head\.mlp\.0\.weight are"):
+        cloc.load(tmp_path / "run")
+    with pytest.raises(UserError, match=r"box_head\.mlp\.0\.weight are not finite"):
+        build_model({"start": f"run:{tmp_path / 'run'}"})
+
+
+def test_a_moving_average_that_is_not_finite_is_refused_and_the_weights_are_not(tmp_path):
+    average = make_model()
+    average.tower.clip.visual.proj.data[0, 0] = torch.nan
+    save_run(tmp_path, make_model(), average=average.state_dict())
+    cloc.load(tmp_path)
+    with pytest.raises(UserError, match=r"tower\.clip\.visual\.proj are not finite"):
+        cloc.load(tmp_path, ema=True)

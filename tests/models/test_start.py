@@ -10,6 +10,8 @@ from safetensors.torch import save_file
 
 from cloc.errors import UserError
 from cloc.models.build import build_model
+from cloc.models.start import Start, read_start
+from cloc.models.starts import hf
 from cloc.models.tower_build import make_tower
 from cloc.training.optim import cap_scales, parameter_groups
 from tests.helpers.checkpoints import save_run
@@ -108,3 +110,10 @@ def step(model, batch):
     out = model(batch)
     (out.region.sum() + out.predicted_boxes.sum() + out.scale).backward()
     optimizer.step()
+
+
+def test_weights_that_are_not_finite_are_no_start(monkeypatch):
+    state = {"whole": torch.ones(2), "logit_scale": torch.tensor(torch.inf)}
+    monkeypatch.setattr(hf, "read", lambda where: Start({}, state, None, None, None))
+    with pytest.raises(UserError, match=r"^start=hf:x: logit_scale is not finite; take another"):
+        read_start("hf:x")
