@@ -1,5 +1,6 @@
 """What keeps a run from being lost, as `failures` in its config says."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -7,12 +8,18 @@ from typing import Any
 
 import lightning as L
 from _failures import watch
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import subprocess_script
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from cloc.errors import UserError
 from cloc.training.callbacks.finite import Finite
 from cloc.training.callbacks.preempt import Preempt
 from cloc.training.callbacks.watchdog import Watchdog
+
+# DDP's names for it; torch 2.14 has the first and warns of the second
+SYNC = ("forward_sync_buffers", "broadcast_buffers")
 
 
 def guards(
@@ -22,15 +29,17 @@ def guards(
     preempt = Preempt(save, requeue=settings["requeue"])
     return [
         Watchdog(
-            compare_every=settings["compare_every"], hang_s=settings["hang_s"], told=preempt.told
+            **{name: settings[name] for name in ("compare_every", "hang_s", "loader_s")},
+            told=preempt.told,
         ),
         Finite(run, give_up_after=settings["give_up_after"]),
         preempt,
     ]
 
 
-def own_processes(trainer: L.Trainer, *, timeout_s: float) -> L.Trainer:
-    """Ranks that Lightning starts are watched by us, and no collective waits above `timeout_s`."""
+def own_processes(trainer: L.Trainer, model: nn.Module, *, timeout_s: float) -> L.Trainer:
+    """Ranks that Lightning starts are watched by us, no collective waits above `timeout_s`, and no
+    step for a broadcast of what is the same on all ranks."""
     if timeout_s <= 0:
         raise UserError(f"failures.timeout_s is {timeout_s}, expected a time above 0")
     # Lightning's own thread looks every five seconds and then kills this process too, before it
@@ -38,4 +47,16 @@ def own_processes(trainer: L.Trainer, *, timeout_s: float) -> L.Trainer:
     subprocess_script._launch_process_observer = watch  # type: ignore[assignment]
     if hasattr(trainer.strategy, "_timeout"):  # those of several processes
         trainer.strategy._timeout = timedelta(seconds=timeout_s)
+    if isinstance(trainer.strategy, DDPStrategy) and not changing_buffers(model):
+        known = inspect.signature(DistributedDataParallel).parameters
+        given = trainer.strategy._ddp_kwargs
+        if not given.keys() & {*SYNC}:
+            given[next(name for name in SYNC if name in known)] = False
     return trainer
+
+
+def changing_buffers(model: nn.Module) -> list[str]:
+    """Names of the buffers that a checkpoint keeps, as training changes them: the statistics of
+    batch norms. Masks, positions and the pixels' mean are made anew with every model."""
+    kept = model.state_dict().keys()
+    return [name for name, _ in model.named_buffers() if name in kept]

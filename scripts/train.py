@@ -146,7 +146,7 @@ def make_trainer(
         enable_progress_bar=sys.stdout.isatty(),
         enable_model_summary=False,
     )
-    return own_processes(trainer, timeout_s=cfg.failures.timeout_s)
+    return own_processes(trainer, model, timeout_s=cfg.failures.timeout_s)
 
 
 def wanted_input(tower: Tower, region_context: int | str) -> ModelInput:

@@ -5,15 +5,28 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import torch
 import torch.distributed as td
 
 FAILED = "cloc/failed"  # counts the ranks that have an error to tell
 EVERY_S = 0.5
-# Where a rank is when it waits for others: a collective, or DDP's in the middle of backward.
-WAITS = ("torch/distributed/", "torch/autograd/graph.py", "cloc/dist.py")
+RECENT_S = 2.0
+# Where a rank is when it waits for others: its innermost frame, or the one below what only passes
+# calls on. DDP's C++ waits in its forward (buffers, buckets) and in the middle of backward.
+RANKS = ("torch/distributed/", "torch/nn/parallel/distributed.py", "cloc/dist.py")
+BACKWARD = "torch/autograd/graph.py"
+# The host waits for its own device, which may be at work or wait for other ranks.
+DEVICE = ("torch/cuda/", "torch/accelerator/")
+PASSES_ON = (
+    *("torch/_ops.py", "torch/_library/", "torch/utils/_contextlib.py"),
+    "torch/autograd/function.py",
+)
+COMPILES = ("torch/_dynamo/convert_frame.py", "torch/_inductor/compile_fx.py")
+LOADER = ("cloc/data/loader.py", "__iter__")
 
 
 class Beat(NamedTuple):
@@ -22,9 +35,11 @@ class Beat(NamedTuple):
     step: int  # steps it has finished
     where: str  # file:line function
     waits: bool  # for other ranks, by the look of it
+    on_device: bool  # waits, and it may be for its own device alone
+    loads: bool  # waits for its data, or makes it
     between: bool  # at work between two steps: saving, benchmarks
     still_s: float  # for how long all of the above and the whole stack have been the same
-    busy: bool  # it has used the processor meanwhile
+    busy: bool  # it has used the processor just now, or compiles
     number: int  # of this beat: one that does not grow comes from a process that is gone or frozen
 
 
@@ -38,26 +53,36 @@ class MainThread:
         self.clock = time.pthread_getcpuclockid(thread.ident)
         self.seen: tuple[Any, ...] = ()
         self.since = time.monotonic()
-        self.used_s = 0.0
+        self.used: deque[tuple[float, float]] = deque()  # when, seconds of the processor by then
         self.number = 0
 
     def beat(self, step: int) -> Beat:
         """Where it is now, and since when."""
         stack = self._stack()
-        now, used_s = time.monotonic(), time.clock_gettime(self.clock)
+        now = time.monotonic()
         if (step, *stack) != self.seen:
-            self.seen, self.since, self.used_s = (step, *stack), now, used_s
-        still_s = now - self.since
+            self.seen, self.since = (step, *stack), now
         self.number += 1
+        busy = self._busy(now) or any(part in file for file, *_ in stack for part in COMPILES)
+        waits, on_device = waiting(stack, busy=busy)
         return Beat(
             step=step,
             where=" ".join(_short(*stack[0])) if stack else "nowhere",
-            waits=any(part in file for file, _, _ in stack[:4] for part in WAITS),
+            waits=waits,
+            on_device=on_device,
+            loads=any(LOADER[0] in file and name == LOADER[1] for file, _, name in stack),
             between=any(name == "on_train_batch_end" for _, _, name in stack),
-            still_s=still_s,
-            busy=used_s - self.used_s > 0.1 * still_s,
+            still_s=now - self.since,
+            busy=busy,
             number=self.number,
         )
+
+    def _busy(self, now: float) -> bool:
+        self.used.append((now, time.clock_gettime(self.clock)))
+        while self.used[0][0] < now - RECENT_S and len(self.used) > 2:
+            self.used.popleft()
+        (before, used_before), (_, used) = self.used[0], self.used[-1]
+        return used - used_before > 0.1 * (now - before)
 
     def _stack(self) -> list[tuple[str, int, str]]:
         """(file, line, function), innermost first."""
@@ -68,22 +93,39 @@ class MainThread:
         return stack
 
 
+def waiting(stack: Sequence[tuple[str, int, str]], *, busy: bool) -> tuple[bool, bool]:
+    """Whether a rank at this place waits for others, and whether that may be its device alone.
+
+    Backward is C++: on a CPU it is at work where the processor is, on a GPU it waits for the device
+    whatever the processor does.
+    """
+    files = [file for file, _, _ in stack if not any(part in file for part in PASSES_ON)]
+    innermost = files[0] if files else ""
+    if BACKWARD in innermost:
+        on_gpu = torch.cuda.is_initialized()
+        return on_gpu or not busy, on_gpu
+    on_device = any(part in innermost for part in DEVICE)
+    return on_device or any(part in innermost for part in RANKS), on_device
+
+
 def _short(file: str, line: int, name: str) -> tuple[str, str]:
     return f"{'/'.join(file.split('/')[-2:])}:{line}", name
 
 
-def hang(beats: Sequence[Beat], *, hang_s: float) -> str | None:
+def hang(beats: Sequence[Beat], *, hang_s: float, loader_s: float) -> str | None:
     """One line that names who the others wait for; None where nobody does, or not for long.
 
     No rank has moved for `hang_s`, and one that sleeps outside of a collective is the cause: it is
-    named. Where all sleep in collectives, those furthest behind are. A rank that computes, or is
-    busy between two steps (a checkpoint, benchmarks), is left to the timeout of the collectives,
-    and so is a run in which no rank waits for another.
+    named, one that waits for its data only after `loader_s`. Where all sleep in collectives, those
+    furthest behind are. A rank that computes, or is busy between two steps (a checkpoint,
+    benchmarks), is left to the timeout of the collectives, and so is a run in which no rank waits
+    for another, or all do for their devices.
     """
     if min(beat.still_s for beat in beats) < hang_s or not any(beat.waits for beat in beats):
         return None
-    outside = [beat for beat in beats if not beat.waits and not beat.busy and not beat.between]
-    inside = all(beat.waits for beat in beats)
+    asleep = [beat for beat in beats if not beat.waits and not beat.busy and not beat.between]
+    outside = [beat for beat in asleep if beat.still_s >= (loader_s if beat.loads else hang_s)]
+    inside = all(beat.waits and not beat.on_device for beat in beats)
     if not outside and not inside:
         return None
     step = min(beat.step for beat in beats)
@@ -101,9 +143,13 @@ def _told(ranks: Sequence[int], beats: Sequence[Beat], *, since_s: float) -> str
     shown = dict.fromkeys(ranks[:8])
     shown |= dict.fromkeys([rank for rank in range(len(beats)) if rank not in shown][:2])
     places = "; ".join(
-        f"rank {r} is in step {beats[r].step + 1} at {beats[r].where}" for r in shown
+        f"rank {r} {_does(beats[r])} in step {beats[r].step + 1} at {beats[r].where}" for r in shown
     )
     return f"nothing has moved for {since_s:.0f} s: {who}; {places}"
+
+
+def _does(beat: Beat) -> str:
+    return "waits for its data" if beat.loads else "is"
 
 
 class Heartbeat(threading.Thread):
@@ -114,11 +160,18 @@ class Heartbeat(threading.Thread):
     """
 
     def __init__(
-        self, store: td.Store, *, rank: int, ranks: int, hang_s: float, told: Callable[[], bool]
+        self,
+        store: td.Store,
+        *,
+        rank: int,
+        ranks: int,
+        hang_s: float,
+        loader_s: float,
+        told: Callable[[], bool],
     ) -> None:
         super().__init__(daemon=True, name="heartbeat")
         self.store, self.rank, self.ranks = store, rank, ranks
-        self.hang_s = hang_s
+        self.hang_s, self.loader_s = hang_s, loader_s
         self.told = told  # whether this rank has been told to end
         self.step = 0  # set by the callback
         self.armed = False  # a first step may take long: compilers, caches, workers
@@ -154,9 +207,13 @@ class Heartbeat(threading.Thread):
         values = self.store.multi_get(names)
         beats = [Beat(*json.loads(value)) for value in values]
         gone = self.gone(dict(zip(watched, beats, strict=True)))
-        text = gone if gone or self.rank else hang(beats, hang_s=self.hang_s)
+        text = gone if gone or self.rank else self.hang(beats)
         if text and self.armed and not self.done.is_set():
             leave(f"error: {text}" if claim(self.store) else "")
+
+    def hang(self, beats: Sequence[Beat]) -> str | None:
+        """With this run's limits."""
+        return hang(beats, hang_s=self.hang_s, loader_s=self.loader_s)
 
     def gone(self, beats: dict[int, Beat]) -> str | None:
         """Who has not beaten for `hang_s`, or for 5 s where a launcher has told this one to end."""

@@ -16,6 +16,7 @@ from lightning.pytorch.strategies.launchers import subprocess_script
 
 from cloc.errors import UserError
 from tests.helpers.commands import ROOT
+from tests.helpers.models import CONFIGS, CONVOLUTIONAL, make_model
 
 CHILD = "subprocess.Popen([sys.executable, '-c', {code!r}])"
 
@@ -134,9 +135,29 @@ def test_the_timeout_reaches_the_strategy_and_children_are_watched_by_us(monkeyp
     monkeypatch.setattr(subprocess_script, "_launch_process_observer", None)
     settings = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False}
     trainer = L.Trainer(strategy="ddp", devices=2, **settings)
-    own_processes(trainer, timeout_s=7.0)
+    own_processes(trainer, make_model(), timeout_s=7.0)
     assert isinstance(trainer.strategy, DDPStrategy)
     assert trainer.strategy._timeout == timedelta(seconds=7)
     assert subprocess_script._launch_process_observer is _failures.watch
     with pytest.raises(UserError, match=r"failures\.timeout_s is 0\.0, expected a time above 0"):
-        own_processes(trainer, timeout_s=0.0)
+        own_processes(trainer, make_model(), timeout_s=0.0)
+
+
+def synced(model, **given):
+    """Whether DDP around `model` broadcasts buffers in every forward, by what it is given."""
+    settings = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False}
+    trainer = L.Trainer(strategy=DDPStrategy(**given), devices=2, **settings)
+    given = own_processes(trainer, model, timeout_s=7.0).strategy._ddp_kwargs
+    # torch 2.14 has a new name, and warns of the old one
+    return given.get("forward_sync_buffers", given.get("broadcast_buffers", True))
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_buffers_that_stay_as_they_are_are_not_broadcast(kind):
+    assert not synced(make_model(CONFIGS[kind]))
+
+
+def test_statistics_of_batch_norms_and_what_is_asked_for_are():
+    assert synced(make_model(CONVOLUTIONAL["resnet"], region_head=None))
+    for name in ("forward_sync_buffers", "broadcast_buffers"):
+        assert synced(make_model(), **{name: True})

@@ -12,11 +12,26 @@ import torch.distributed as td
 
 from cloc.training import heartbeat
 from cloc.training.heartbeat import Beat, Heartbeat, MainThread, claim, hang, told_by_another
+from tests.helpers.hangs import check_places
+from tests.helpers.ranks import run_ranks
 
-ASLEEP = Beat(7, "train.py:3 sleep", False, False, 60.0, False, 1)
+ASLEEP = Beat(
+    step=7,
+    where="train.py:3 sleep",
+    waits=False,
+    on_device=False,
+    loads=False,
+    between=False,
+    still_s=60.0,
+    busy=False,
+    number=1,
+)
 WAITING = ASLEEP._replace(where="dist.py:40 all_gather", waits=True)
 COMPUTING = ASLEEP._replace(where="matmul", busy=True)
 SAVING = ASLEEP._replace(between=True)
+ON_DEVICE = WAITING._replace(where="cuda/streams.py:195 synchronize", on_device=True)
+LOADING = ASLEEP._replace(loads=True)
+LIMITS = {"hang_s": 45.0, "loader_s": 300.0}
 
 
 @pytest.mark.parametrize(
@@ -28,11 +43,18 @@ SAVING = ASLEEP._replace(between=True)
         ([WAITING._replace(busy=True), ASLEEP], "the others wait for rank 1; "),
         ([WAITING, WAITING._replace(step=6)], "rank 1; rank 1 is in step 7 at dist.py:40"),
         ([WAITING, WAITING], "all ranks wait for each other; rank 0 is in step 8 at dist.py:40"),
+        # a peer whose GPU waits in a collective that this rank has not come to
+        (
+            [ON_DEVICE._replace(busy=True), ASLEEP],
+            "rank 1; rank 1 is in step 8 at train.py:3 sleep",
+        ),
+        ([WAITING, LOADING._replace(still_s=301.0)], "rank 1; rank 1 waits for its data in step 8"),
+        ([WAITING, LOADING, ASLEEP], "the others wait for rank 2; rank 2 is in step 8 at train.py"),
         ([*[WAITING] * 3, *[ASLEEP] * 10], "rank 3, 4, 5, 6, 7, 8, 9, 10 and 2 more; rank 3 is"),
     ],
 )
 def test_who_the_others_wait_for_is_named(beats, says):
-    assert says in hang(beats, hang_s=45.0)
+    assert says in hang(beats, **LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -42,11 +64,14 @@ def test_who_the_others_wait_for_is_named(beats, says):
         [WAITING._replace(still_s=1.0), ASLEEP],
         [WAITING, COMPUTING],  # a long step
         [WAITING, SAVING],  # a checkpoint, benchmarks
+        [WAITING, LOADING],  # slow storage
+        [ON_DEVICE, ON_DEVICE],  # a long step on GPUs
+        [WAITING, ON_DEVICE],
         [ASLEEP, ASLEEP],  # nobody waits for anybody: all for their data
     ],
 )
 def test_a_run_that_only_takes_long_is_left_alone(beats):
-    assert hang(beats, hang_s=45.0) is None
+    assert hang(beats, **LIMITS) is None
 
 
 def sleeps(seconds):
@@ -99,6 +124,34 @@ def test_computing_is_told_from_sleep():
     assert any(beat.busy and beat.still_s > 0.05 for beat in seen)
 
 
+@pytest.mark.dist
+def test_at_some_of_the_places_where_ranks_wait_the_late_one_is_named():
+    """At all of them: `python -m tests.faults.hangs`."""
+    few = ("ddp_buffers", "ddp_in_backward", "fsdp_whole", "cuda_event", "loader")
+    run_ranks(check_places, {name: (i % 2,) for i, name in enumerate(few)})
+
+
+@pytest.mark.parametrize(
+    ("files", "busy", "gpu", "waits", "on_device"),
+    [
+        (["torch/autograd/graph.py"], False, False, True, False),  # gloo, in DDP's C++
+        (["torch/autograd/graph.py"], True, False, False, False),  # a long backward on a CPU
+        (["torch/autograd/graph.py"], True, True, True, True),
+        (["cloc/losses/x.py", "torch/autograd/graph.py"], False, False, False, False),  # a hook
+        (["torch/_ops.py", "torch/_library/autograd.py", "torch/distributed/x.py"], *"ffTf"),
+        (["torch/_ops.py", "cloc/heads/x.py", "torch/distributed/x.py"], *"ffff"),
+        (["torch/nn/parallel/distributed.py"], *"ffTf"),
+        (["torch/cuda/streams.py", "cloc/training/callbacks/finite.py"], *"tfTT"),
+        ([], *"ffff"),
+    ],
+)
+def test_where_a_rank_waits(monkeypatch, files, busy, gpu, waits, on_device):
+    busy, gpu, *expected = (x in (True, "t", "T") for x in (busy, gpu, waits, on_device))
+    monkeypatch.setattr(heartbeat.torch.cuda, "is_initialized", lambda: gpu)
+    stack = [(f"/site-packages/{file}", 1, "f") for file in files]
+    assert [*heartbeat.waiting(stack, busy=busy)] == expected
+
+
 @pytest.fixture
 def store():
     return td.TCPStore("127.0.0.1", 0, 2, True, timedelta(seconds=5), wait_for_workers=False)
@@ -111,7 +164,7 @@ def test_only_the_first_of_several_has_an_error_to_tell(store):
 
 
 def beating(store, rank, *, told=False, hang_s=45.0):
-    beat = Heartbeat(store, rank=rank, ranks=2, hang_s=hang_s, told=lambda: told)
+    beat = Heartbeat(store, rank=rank, ranks=2, hang_s=hang_s, loader_s=300.0, told=lambda: told)
     beat.armed = True
     return beat
 

@@ -102,6 +102,8 @@ class Checkpoints(Checkpoint):
         if trainer.global_step == self.saved_step:
             return
         self.saved_step = trainer.global_step
+        if torch.cuda.is_available():  # where a process hangs, this name is looked for
+            torch.cuda.synchronize()
         trainer.save_checkpoint(self.folders.path(trainer.global_step), weights_only=False)
         self.saved_at = time.monotonic()
 

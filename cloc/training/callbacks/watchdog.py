@@ -19,20 +19,31 @@ class Watchdog(L.Callback):
 
     The fingerprint is the step and the sum of the bits of all weights that ranks hold copies of.
     Where it differs, every rank raises a `UserError` that names ranks and step. From the second
-    step on, a rank that the others wait for and that has not moved for `hang_s` seconds ends the
-    run with exit code 1 and one line that names rank, step and place (`cloc.training.heartbeat`).
+    step on, a rank that the others wait for and that has not moved for `hang_s` seconds, or for
+    `loader_s` seconds while it waits for its data, ends the run with exit code 1 and one line that
+    names rank, step and place (`cloc.training.heartbeat`).
     In a single process nothing is done. `told` says whether this process has been told to end.
     """
 
     def __init__(
-        self, *, compare_every: int = 100, hang_s: float = 45.0, told: Callable[[], bool] = bool
+        self,
+        *,
+        compare_every: int = 100,
+        hang_s: float = 45.0,
+        loader_s: float = 300.0,
+        told: Callable[[], bool] = bool,
     ) -> None:
         if compare_every < 1 or hang_s <= 0:
             raise UserError(
                 f"failures.compare_every is {compare_every} and failures.hang_s is {hang_s}, "
                 "expected 1 or more and a time above 0"
             )
+        if loader_s < hang_s:
+            raise UserError(
+                f"failures.loader_s is {loader_s}, expected failures.hang_s, {hang_s}, or more"
+            )
         self.compare_every, self.hang_s, self.told = compare_every, hang_s, told
+        self.loader_s = loader_s
         self.heartbeat: Heartbeat | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -44,6 +55,7 @@ class Watchdog(L.Callback):
             rank=dist.rank(),
             ranks=dist.world_size(),
             hang_s=self.hang_s,
+            loader_s=self.loader_s,
             told=self.told,
         )
         self.heartbeat.step = trainer.global_step
@@ -91,7 +103,12 @@ def fingerprint(module: nn.Module) -> int:
         for p in module.parameters()
         if not isinstance(p, DTensor)
     ]
-    return int(torch.stack(sums).sum()) if sums else 0
+    if not sums:
+        return 0
+    total = torch.stack(sums).sum()
+    if total.is_cuda:
+        torch.cuda.synchronize()  # where a process hangs, this name is looked for
+    return int(total)
 
 
 def compare(step: int, print_of_weights: int) -> None:

@@ -95,6 +95,11 @@ def test_a_fingerprint_sees_every_bit(dtype):
     assert fingerprint(nn.Identity()) == 0
 
 
+def test_a_loader_has_no_shorter_limit_than_the_rest():
+    with pytest.raises(UserError, match=r"failures\.loader_s is 30\.0, expected failures\.hang_s"):
+        Watchdog(loader_s=30.0)
+
+
 @pytest.mark.parametrize("setting", [{"compare_every": 0}, {"hang_s": 0.0}])
 def test_a_setting_out_of_range_is_refused(setting):
     with pytest.raises(UserError, match=r"failures\.compare_every is .* and failures\.hang_s is"):
