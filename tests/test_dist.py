@@ -107,7 +107,12 @@ def _check_objects(rank, world):
 
 def test_objects_travel_by_gather_objects_alone():
     """The one way that is known to go over the side group; Lightning's is that of the training."""
-    others = ("all_gather_object", "broadcast_object_list", "strategy.broadcast", "td.gather_object")
+    others = (
+        "all_gather_object",
+        "broadcast_object_list",
+        "strategy.broadcast",
+        "td.gather_object",
+    )
     found = [
         f"{path}: {name}"
         for folder in ("cloc", "scripts", "data_prep")

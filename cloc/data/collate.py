@@ -46,7 +46,7 @@ class ModelInput:
 
 
 class Tokens:
-    """Token rows of texts; up to some `at_most` are remembered from call to call, as phrases repeat.
+    """Token rows of texts; some `at_most` are remembered from call to call, as phrases repeat.
 
     `cut` holds those of the remembered texts that lost their end; the first one is warned about.
     With `at_most=0` only the texts of the last call are remembered.

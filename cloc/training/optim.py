@@ -20,6 +20,8 @@ KINDS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     ((INPUT, OUTPUT, FILTER), {"use_muon": False}),
     ((TABLE, SCALE), {"use_muon": False, "weight_decay": 0.0}),
 )
+HIGHEST_RATE = 1e6  # far above it a step is no number that a kernel takes
+WAYS = ("fused", "foreach", "capturable")  # to take the same step
 
 
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
@@ -53,6 +55,8 @@ def rated_groups(
     the power of the number of layers above it: 1 in the last block, 0 behind it. A part that waits
     does not move before that step (`warmup_cosine`).
     """
+    if not 0 <= lr <= HIGHEST_RATE:
+        raise UserError(f"optimizer.lr={lr}; choose from 0 to {HIGHEST_RATE:g}, such as 0.0005")
     rates = relative_rates(model, factors=factors, layer_decay=layer_decay)
     _check_wait(wait, parts={part_of(name) for name in rates})
     of = {
@@ -152,6 +156,34 @@ def cap_scales(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
             each()
 
     optimizer.register_step_post_hook(cap)
+
+
+def on_device(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The same optimizer, no step of which has the host wait for a GPU.
+
+    On GPUs Adam is fused unless `fused` says otherwise. Any other that would count its steps on the
+    host, to correct its moments by, counts them on the GPU (`capturable`). It keeps its own way
+    where it goes on from a checkpoint of another device.
+    """
+    for group in optimizer.param_groups:
+        if not all(p.device.type == "cuda" for p in group["params"]):
+            continue
+        adam = isinstance(optimizer, torch.optim.Adam)
+        if adam and (group["fused"], group["foreach"]) == (None, None):
+            group["fused"] = True
+        elif group.get("capturable") is False and not group.get("fused"):
+            group["capturable"] = True
+    optimizer.register_load_state_dict_pre_hook(_keep_way)
+    return optimizer
+
+
+def _keep_way(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    groups = [
+        {**saved, **{way: own[way] for way in WAYS if way in own}}
+        for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=False)
+    ]
+    left = state["param_groups"][len(groups) :]  # torch says that there are too many
+    return {**state, "param_groups": [*groups, *left]}
 
 
 def warmup_cosine(optimizer: torch.optim.Optimizer, *, warmup: int, steps: int) -> LambdaLR:

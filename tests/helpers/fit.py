@@ -6,6 +6,7 @@ from functools import partial
 import lightning as L
 import torch
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import Logger
 
 from cloc import dist
@@ -62,7 +63,7 @@ def fit(module, batches, folder, *, callbacks=(), loggers=(), **settings):
         max_steps=len(batches),
         logger=list(loggers),
         callbacks=list(callbacks),
-        enable_checkpointing=False,
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
         **{"devices": 1, **settings},

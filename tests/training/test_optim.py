@@ -5,12 +5,20 @@ import math
 
 import pytest
 import torch
+from _run import CONFIGS as CONFIG
 from _run import compose_config, make
 from timm.optim import param_groups_layer_decay
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cloc.errors import UserError
 from cloc.training.freeze import freeze
-from cloc.training.optim import parameter_groups, rated_groups, relative_rates, warmup_cosine
+from cloc.training.optim import (
+    on_device,
+    parameter_groups,
+    rated_groups,
+    relative_rates,
+    warmup_cosine,
+)
 from cloc.training.roles import roles
 from tests.helpers.fit import Kept, fit, make_module
 from tests.helpers.models import CONFIGS, CONVOLUTIONAL, NATIVE, make_model, model_batch
@@ -204,6 +212,12 @@ def test_a_wrong_name_or_factor_is_an_error(rates, says):
         relative_rates(make_model(), **{"factors": {}, "layer_decay": {}, **rates})
 
 
+@pytest.mark.parametrize("lr", [-1.0, 1e38, math.nan, math.inf])
+def test_a_rate_that_no_step_can_have_is_refused(lr):
+    with pytest.raises(UserError, match=r"optimizer\.lr=.*; choose from 0 to 1e\+06"):
+        rated_groups(make_model(), lr=lr, factors={}, layer_decay={})
+
+
 @pytest.mark.parametrize("kind", CONVOLUTIONAL)
 def test_layer_decay_of_a_tower_of_stages_is_refused(kind):
     model = make_model(CONVOLUTIONAL[kind], region_head=None)
@@ -238,6 +252,60 @@ def test_the_schedule_multiplies_every_rate(tmp_path):
     assert now == pytest.approx([0.75 * rate for rate in first])  # one of three after warm-up
     assert max(first) == pytest.approx(0.04)
     assert len(set(first)) == 6
+
+
+GPU = torch.device("cuda")
+
+
+def of_yaml(name, device):
+    """The optimizer of `configs/optimizer/NAME.yaml` over weights on `device`."""
+    chosen = make(compose_config("train", ["experiment=smoke", f"optimizer={name}"]).optimizer)
+    with device:
+        return on_device(chosen([*torch.nn.Linear(8, 8).parameters()]))
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (CONFIG / "optimizer").glob("*.yaml")))
+def test_on_gpus_every_optimizer_counts_its_steps_there(name):
+    for device in (GPU, torch.device("cpu")):
+        with FakeTensorMode():
+            optimizer = of_yaml(name, device)
+            for group in optimizer.param_groups:
+                for weight in group["params"]:
+                    weight.grad = torch.ones_like(weight)
+            if device == GPU:
+                optimizer.step()
+                states = [v for s in optimizer.state.values() for v in s.values()]
+                assert {v.device.type for v in states if torch.is_tensor(v)} == {"cuda"}
+        fused = [group.get("fused") for group in optimizer.param_groups]
+        assert fused == [(True if device == GPU else None) if name == "adamw" else None]
+
+
+def test_what_is_asked_for_stays():
+    with FakeTensorMode(), GPU:
+        weights = [*torch.nn.Linear(8, 8).parameters()]
+        plain = on_device(torch.optim.AdamW(weights, fused=False)).param_groups[0]
+        loop = on_device(torch.optim.AdamW(weights, foreach=False)).param_groups[0]
+    assert (plain["fused"], plain["capturable"]) == (False, True)
+    assert (loop["fused"], loop["foreach"], loop["capturable"]) == (None, False, True)
+
+
+@pytest.mark.parametrize("fused", [True, None])
+def test_a_checkpoint_of_another_device_does_not_change_the_way(fused):
+    """Where steps are counted, and by which kernel, is a matter of the device; numbers go on."""
+    weights = [*torch.nn.Linear(4, 4).parameters()]
+    before, after = (
+        on_device(torch.optim.AdamW(weights, lr=lr, fused=way))
+        for lr, way in ((0.1, fused), (0.2, None if fused else True))
+    )
+    for optimizer in (before, before, after):
+        for weight in weights:
+            weight.grad = torch.ones_like(weight)
+        optimizer.step()
+    after.load_state_dict(before.state_dict())
+    [group] = after.param_groups
+    assert (group["fused"], group["lr"]) == (None if fused else True, 0.1)
+    assert all(state["step"] == 2 for state in after.state.values())
+    after.step()
 
 
 def stable_adamw(parameters, grads, *, lr, betas, eps, decay, at_most):

@@ -1,6 +1,7 @@
 """A step whose loss or gradient is not finite changes nothing."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,12 +9,13 @@ from typing import Any, NamedTuple
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cloc import dist
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch
+from cloc.training.skip import Skip, not_finite, step_unread
+from cloc.training.soundness import fault, rows_not_finite
 
 
 class Seen(NamedTuple):
@@ -34,6 +36,10 @@ class Finite(L.Callback):
     (its batch is consumed and the schedule, a function of the step, goes on). Logs
     `train/skipped_steps`, writes the samples' keys to `FOLDER/nonfinite/step-N.json`, and ends the
     run with a `UserError` after `give_up_after` such steps in a row.
+
+    A model whose weights or answers are not finite is never saved: the run ends with a `UserError`
+    instead, and so does one that skipped every step. So does, once it is saved, one that skipped
+    more than one step in a row up to its end. Any other says on stderr how many it skipped.
     """
 
     def __init__(self, folder: str | Path, *, give_up_after: int = 10) -> None:
@@ -44,6 +50,7 @@ class Finite(L.Callback):
         self.counts = torch.zeros(2, dtype=torch.long)
         self.before: Seen | None = None
         self.rows: Tensor | None = None
+        self.batch: RegionBatch | None = None
         self.skip: Skip | None = None
         self.running: list[tuple[Tensor, Tensor]] = []  # statistics of batch norms, and a copy
 
@@ -52,11 +59,15 @@ class Finite(L.Callback):
         self.counts = self.counts.to(pl_module.device)
         model: nn.Module = pl_module.model  # type: ignore[assignment]
         self.hook = model.register_forward_hook(self._look)
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            step_unread(scaler)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """A forward pass changes the running statistics of batch norms before anyone can judge."""
+        self.batch = batch
         norms = [m for m in pl_module.modules() if isinstance(m, _BatchNorm)]
         self.running = [(b, b.clone()) for norm in norms for b in norm.buffers()]
 
@@ -96,11 +107,38 @@ class Finite(L.Callback):
         self.before = Seen(trainer.global_step, batch.keys, self.rows, counts, copied)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The verdict on the last step."""
+        """The verdict on the last step, and how many were skipped."""
         self._read(self.before)
+        skipped, row = map(int, self.counts)
+        why = f"no finite loss and gradient (see {self.folder}); a lower optimizer.lr may help"
+        if row > 1:
+            raise UserError(
+                f"the last {row} of {trainer.global_step} steps were skipped in a row: {why}. "
+                f"Nothing was learnt after step {trainer.global_step - row}; its weights are saved"
+            )
+        if skipped and dist.rank() == 0:
+            print(f"{skipped} of {trainer.global_step} steps were skipped: {why}", file=sys.stderr)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Raises before anything is written; the host waits for the device here anyway."""
+        if self.batch is None:  # not from within a step
+            return
+        step = trainer.global_step
+        found = fault(pl_module, self.batch)
+        if found is None and step == trainer.max_steps == int(self.counts[0]):
+            found = "every step was skipped, for none had a finite loss and gradient"
+        if found is not None:
+            raise UserError(
+                f"after step {step} {found}; this step is not saved, checkpoints before it stay. "
+                "Begin again with a lower optimizer.lr or a longer schedule.warmup, or go on from "
+                "the newest checkpoint with resume=auto and resume_changes=[optimizer.lr]"
+            )
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Leaves the model as it was found."""
+        self.batch = None
         if hasattr(self, "hook"):
             self.hook.remove()
 
@@ -113,10 +151,7 @@ class Finite(L.Callback):
         self.counts = torch.tensor(state_dict["counts"])
 
     def _look(self, model: nn.Module, args: Any, out: Embeddings) -> None:
-        found = [out.image, out.caption, out.region, out.predicted_boxes]
-        self.rows = torch.stack(
-            [~x.detach().isfinite().flatten(1).all(1) for x in found if x is not None]
-        ).any(0)
+        self.rows = rows_not_finite(out)
 
     def _read(self, seen: Seen | None) -> None:
         """All ranks come to the same conclusion here, so all of them gather, or none does."""
@@ -143,76 +178,6 @@ class Finite(L.Callback):
                 f"{seen.step} with {', '.join(keys[:3])}{more} (see {path}); lower optimizer.lr, "
                 "take these samples out, or set failures.give_up_after"
             )
-
-
-def not_finite(optimizer: torch.optim.Optimizer) -> Tensor:
-    """Bool scalar on the device: whether any gradient is NaN or infinite, or too large to square.
-
-    Sharded gradients are summed over ranks.
-    """
-    grads = [p.grad for group in optimizer.param_groups for p in group["params"]]
-    norm = torch.nn.utils.get_total_norm([grad for grad in grads if grad is not None])
-    return ~(norm.full_tensor() if isinstance(norm, DTensor) else norm).isfinite()
-
-
-class Skip:
-    """Where `bad` is true, the next step of `optimizer` leaves weights and state as they are.
-
-    Where the host knows the verdict anyway (the CPU), the gradients are dropped. On other devices a
-    fused Adam is told by `found_inf`, torch's own way, and for any other optimizer the old values
-    are kept beside the new ones until the step is done. That takes memory for a second copy of
-    weights and state at a moment when no activations are held. An optimizer that counts its steps
-    on the host (`capturable` off) has the host wait for the verdict, as its first step does.
-    """
-
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.optimizer = optimizer
-        self.kept: tuple[Tensor, list[Tensor], list[Tensor]] | None = None
-        optimizer.register_step_post_hook(self._choose)
-
-    def next_if(self, bad: Tensor) -> None:
-        """Called when gradients are there, before the step."""
-        groups = self.optimizer.param_groups
-        weights: list[nn.Parameter] = [
-            p for group in groups for p in group["params"] if p.grad is not None
-        ]
-        if isinstance(self.optimizer, torch.optim.Adam) and all(group["fused"] for group in groups):
-            self.optimizer.found_inf = bad.float()  # type: ignore[attr-defined]
-        elif bad.device.type == "cpu" or not kept_on_device(self.optimizer, weights):
-            if bad:
-                for weight in weights:
-                    weight.grad = None
-        else:
-            self.keep(bad, weights)
-
-    def keep(self, bad: Tensor, weights: list[nn.Parameter]) -> None:
-        """Copies what the step may change; after it, `bad` chooses between the two."""
-        states = [v for weight in weights for v in self.optimizer.state[weight].values()]
-        found = [x.detach() for x in (*weights, *states) if isinstance(x, Tensor)]
-        now = [x.to_local() if isinstance(x, DTensor) else x for x in found]
-        before = [torch.empty_like(x) for x in now]
-        torch._foreach_copy_(before, now)
-        self.kept = bad, before, now
-
-    def _choose(self, *_: Any) -> None:
-        if self.kept is not None:
-            bad, before, now = self.kept
-            for old, new in zip(before, now, strict=True):
-                new.copy_(torch.where(bad, old, new))
-            self.kept = None
-
-
-def kept_on_device(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter]) -> bool:
-    """Whether all that a step changes is there already, and is where the weights are."""
-    states = [optimizer.state.get(weight) for weight in weights]
-    return all(
-        bool(state)
-        and all(
-            isinstance(x, bool) or (isinstance(x, Tensor) and x.device == weight.device)
-            for x in (state or {}).values()
-        )
-        for weight, state in zip(weights, states, strict=True)
-    )
 
 
 def to_host(values: Tensor) -> tuple[Tensor, Callable[[], None]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from functools import partial
 
 import pytest
@@ -12,10 +13,13 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from cloc import dist
+from cloc.checkpoint_places import place_of
 from cloc.errors import UserError
 from cloc.interfaces import Term
 from cloc.losses.image_text import ImageText
-from cloc.training.callbacks.finite import Finite, Skip, kept_on_device
+from cloc.training.callbacks.checkpoints import Checkpoints
+from cloc.training.callbacks.finite import Finite
+from cloc.training.checkpoint_io import CheckpointFolders
 from cloc.training.module import CLOCModule
 from tests.helpers.fit import Kept, fit
 from tests.helpers.models import make_model, model_batch
@@ -134,47 +138,6 @@ def test_a_gradient_that_overflows_under_a_finite_loss(tmp_path):
     assert equal(run(tmp_path, ["a", "b", "c"], module=module), run(tmp_path, ["a", "c"]))
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("bad", [True, False])
-def test_on_a_device_that_is_not_waited_for(optimizer, bad):
-    """The path of a GPU, taken on the CPU: the verdict is a tensor until the step is done."""
-    outcomes = []
-    for steps in (2, 1 if bad else 2):
-        torch.manual_seed(0)
-        net = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
-        made = OPTIMIZERS[optimizer](net.parameters())
-        skip = Skip(made)
-        for step in range(steps):
-            made.zero_grad()
-            net(torch.ones(2, 4) + step).square().sum().backward()
-            weights = list(net.parameters())
-            judge = torch.tensor(bad and step == 1)
-            if judge:
-                for weight in weights:
-                    weight.grad.fill_(torch.nan)
-            if optimizer == "fused":
-                skip.next_if(judge)
-            elif step == 1:
-                assert kept_on_device(made, weights)
-                skip.keep(judge, weights)
-            made.step()
-        state = [v for s in made.state.values() for v in s.values()]
-        outcomes.append([*net.state_dict().values(), *(x for x in state if torch.is_tensor(x))])
-    assert equal(*[[x.clone() for x in outcome] for outcome in outcomes])
-
-
-def test_state_that_is_not_there_yet_or_elsewhere_is_not_on_the_device():
-    weight = nn.Parameter(torch.ones(2, device="meta"))
-    made = torch.optim.AdamW([weight])
-    assert not kept_on_device(made, [weight])
-    made.state[weight] = {"step": torch.tensor(1.0)}  # counted on the host
-    assert not kept_on_device(made, [weight])
-    made.state[weight] = {"step": 1}
-    assert not kept_on_device(made, [weight])
-    made.state[weight] = {"step": torch.tensor(1.0, device="meta")}
-    assert kept_on_device(made, [weight])
-
-
 def test_the_schedule_goes_on_by_the_step_number(tmp_path):
     rates = []
     halves = partial(LambdaLR, lr_lambda=lambda step: 0.5**step)
@@ -227,7 +190,8 @@ def test_too_many_in_a_row_end_the_run_and_name_keys_and_file(tmp_path):
 
 def test_counts_go_on_where_a_run_is_resumed(tmp_path):
     first = Finite(tmp_path)
-    run(tmp_path, ["bad", "bad2"], callbacks=[first])
+    with pytest.raises(UserError, match="the last 2 of 2 steps were skipped"):
+        run(tmp_path, ["bad", "bad2"], callbacks=[first])
     second = Finite(tmp_path, give_up_after=3)
     second.load_state_dict(first.state_dict())
     with pytest.raises(UserError, match="in 3 steps in a row"):
@@ -252,6 +216,69 @@ def test_the_model_is_left_as_it_was_found(tmp_path):
     module = make()
     run(tmp_path, ["a"], module=module)
     assert not module.model._forward_hooks
+
+
+def saving(folder, **settings):
+    """The callbacks of a run that saves."""
+    folders = CheckpointFolders(place_of(folder))
+    settings = {"every_n_steps": 100, "every_n_minutes": 60, **settings}
+    return folders, [Finite(folder), Checkpoints(folders, **settings)]
+
+
+def saved_run(folder, names, *, lr=1e-2, **settings):
+    """The steps saved, and what ended the run."""
+    folders, callbacks = saving(folder, **settings)
+    module = make()
+    module.make_optimizer = partial(torch.optim.AdamW, lr=lr)
+    try:
+        run(folder, names, callbacks=callbacks, module=module, plugins=[folders])
+    except UserError as error:
+        return folders.place.steps(), str(error)
+    return folders.place.steps(), ""
+
+
+@pytest.mark.parametrize(("lr", "steps"), [(1e30, 1), (1e30, 2), (1e20, 5)])
+def test_a_model_without_answers_is_never_saved_and_ends_the_run(tmp_path, lr, steps):
+    """Whether its weights overflow or what is made of them, and however few steps there are."""
+    saved, error = saved_run(tmp_path, list("abcdef")[:steps], lr=lr)
+    assert saved == []
+    assert re.match(rf"after step {steps} the (weights of|model has no finite answer)", error)
+    assert "lower optimizer.lr" in error
+
+
+def test_what_was_saved_before_stays(tmp_path):
+    folders, callbacks = saving(tmp_path, every_n_steps=2)
+    module = make(schedule=lambda o: LambdaLR(o, lambda step: 1e32 if step == 4 else 1.0))
+    with pytest.raises(UserError, match=r"after step 6 the .*checkpoints before it stay"):
+        run(tmp_path, "a b c d e f".split(), callbacks=callbacks, module=module, plugins=[folders])
+    assert folders.place.steps() == [2, 4]
+
+
+def test_a_run_that_skipped_steps_says_how_many(tmp_path, capsys):
+    assert saved_run(tmp_path / "a", "a bad c bad2 e bad3".split()) == ([6], "")
+    assert capsys.readouterr().err.startswith("3 of 6 steps were skipped: no finite loss and grad")
+    assert saved_run(tmp_path / "b", "bad b".split()) == ([2], "")
+    assert capsys.readouterr().err.startswith("1 of 2 steps were skipped: no finite")
+    assert saved_run(tmp_path / "c", "a b".split()) == ([2], "")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_run_that_ends_by_skipping_has_failed(tmp_path):
+    """Finite weights and answers, but no gradient: what a rate of 10,000 does to this model."""
+    for folder, names, lr, last in (("a", "a b bad bad2", 1e-2, 2), ("b", "a b c d e f", 1e4, 5)):
+        names = names.split()
+        saved, error = saved_run(tmp_path / folder, names, lr=lr)
+        assert saved == [len(names)]
+        assert error.startswith(
+            f"the last {last} of {len(names)} steps were skipped in a row: no fi"
+        )
+        assert f"Nothing was learnt after step {len(names) - last}; its" in error
+
+
+def test_a_run_of_skipped_steps_alone_is_no_run(tmp_path):
+    saved, error = saved_run(tmp_path, "bad bad2 bad3".split(), every_n_steps=2)
+    assert saved == [2]  # a scaler of float16 may need some steps: not yet a verdict
+    assert error.startswith("after step 3 every step was skipped, for none had a finite loss")
 
 
 def one_rank(rank, folder):
