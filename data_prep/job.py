@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cloc.data.manifest import MANIFEST, read_manifest
 from cloc.data.record import SCHEMA
-from cloc.data.shard_set import MANIFEST, ShardSet, read_manifest
+from cloc.data.shard_set import ShardSet
 from cloc.errors import UserError
 from data_prep.drive import Outcome
 from data_prep.unit import MARKERS, PARTIAL, Unit, read_marker

@@ -16,9 +16,10 @@ import torch
 
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
+from cloc.data.manifest import MANIFEST
 from cloc.data.mixture import Source
 from cloc.data.record import SCHEMA, Caption, Record, Region
-from cloc.data.shard_set import MANIFEST, open_shards
+from cloc.data.shard_set import open_shards
 from cloc.data.shards import write_shards
 from cloc.data.sources import cloc_regions
 

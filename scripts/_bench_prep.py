@@ -21,10 +21,11 @@ from _bench_step import spread
 from _pipeline import WRITTEN_BY
 from _run import compose_config, plain
 
+from cloc.data.manifest import MANIFEST
 from cloc.data.read import Reader
 from cloc.data.record import SCHEMA
 from cloc.data.scenes import scenes
-from cloc.data.shard_set import MANIFEST, open_shards
+from cloc.data.shard_set import open_shards
 from cloc.data.shards import write_shard, write_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError

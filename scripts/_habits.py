@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from cloc.data.datamodule import RegionData
 from cloc.data.examples import read_split
-from cloc.data.shard_set import MANIFEST, read_manifest
+from cloc.data.manifest import MANIFEST, read_manifest
 from cloc.errors import UserError
 from cloc.eval.runner import evaluate
 from cloc.frame import Colour

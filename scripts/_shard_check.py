@@ -9,8 +9,8 @@ import numpy as np
 from cloc.data.decode import decode_record
 from cloc.data.index import no_index, parse_index, scan, write_index
 from cloc.data.indexes import Indexes, open_shard, size_of
+from cloc.data.manifest import MANIFEST
 from cloc.data.record import SCHEMA, Record
-from cloc.data.shard_set import MANIFEST
 from cloc.data.sources import caption_only, cloc_regions
 from cloc.data.tar import MAX_SAMPLE_BYTES, Header, members
 from cloc.data.tar_cures import repack

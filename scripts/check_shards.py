@@ -19,8 +19,9 @@ from _shard_stats import Statistics
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cloc.data.indexes import Indexes, size_of
+from cloc.data.manifest import MANIFEST, parse_manifest, read_manifest
 from cloc.data.remote import exists, fetch, is_remote
-from cloc.data.shard_set import MANIFEST, expand_shards, parse_manifest, read_manifest
+from cloc.data.shard_set import expand_shards
 from cloc.errors import UserError
 
 _MAX_KEPT = 100  # lines of one reason that the page shows

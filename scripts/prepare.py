@@ -11,7 +11,7 @@ from _run import cli, compose_config, make, plain
 from rich.console import Console
 from rich.table import Table
 
-from cloc.data.shard_set import read_manifest
+from cloc.data.manifest import read_manifest
 from cloc.data.shards import refuse_existing
 from cloc.errors import UserError
 

@@ -13,7 +13,8 @@ from cloc.data.mixture import Mixture, Source
 from cloc.data.order import Shuffle
 from cloc.data.pipeline import Plan, shards_key
 from cloc.data.remote import Cache
-from cloc.data.shard_set import ShardSet, open_shards
+from cloc.data.shard_set import Record, ShardSet, open_recorded
+from cloc.data.skips import Skips
 from cloc.data.tally import BUDGET
 from cloc.errors import UserError
 
@@ -24,7 +25,8 @@ class RegionData(L.LightningDataModule):
     A resumed run gives the number of batches it has consumed as `skip_batches`; ranks and workers
     may be others than before, and the batches of all ranks together are the same. `cache`
     holds what is read from URLs, `index_folder` the indexes that do not lie beside their shards.
-    More than `drop_budget`, a share, of unusable samples or boxes ends the run.
+    More than `drop_budget`, a share, of unusable samples, boxes or captions ends the run. What
+    `skips` names leaves blank rows, and need not be there any more.
     """
 
     def __init__(  # noqa: PLR0913 - a setting of the data each
@@ -37,6 +39,7 @@ class RegionData(L.LightningDataModule):
         shuffle: Shuffle | None = None,
         cache: Cache | None = None,
         drop_budget: float = BUDGET,
+        skips: Skips | None = None,
         num_workers: int = 0,
         seed: int = 0,
         skip_batches: int = 0,
@@ -46,7 +49,8 @@ class RegionData(L.LightningDataModule):
         self.sources, self.wants = dict(sources), wants
         self.batch_size, self.steps, self.skip_batches = batch_size, steps, skip_batches
         self.shuffle, self.cache = shuffle or Shuffle(), cache or Cache()
-        self.drop_budget = drop_budget
+        self.drop_budget, self.skips = drop_budget, skips or Skips()
+        self.before: Mapping[str, Record] = {}  # what `recorded` gave when the run began
         self.num_workers, self.seed = num_workers, seed
         self.index_folder = index_folder
         if batch_size < 1 or steps < 1:
@@ -60,12 +64,32 @@ class RegionData(L.LightningDataModule):
         Mixture({n: s.weight for n, s in self.sources.items()}, batch_size=batch_size)
 
     @cached_property
-    def shards(self) -> dict[str, ShardSet]:
-        """Of every source, found once."""
+    def found(self) -> dict[str, tuple[ShardSet, Record]]:
+        """Of every source, looked for once."""
         return {
-            name: open_shards(source.shards, key=shards_key(name), index_folder=self.index_folder)
+            name: open_recorded(
+                source.shards,
+                key=shards_key(name),
+                index_folder=self.index_folder,
+                skip=self.skips.shards,
+                before=self.before.get(name),
+            )
             for name, source in self.sources.items()
         }
+
+    @property
+    def shards(self) -> dict[str, ShardSet]:
+        """Of every source."""
+        return {name: shards for name, (shards, _) in self.found.items()}
+
+    def recorded(self) -> dict[str, Record]:
+        """What no manifest says of the shards of a source, for the time when some are gone."""
+        return {name: record for name, (_, record) in self.found.items() if any(record)}
+
+    def unmet(self) -> list[str]:
+        """A line for each list of `skips` that names a shard in vain."""
+        sets = [shards.paths for shards in self.shards.values()]
+        return self.skips.check(names[i] for names in sets for i in range(len(names)))
 
     def digest(self) -> str:
         """Of what all sources hold, wherever it lies."""
@@ -82,6 +106,7 @@ class RegionData(L.LightningDataModule):
             seed=self.seed,
             shuffle=self.shuffle,
             cache=self.cache,
+            skips=self.skips,
             skip_batches=self.skip_batches,
             rank=dist.rank(),
             ranks=dist.world_size(),

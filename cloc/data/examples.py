@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from cloc.data.decode import decode_shown, origin
+from cloc.data.manifest import MANIFEST, read_manifest
 from cloc.data.read import Parse, read_samples
 from cloc.data.record import Record, refuse_problems
-from cloc.data.shard_set import MANIFEST, open_shards, read_manifest
+from cloc.data.shard_set import open_shards
 from cloc.frame import WHITE, Colour, to_upright
 from cloc.interfaces import Example, Split
 

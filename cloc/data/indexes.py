@@ -25,7 +25,7 @@ from cloc.data.index import (
 )
 from cloc.data.range_file import RangeFile
 from cloc.data.remote import exists, fetch, file_size, file_stamp, index_url, is_remote
-from cloc.errors import UserError
+from cloc.errors import BadSample, UserError
 
 AT_ONCE = 8  # indexes that one process makes: behind a URL it mostly waits
 LOCKS = 64  # files that stand for all indexes, so that none is made twice at once
@@ -94,9 +94,10 @@ class Indexes:
             yield
         except OSError as error:
             if error.filename == path:
-                raise UserError(
+                raise BadSample(
+                    "shard",
                     f"{path}: the shard cannot be opened ({error.strerror}); restore it or change "
-                    f"{self.key}"
+                    f"{self.key}",
                 ) from None
             raise UserError(
                 f"{index_key(self.key)}={self.folder}: the index of {path} cannot be made and kept "
@@ -150,9 +151,16 @@ def _make(path: str, kept: Path, offsets: np.ndarray | None) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)  # goes with the process, however that ends
         if not kept.is_file():  # else another one was faster
             if offsets is None:
-                with open_shard(path) as stream:
-                    offsets = scan(stream, name=path)
+                offsets = _scanned(path)
             write_offsets(offsets, kept)
+
+
+def _scanned(path: str) -> np.ndarray:
+    try:
+        with open_shard(path) as stream:
+            return scan(stream, name=path)
+    except UserError as error:  # of this shard alone
+        raise BadSample("shard", str(error)) from None
 
 
 def _is_file(place: str) -> bool:

@@ -1,7 +1,8 @@
 """The training stream on one page: places of the run to batches, each made from its own samples."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from cloc.data.order import Order, Shuffle, seeded
 from cloc.data.read import Reader
 from cloc.data.remote import Cache
 from cloc.data.shard_set import ShardSet
+from cloc.data.skips import Skips
 from cloc.data.tally import Dropped, Seen
 from cloc.data.transforms import Sample
 from cloc.data.validate import REASONS
@@ -34,6 +36,7 @@ class Plan:
     seed: int
     shuffle: Shuffle
     cache: Cache
+    skips: Skips = field(default_factory=Skips)
     skip_batches: int = 0
     rank: int = 0
     ranks: int = 1
@@ -71,18 +74,21 @@ class Loaded(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One sample of a batch, and how many boxes were annotated."""
+    """One sample of a batch, and how much was annotated."""
 
     sample: Sample
     boxes: int
+    captions: int
     dropped: tuple[Dropped, ...]
+    shard: str
+    skipped: str | None = None  # what asked for it; then the sample is blank
 
 
 class TrainStream(IterableDataset[Loaded]):
     """The batches that one process of a rank's loader makes.
 
-    A sample that cannot be used leaves a blank row: no caption, no region, nothing a loss looks at.
-    So the next sample is the same one with it and without it.
+    A sample that cannot be used, or is skipped, leaves a blank row: no caption, no region, nothing
+    a loss looks at. So the next sample is the same one with it and without it.
     """
 
     def __init__(self, plan: Plan, *, wants: ModelInput) -> None:
@@ -117,9 +123,13 @@ class TrainStream(IterableDataset[Loaded]):
         """What is drawn depends on (seed, source, epoch, shard, index), never on the process."""
         name = self.names[number]
         source, shards = self.plan.sources[name], self.plan.shards[name]
-        size = self.wants.image_size
+        size, path = self.wants.image_size, shards.paths[shard]
+        if shard in shards.skipped:
+            return Row(blank(size), 0, 0, (), path, skipped=path)
         try:
-            raw = read(shards.paths[shard], index, count=int(shards.counts[shard]))
+            raw = read(path, index, count=int(shards.counts[shard]))
+            if entry := self.plan.skips.entry(path, raw["__key__"]):
+                return Row(blank(size), 0, 0, (), path, skipped=entry)
             record = source.parse(raw)
             rng = seeded(self.plan.seed, name, "view", epoch, shard, index)
             sample = look(
@@ -131,10 +141,12 @@ class TrainStream(IterableDataset[Loaded]):
                 background=self.wants.background,
             )
         except BadSample as error:
-            return Row(blank(size), 0, (Dropped("samples", error.reason, name, str(error)),))
+            whole = Dropped("samples", error.reason, name, str(error))
+            return Row(blank(size), 0, 0, (whole,), path)
         dropped = tuple(Dropped(_kind(problem.reason), *problem) for problem in record.problems)
-        lost = sum(kind == "boxes" for kind, *_ in dropped)
-        return Row(sample, len(record.regions) + lost, dropped)
+        lost = Counter(kind for kind, *_ in dropped)
+        boxes, captions = len(record.regions), len(record.captions)
+        return Row(sample, boxes + lost["boxes"], captions + lost["captions"], dropped, path)
 
 
 def _kind(reason: str) -> str:
@@ -148,8 +160,21 @@ def _seen(made: Sequence[Row], cut: Sequence[tuple[str, str]]) -> Seen:
     """Of a text that was cut, its end was dropped; `cut` is what `Collate.cut` gives."""
     ends = tuple(Dropped("ends", f"long_{kind}", "", message) for kind, message in cut)
     dropped = (*(dropped for row in made for dropped in row.dropped), *ends)
-    whole = [all(dropped.what != "samples" for dropped in row.dropped) for row in made]
-    return Seen(whole, sum(row.boxes for row in made), dropped)
+    return Seen(
+        whole=[_is_whole(row) for row in made],
+        boxes=sum(row.boxes for row in made),
+        captions=sum(row.captions for row in made),
+        dropped=dropped,
+        shards=tuple(row.shard for row in made if _is_whole(row) is False),
+        skipped=tuple(row.skipped for row in made if row.skipped),
+    )
+
+
+def _is_whole(row: Row) -> bool | None:
+    """None of what is skipped."""
+    if row.skipped is not None:
+        return None
+    return all(dropped.what != "samples" for dropped in row.dropped)
 
 
 def shards_key(source: str) -> str:

@@ -1,10 +1,11 @@
 """Raw samples of shards: dictionaries of bytes, allowlisted members only, each whole or none."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,21 +15,24 @@ from cloc.data.record import Record
 from cloc.data.remote import Cache, file_size, is_remote
 from cloc.data.shard_set import ShardSet
 from cloc.data.tar import MAX_SAMPLE_BYTES, members
-from cloc.errors import UserError
+from cloc.errors import BadSample, UserError
 
 # What a file of `sources/` offers: a raw sample as a record.
 Parse = Callable[[Mapping[str, Any]], Record]
 
 OPEN_SHARDS = 128  # of one process, with their indexes
+FAILED_S = 60.0  # before a shard that could not be read is asked for again; then twice as long
+MAX_FAILED = 8  # shards one after the other, nothing else being read: then it is not the shards
 
 
 class Reader:
     """Reads single samples: `__key__`, `__url__` and one entry of bytes per member.
 
     Every read is one of the bytes that the shard's index names, of a file or through the `cache`. A
-    sample that is not there whole raises `BadSample`; a shard that cannot be opened, or whose index
-    counts otherwise than the manifest, raises `UserError` naming it and `key`, the config key that
-    named the shards. Paths are opened as files and never handed to a shell.
+    sample that is not there whole raises `BadSample("tar")`; all of a shard that cannot be opened
+    or read, or whose index counts otherwise than the manifest, `BadSample("shard")` naming it and
+    `key`, the config key that named the shards. More than `MAX_FAILED` such shards in a row raise
+    `UserError`. Paths are opened as files and never handed to a shell.
     """
 
     def __init__(
@@ -37,41 +41,78 @@ class Reader:
         self.key, indexes = key, Indexes(index_folder, key)
         opened = partial(_open, indexes=indexes, cache=cache or Cache())
         self._shards = lru_cache(OPEN_SHARDS)(opened)
+        self._failed: dict[str, _Failed] = {}
+        self._row: set[str] = set()  # of these, those since the last sample that was read
 
     def __call__(self, path: str, index: int, *, count: int) -> dict[str, Any]:
         """Sample `index` of the shard at `path`, which holds `count` samples."""
-        shard = self._shards(path)
-        if len(shard.offsets) - 1 != count:
-            raise UserError(
-                f"{path}: its index counts {len(shard.offsets) - 1} samples, the manifest {count}; "
-                f"run scripts/check_shards.py on it, or change {self.key}"
-            )
-        start, end = map(int, shard.offsets[index : index + 2])
-        data = shard.read(start, min(end, start + MAX_SAMPLE_BYTES + 1))
+        failed = self._failed.get(path)
+        try:
+            if failed is not None and time.monotonic() < failed.until:
+                raise BadSample("shard", failed.why)
+            start, end, data = self._read(path, index, count)
+        except BadSample as error:
+            self._fail(path, str(error))
+            raise
+        self._row.clear()
         where = f"{path}: sample {index} of {count}"
         key, found = members(data, num_bytes=end - start, where=where)
         return {"__key__": key, "__url__": path, **found}
 
+    def _read(self, path: str, index: int, count: int) -> tuple[int, int, bytes]:
+        shard = self._shards(path)
+        if len(shard.offsets) - 1 != count:
+            raise BadSample(
+                "shard",
+                f"{path}: its index counts {len(shard.offsets) - 1} samples, the manifest {count}; "
+                f"run scripts/check_shards.py on it, or change {self.key}",
+            )
+        start, end = map(int, shard.offsets[index : index + 2])
+        try:
+            return start, end, shard.read(start, min(end, start + MAX_SAMPLE_BYTES + 1))
+        except OSError as error:
+            self._shards.cache_clear()  # a file that another one has replaced is opened anew
+            raise _unreadable(path, error, self.key) from None
+
+    def _fail(self, path: str, why: str) -> None:
+        now, failed = time.monotonic(), self._failed.get(path, _Failed(0.0, 0, ""))
+        if now >= failed.until:
+            wait = FAILED_S * 2**failed.times
+            self._failed[path] = _Failed(now + wait, failed.times + 1, why)
+        self._row.add(path)
+        if len(self._row) > MAX_FAILED:
+            raise UserError(f"{why} ({len(self._row)} shards in a row could not be read)")
+
+
+class _Failed(NamedTuple):
+    """A shard that could not be opened or read."""
+
+    until: float  # when it is asked for again; a store may be back
+    times: int
+    why: str
+
 
 def _open(path: str, *, indexes: Indexes, cache: Cache) -> "_Shard | _RemoteShard":
     place = indexes.find(path)
-    return _RemoteShard(path, place, cache) if is_remote(path) else _Shard(path, place, indexes.key)
+    if not is_remote(path) and not os.path.lexists(place) and os.path.isfile(path):
+        raise BadSample("shard", str(no_index(place, path, index_key(indexes.key))))
+    try:
+        return _RemoteShard(path, place, cache) if is_remote(path) else _Shard(path, place)
+    except OSError as error:
+        raise _unreadable(str(error.filename), error, indexes.key) from None
+
+
+def _unreadable(path: str, error: OSError, key: str) -> BadSample:
+    cause = f"{path}: the shard cannot be opened or read ({error.strerror})"
+    return BadSample("shard", f"{cause}; restore it or change {key}")
 
 
 class _Shard:
     """An open file and its index; closed when nobody holds it any more."""
 
-    def __init__(self, path: str, index: str, key: str) -> None:
-        if not os.path.lexists(index) and os.path.isfile(path):
-            raise no_index(index, path, index_key(key))
-        try:
-            self.offsets: np.ndarray = parse_index(Path(index).read_bytes(), name=index)
-            self.file = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise UserError(
-                f"{error.filename}: the shard cannot be opened ({error.strerror}); restore it or "
-                f"change {key}"
-            ) from None
+    def __init__(self, path: str, index: str) -> None:
+        self.offsets: np.ndarray = parsed(Path(index).read_bytes(), name=index)
+        self.file = os.open(path, os.O_RDONLY)
 
     def read(self, start: int, end: int) -> bytes:
         """Fewer bytes where the file ends before."""
@@ -92,10 +133,18 @@ class _RemoteShard:
             data = cache.read(index, 0, size, size=size)
         else:
             data = Path(index).read_bytes()
-        self.offsets: np.ndarray = parse_index(data, name=index)
+        self.offsets: np.ndarray = parsed(data, name=index)
 
     def read(self, start: int, end: int) -> bytes:
         return self.cache.read(self.url, start, end, size=self.size)
+
+
+def parsed(index: bytes, *, name: str) -> np.ndarray:
+    """The offsets of an index; one that is broken is its shard's fault alone."""
+    try:
+        return parse_index(index, name=name)
+    except UserError as error:
+        raise BadSample("shard", str(error)) from None
 
 
 def read_samples(shards: ShardSet, *, key: str) -> Iterator[dict[str, Any]]:

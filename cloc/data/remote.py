@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import fsspec
 
-from cloc.errors import UserError
+from cloc.errors import BadSample, UserError
 
 CHUNK_BYTES = 8 << 20  # what is fetched and kept at a time
 ATTEMPTS = 5
@@ -57,7 +57,13 @@ class Cache:
         for number in range(start // CHUNK_BYTES, -(-end // CHUNK_BYTES)):
             first = number * CHUNK_BYTES
             part = max(start - first, 0), min(end - first, CHUNK_BYTES)
-            parts.append(self._part(url, number, part, size))
+            try:
+                parts.append(self._part(url, number, part, size))
+            except OSError as error:  # of this machine: no shard is at fault
+                raise UserError(
+                    f"data.cache.folder={self.folder} cannot be used ({error.strerror}); make room "
+                    "there, or set data.cache.folder or data.cache.gib"
+                ) from None
         return b"".join(parts)
 
     def _part(self, url: str, number: int, part: tuple[int, int], size: int) -> bytes:
@@ -145,19 +151,22 @@ def exists(url: str) -> bool:
 
 
 def _retried(url: str, once: Callable[[], T]) -> T:
-    """What is not there is not asked for again; everything else may pass."""
+    """What is not there is not asked for again; everything else may pass. A failure is that of the
+    shard: `BadSample`."""
     for attempt in range(ATTEMPTS):
         try:
             return once()
         except (FileNotFoundError, PermissionError) as error:
             cause = type(error).__name__
-            raise UserError(f"{url}: {cause}; check the URL and your rights") from None
+            what = f"{url}: {cause}; check the URL and your rights"
+            raise BadSample("shard", what) from None
         except UserError:
             raise
         except Exception as error:  # every store has exceptions of its own
             if attempt == ATTEMPTS - 1:
                 cause = " ".join(str(error).split()) or type(error).__name__
-                raise UserError(f"{url}: {cause} ({ATTEMPTS} attempts); try again later") from None
+                what = f"{url}: {cause} ({ATTEMPTS} attempts); try again later"
+                raise BadSample("shard", what) from None
             time.sleep(FIRST_WAIT_S * 2**attempt)
     raise AssertionError
 

@@ -3,31 +3,29 @@
 No torch here: data preparation and the loader both stand on this file.
 """
 
-import gc
 import glob
 import hashlib
-import json
 import os
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from braceexpand import braceexpand
 
 from cloc.data.indexes import Indexes
+from cloc.data.manifest import MANIFEST, parse_manifest, read_bytes
 from cloc.data.names import Names
 from cloc.data.plain_folder import tars_in
-from cloc.data.record import SCHEMA
 from cloc.data.remote import check_url, fetch, is_remote
+from cloc.data.skips import SHARDS, Listed, ShardNames, whole_list
 from cloc.data.tar_cures import refuse_name
 from cloc.errors import UserError
 from cloc.text import lines
 
-MANIFEST = "manifest.json"
-_CURE = "write the shards again, or name the tars alone (FOLDER/*.tar), without it"
+NO_SHARDS = ShardNames()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +36,15 @@ class ShardSet:
     counts: np.ndarray  # int64 [n], samples of each; 0 is allowed
     digest: str  # of what the shards are, not of where they lie: a set that was moved is the same
     index_folder: str | None = None  # of shards without an index beside them
+    skipped: frozenset[int] = frozenset()  # numbers of those that are never opened
 
     @property
     def total(self) -> int:
         """Samples of all shards."""
         return int(self.counts.sum())
+
+
+Record = list[list[Listed]]  # of each part of a set; of a part with a manifest nothing
 
 
 def open_shards(
@@ -52,22 +54,43 @@ def open_shards(
     named, else of each shard's index. The digest is of the manifest, else of file names, counts
     and sizes. An index that is missing is made and kept in `index_folder`. A set without any sample
     raises `UserError`."""
-    names, counts, digest = Names(), array("q"), hashlib.sha256()
+    return open_recorded(spec, key=key, index_folder=index_folder)[0]
+
+
+def open_recorded(
+    spec: str | Path | Sequence[str],
+    *,
+    key: str,
+    index_folder: str | None = None,
+    skip: ShardNames = NO_SHARDS,
+    before: Record | None = None,
+) -> tuple[ShardSet, Record]:
+    """`open_shards` of a set of which some shards are skipped, and what of it stands in no
+    manifest. With that as `before` a skipped shard that was deleted or broken since still has its
+    places, and the set its digest; see `whole_list`."""
+    names, counts, digest, record = Names(), array("q"), hashlib.sha256(), Record()
     indexes = Indexes(index_folder, key)
-    for part in _found(spec, key):
-        names.add(part.paths)
-        samples, contents = part.samples, part.manifest
+    for number, part in enumerate(_found(spec, key, skip)):
+        paths, samples, said = part.paths, part.samples, part.manifest
+        listed: list[Listed] = []
         if samples is None:
-            indexes.make(part.paths)
-            samples, sizes = zip(*map(indexes.measured, part.paths), strict=True)
-            files = [path.rpartition("/")[2] for path in part.paths]
-            contents = repr((files, samples, sizes)).encode("utf-8", "backslashreplace")
+            indexes.make(path for path in paths if not skip(path))
+            old = before[number] if before and number < len(before) else []
+            listed = whole_list(paths, skip, old, indexes.measured)
+            paths, samples, sizes = map(list, zip(*listed, strict=True))
+            files = [path.rpartition("/")[2] for path in paths]
+            said = repr((files, tuple(samples), tuple(sizes))).encode("utf-8", "backslashreplace")
+        names.add(paths)
         counts.extend(samples)
-        digest.update(hashlib.sha256(contents).digest())
-    shards = ShardSet(names, np.array(counts, np.int64), digest.hexdigest(), index_folder)
-    if not shards.total:
-        raise UserError(f"{key}={spec}: no samples in {len(names)} shards; write the shards again")
-    return shards
+        digest.update(hashlib.sha256(said).digest())
+        record.append(listed)
+    skipped = (i for i in range(len(names) if skip.by_name else 0) if skip(names[i]))
+    held = np.array(counts, np.int64)
+    shards = ShardSet(names, held, digest.hexdigest(), index_folder, frozenset(skipped))
+    if shards.total == sum(held[i] for i in shards.skipped):
+        but = f" but those of {SHARDS}" if shards.skipped else "; write the shards again"
+        raise UserError(f"{key}={spec}: no samples in {len(names)} shards{but}")
+    return shards, record
 
 
 def expand_shards(spec: str | Path | Sequence[str], *, key: str) -> list[str]:
@@ -82,37 +105,6 @@ def expand_shards(spec: str | Path | Sequence[str], *, key: str) -> list[str]:
     return [path for part in _found(spec, key) for path in part.paths]
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a shard folder; `UserError` where there is none or it is another schema."""
-    return parse_manifest(_read_manifest_file(folder), str(folder / MANIFEST))
-
-
-def _read_manifest_file(folder: Path) -> bytes:
-    try:
-        return (folder / MANIFEST).read_bytes()
-    except OSError:
-        raise UserError(f"{folder / MANIFEST} cannot be read; {_CURE}") from None
-
-
-def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
-    """The content of a manifest; `UserError` names `path`."""
-    was_on = gc.isenabled()
-    gc.disable()  # it would look through a million new entries again and again: a third of the time
-    try:
-        manifest = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON ({error}); {_CURE}") from None
-    finally:
-        if was_on:
-            gc.enable()
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        given = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
-        raise UserError(f"{path}: schema {given!r}, expected {SCHEMA!r}; {_CURE}")
-    if not _names_shards(manifest.get("shards")):
-        raise UserError(f"{path} names no shards; {_CURE}")
-    return manifest
-
-
 class _Part(NamedTuple):
     """Some shards; what their manifest says of them where they have one."""
 
@@ -121,19 +113,21 @@ class _Part(NamedTuple):
     manifest: bytes = b""
 
 
-def _found(spec: str | Path | Sequence[str], key: str) -> Iterator[_Part]:
+def _found(
+    spec: str | Path | Sequence[str], key: str, skip: ShardNames = NO_SHARDS
+) -> Iterator[_Part]:
     if not isinstance(spec, str | Path):
         if not spec:
             raise UserError(f"{key} is an empty list; name a shard folder, a glob or a list file")
         for part in spec:
-            yield from _found(part, key)
+            yield from _found(part, key, skip)
     elif str(spec).endswith(".txt"):
-        yield from _in_list_file(Path(spec), key)
+        yield from _in_list_file(Path(spec), key, skip)
     else:
-        yield _in_folder_or_pattern(str(spec), Path(), key)
+        yield _in_folder_or_pattern(str(spec), Path(), key, skip)
 
 
-def _in_list_file(path: Path, key: str) -> Iterator[_Part]:
+def _in_list_file(path: Path, key: str, skip: ShardNames) -> Iterator[_Part]:
     if not path.is_file():
         raise UserError(f"{key}={path}: there is no such list file; set {key} to one that exists")
     given = (line.strip(" \t") for line in lines(path.read_text(encoding="utf-8-sig")))
@@ -141,10 +135,10 @@ def _in_list_file(path: Path, key: str) -> Iterator[_Part]:
     if not specs:
         raise UserError(f"{key}={path}: the list file is empty; write one shard or folder per line")
     for line in specs:
-        yield _in_folder_or_pattern(line, path.parent, key)
+        yield _in_folder_or_pattern(line, path.parent, key, skip)
 
 
-def _in_folder_or_pattern(text: str, base: Path, key: str) -> _Part:
+def _in_folder_or_pattern(text: str, base: Path, key: str, skip: ShardNames) -> _Part:
     if is_remote(text):
         check_url(text, key)
         return _behind_url(text, key)
@@ -152,20 +146,22 @@ def _in_folder_or_pattern(text: str, base: Path, key: str) -> _Part:
         raise UserError(f"{key}: {text} is not a file; name the shards themselves")
     place = base / text
     if place.is_dir():
-        return _in_folder(place, key)
-    return _Part(_checked([str(place)] if place.is_file() else _in_pattern(str(place), key), key))
+        return _in_folder(place, key, skip)
+    found = [str(place)] if place.is_file() else _in_pattern(str(place), key, skip)
+    return _Part(_checked(found, key))
 
 
-def _in_folder(folder: Path, key: str) -> _Part:
+def _in_folder(folder: Path, key: str, skip: ShardNames) -> _Part:
     if not os.path.lexists(folder / MANIFEST):
         return _Part(tars_in(folder, key))
-    part, names = _of_manifest(_read_manifest_file(folder), str(folder))
+    part, names = _of_manifest(read_bytes(folder), str(folder))
     present = set(os.listdir(folder))
-    missing = [name for name in names if name not in present]
+    missing = [n for n in names if n not in present and not skip(f"{folder}/{n}")]
     if missing:
         raise UserError(
             f"{folder / missing[0]} is in the manifest but not on disk ({len(missing)} of "
             f"{len(names)} missing); write the shards again or set {key} to a complete folder"
+            + (f", or list in {SHARDS}=FILE what to go on without" if key[:5] == "data." else "")
         )
     return part
 
@@ -199,11 +195,13 @@ def _checked(paths: list[str], key: str) -> list[str]:
     return paths
 
 
-def _in_pattern(text: str, key: str) -> list[str]:
+def _in_pattern(text: str, key: str, skip: ShardNames) -> list[str]:
     found: list[str] = []
     for pattern in _expanded(text, key):
         matches = sorted(glob.glob(pattern))  # without magic: itself, if it exists
-        if not matches or not all(Path(match).is_file() for match in matches):
+        if not matches and skip(pattern):
+            matches = [pattern]
+        elif not matches or not all(Path(match).is_file() for match in matches):
             raise UserError(
                 f"{key}={text}: no shard at {pattern}; set {key} to a shard folder, a glob or a "
                 "list file that exists"
@@ -217,18 +215,3 @@ def _expanded(text: str, key: str) -> list[str]:
         return list(braceexpand(text))
     except ValueError:  # unbalanced braces
         raise UserError(f"{key}={text}: braces do not match; write it as {{000..009}}") from None
-
-
-def _names_shards(entries: Any) -> bool:
-    """A list of shards: each a file name without a folder, and its number of samples.
-
-    By columns, because there may be a million of them.
-    """
-    try:
-        names = [entry["name"] for entry in entries]
-        samples = [entry["samples"] for entry in entries]
-    except (TypeError, KeyError):
-        return False
-    if set(map(type, names)) != {str} or set(map(type, samples)) != {int}:
-        return False
-    return "/" not in "".join(names) and not {"", ".", ".."} & set(names) and min(samples) >= 0

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from cloc.data.manifest import MANIFEST
 from cloc.data.record import SCHEMA, Record, to_bytes
-from cloc.data.shard_set import MANIFEST
 from cloc.errors import UserError
 
 

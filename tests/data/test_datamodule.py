@@ -10,6 +10,7 @@ from cloc import dist
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData, per_rank
 from cloc.data.mixture import Source
+from cloc.data.skips import Skips
 from cloc.data.sources import cloc_regions
 from cloc.data.transforms import RandomCrop
 from cloc.data.view import View
@@ -143,3 +144,40 @@ def test_the_digest_is_that_of_all_sources(folder):
             {"other": data(folder).sources["train"]}, wants=WANTS, batch_size=1, steps=1
         ).digest()
     )
+
+
+def test_a_mixture_skips_in_each_of_its_sources_and_keeps_its_record(folder, tmp_path):
+    other = make_shards(tmp_path / "other", shards=2, each=4)
+    sources = {
+        "train": Source(folder, cloc_regions.parse, View(), 0.5),
+        "more": Source(f"{other}/*.tar", cloc_regions.parse, View(), 0.5),
+    }
+    (tmp_path / "skip.txt").write_text("other/shard-000001.tar\nset/shard-000000.tar\n")
+
+    def opened(skips=None, before=None):
+        settings = {"wants": WANTS, "batch_size": 4, "steps": 6, "skips": skips}
+        found = RegionData(sources, drop_budget=0.0, **settings)
+        found.before = before or {}
+        return found
+
+    whole = opened()
+    record = whole.recorded()
+    assert list(record) == ["more"]
+    clean = list(whole.train_dataloader())
+    (other / "shard-000001.tar").unlink()
+    ours = opened(Skips(str(tmp_path / "skip.txt")), record)
+    assert ours.digest() == whole.digest()
+    assert ours.unmet() == []
+    assert ours.recorded() == record
+    loader = ours.train_dataloader()
+    blanks = [
+        key
+        for batch, before in zip(loader, clean, strict=True)
+        for mine, key in zip(batch.keys, before.keys, strict=True)
+        if mine != key
+    ]
+    assert len(blanks) == loader.tally.skipped > 6
+    (tmp_path / "skip.txt").write_text("shard-000001.tar\n")
+    either = opened(Skips(str(tmp_path / "skip.txt")), record)
+    with pytest.raises(UserError, match=r"shard-000001\.tar names .* and .*; write more of the pa"):
+        either.unmet()

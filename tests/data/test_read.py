@@ -83,6 +83,59 @@ def test_a_manifest_that_counts_otherwise_is_named(pair):
         Reader(key="data.train")(pair, 0, count=3)
 
 
+def broken(path, how):
+    """One shard that cannot be read, in one of the ways there are."""
+    if how == "gone":
+        path.unlink()
+    elif how == "index gone":
+        path.with_suffix(".idx").unlink()
+    elif how == "index broken":
+        path.with_suffix(".idx").write_bytes(b"x" * 24)
+    elif how == "index short":
+        path.with_suffix(".idx").write_bytes(path.with_suffix(".idx").read_bytes()[:-8])
+    else:
+        path.unlink()
+        path.mkdir()
+
+
+@pytest.mark.parametrize("how", ["gone", "index gone", "index broken", "index short", "folder"])
+def test_a_shard_that_cannot_be_read_costs_its_samples_alone(tmp_path, pair, how):
+    other = shard(tmp_path / "b.tar", {"1.jpg": b"j"})
+    broken(tmp_path / "a.tar", how)
+    read = Reader(key="data.train")
+    for _ in range(20):
+        with pytest.raises(BadSample) as error:
+            read(pair, 0, count=2)
+        assert error.value.reason == "shard"
+        assert str(error.value).startswith(str(tmp_path / "a."))
+        assert read(other, 0, count=1)["jpg"] == b"j"
+
+
+def test_a_shard_that_failed_is_asked_for_again_after_a_while(tmp_path, pair, monkeypatch):
+    path, content = tmp_path / "a.tar", (tmp_path / "a.tar").read_bytes()
+    path.unlink()
+    now = [0.0]
+    monkeypatch.setattr("cloc.data.read.time.monotonic", lambda: now[0])
+    read = Reader(key="data.train")
+    for now[0] in (0.0, 59.0):
+        with pytest.raises(BadSample):
+            read(pair, 0, count=2)
+        path.write_bytes(content)
+    now[0] = 61.0
+    assert read(pair, 0, count=2)["__key__"] == "1"
+
+
+def test_where_no_shard_can_be_read_any_more_it_is_not_the_shards(tmp_path):
+    read = Reader(key="data.train")
+    for i in range(8):
+        for _ in range(20):
+            with pytest.raises(BadSample):
+                read(str(tmp_path / f"{i}.tar"), 0, count=1)
+    with pytest.raises(UserError, match=r"8\.idx: .* \(9 shards in a row could not") as error:
+        read(str(tmp_path / "8.tar"), 0, count=1)
+    assert not isinstance(error.value, BadSample)
+
+
 def test_shards_are_closed_when_many_are_read(tmp_path, monkeypatch):
     gc.collect()  # what other tests left
     closed = []

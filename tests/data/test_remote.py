@@ -1,12 +1,14 @@
 """Shards behind a URL: ranges, retries, a bounded cache, and the same batches as from a folder."""
 
+import shutil
+
 import pytest
 
 from cloc.data import remote
 from cloc.data.read import Reader
 from cloc.data.remote import Cache, fetch, file_size
 from cloc.data.shard_set import open_shards
-from cloc.errors import UserError
+from cloc.errors import BadSample, UserError
 from tests.helpers.loaders import assert_equal, loader
 from tests.helpers.server import serve
 from tests.helpers.shards import make_shards
@@ -114,6 +116,33 @@ def test_what_is_not_there_is_not_asked_for_again(server):
     with pytest.raises(UserError, match=r"gone\.tar: FileNotFoundError; check the URL and your"):
         fetch(f"{server.url}/gone.tar", 0, 10)
     assert len(server.gets("gone.tar")) == 1
+
+
+def test_a_remote_shard_that_is_gone_is_a_bad_one_of_a_run_that_goes_on(
+    folder, server, cache, tmp_path
+):
+    local = list(loader(open_shards(folder, key="k"), steps=6))
+    shards = open_shards(server.url, key="k")
+    server.folder = shutil.copytree(folder, tmp_path / "left")
+    (server.folder / "shard-000001.tar").unlink()
+    ours = loader(shards, steps=6, cache=cache, budget=0.5)
+    for batch, whole in zip(ours, local, strict=True):
+        for row, key in enumerate(whole.keys):
+            is_gone = EACH <= int(key) < 2 * EACH
+            assert batch.keys[row] == ("" if is_gone else key)
+    (found,) = ours.tally.rows()
+    assert (found["what"], found["reason"]) == ("samples", "shard")
+    asked = [what for what, _ in server.asked if what.endswith("000001.tar")]
+    assert asked == ["HEAD /shard-000001.tar", "GET /shard-000001.tar"]  # not for every sample
+
+
+def test_a_cache_that_cannot_be_written_is_no_fault_of_a_shard(server, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    read = Reader(key="k", cache=Cache(str(tmp_path / "file")))
+    says = r"data\.cache\.folder=.*file cannot be used \(Not a directory\); make room"
+    with pytest.raises(UserError, match=says) as error:
+        read(f"{server.url}/shard-000000.tar", 0, count=EACH)
+    assert not isinstance(error.value, BadSample)
 
 
 def test_a_server_without_ranges_is_refused(server):

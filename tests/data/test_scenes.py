@@ -7,11 +7,12 @@ from itertools import product
 import numpy as np
 import pytest
 
+from cloc.data.manifest import read_manifest
 from cloc.data.read import read_samples
 from cloc.data.record import from_json, to_json
 from cloc.data.scenes import scene, scenes, write_scenes
 from cloc.data.scenes_kinds import HELD_OUT, class_prompts
-from cloc.data.shard_set import expand_shards, open_shards, read_manifest
+from cloc.data.shard_set import expand_shards, open_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
 from tests.helpers.scenes import decoded

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from cloc.data.shard_set import expand_shards, open_shards, read_manifest
+from cloc.data.manifest import read_manifest
+from cloc.data.shard_set import expand_shards, open_shards
 from cloc.data.shards import write_shards
 from cloc.errors import UserError
 from tests.helpers.shards import make_record, make_shards

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
+from cloc.data.manifest import read_manifest
 from cloc.data.record import Caption, Record, Region, from_json
-from cloc.data.shard_set import expand_shards, read_manifest
+from cloc.data.shard_set import expand_shards
 from cloc.data.shards import write_shards
 from cloc.errors import UserError
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cloc.data.tally import MAX_IN_ROW, MAX_KINDS, OTHERS, Dropped, Seen, Tally
+from cloc.data.tally import MAX_KINDS, OTHERS, Dropped, Seen, Tally, most_shards
 from cloc.errors import UserError
 
 IMAGE = Dropped("samples", "image", "", "shard::a: the image cannot be decoded; fix it")
@@ -12,9 +12,10 @@ BOX = Dropped("boxes", "box_small", "coco", "shard::b: region 0: too small; drop
 OTHER = Dropped("boxes", "box_small", "lvis", "shard::c: region 0: too small; drop it")
 
 
-def seen(rows, *dropped, boxes=0):
-    """`rows`: one letter a row, x where it was dropped."""
-    return Seen([row != "x" for row in rows], boxes, dropped)
+def seen(rows, *dropped, boxes=0, shard="a.tar", captions=0):
+    """`rows`: one letter a row, x where it was dropped, s where it was skipped."""
+    whole = [{"x": False, "s": None}.get(row, True) for row in rows]
+    return Seen(whole, boxes, dropped, (shard,) * rows.count("x"), captions)
 
 
 def test_samples_and_boxes_are_counted_by_reason_and_source():
@@ -62,12 +63,60 @@ def test_one_bad_sample_of_a_set_too_small_for_the_budget_ends_the_run():
     Tally(planned=64, budget=0.02).add(seen("x", IMAGE))
 
 
-def test_more_than_a_hundred_in_a_row_end_the_run_below_the_budget():
+@pytest.mark.parametrize("batch", [32, 1024, 32_768])
+def test_one_bad_shard_of_a_set_never_ends_a_run_inside_its_budget(batch):
+    """10,000 samples of 100 million, which come by the hundreds in a row."""
+    tally = Tally(planned=10**8)
+    for start in range(0, 10_000, batch):
+        rows = min(batch, 10_000 - start)
+        tally.add(seen("x" * rows, *[IMAGE] * rows))
+    assert tally.in_row == 10_000
+    tally.joined([]).check()
+
+
+def test_shards_that_are_all_bad_end_the_run_below_the_budget():
     tally = Tally(planned=10**9)
-    tally.add(seen("x" * (MAX_IN_ROW - 1) + "." + "x" * 60, *[IMAGE] * 159))
-    tally.add(seen("x" * 40, *[IMAGE] * 40))  # 100 in a row
-    with pytest.raises(UserError, match=r"shard::a: .*\(101 samples in a row were dropped\)"):
-        tally.add(seen("x", IMAGE))
+    for i in range(8):
+        tally.add(seen("x" * 20, *[IMAGE] * 20, shard=f"{i}.tar"))
+    says = r"shard::a: .*\(161 samples in a row were dropped, of 9 shards\)"
+    with pytest.raises(UserError, match=says):
+        tally.add(seen("x" * 20, *[IMAGE] * 20, shard="9.tar"))
+    tally = Tally(planned=10**9)
+    for i in range(50):
+        tally.add(seen("x" * 20 + ".", *[IMAGE] * 20, shard=f"{i}.tar"))
+
+
+def test_the_more_a_budget_allows_the_more_bad_shards_may_be_neighbours():
+    assert [round(most_shards(share)) for share in (0.0, 0.01, 0.1, 0.5)] == [8, 8, 8, 27]
+    assert most_shards(1.0) == float("inf")
+
+
+def test_shards_that_are_all_bad_for_all_ranks_are_seen_when_ranks_are_joined():
+    """Of a large batch a rank reads few shards for many steps."""
+    tallies = [Tally(planned=10**9, ranks=10) for _ in range(10)]
+    for i, tally in enumerate(tallies):
+        tally.add(seen("x" * 20, *[IMAGE] * 20, shard=f"{i}.tar"))
+    with pytest.raises(UserError, match=r"200 samples in a row were dropped, of 10 shards"):
+        tallies[0].joined(tallies[1:])
+    tallies[3].add(seen("."))
+    tallies[0].joined(tallies[1:]).check()
+
+
+def test_what_is_skipped_is_no_drop_and_neither_ends_a_row_nor_makes_one():
+    tally = Tally(planned=100, budget=0.0)
+    tally.add(seen("s" * 99 + "."))
+    assert (tally.skipped, tally.samples, tally.in_row) == (99, 100, 0)
+    tally = Tally(planned=10**9)
+    tally.add(seen("xsx", IMAGE, IMAGE))
+    assert (tally.in_row, tally.joined([tally]).skipped) == (2, 2)
+
+
+def test_dropped_captions_may_be_the_same_share_of_the_captions_expected():
+    caption = Dropped("captions", "caption", "", "shard::d: caption 0: blank; drop it")
+    tally = Tally(planned=100)
+    tally.add(seen("....", caption, caption, captions=8))  # 200 expected
+    with pytest.raises(UserError, match=r"blank; drop it \(3 of 200 captions were dropped"):
+        tally.add(seen("....", caption, captions=8))
 
 
 def test_tallies_of_ranks_are_joined():

@@ -6,8 +6,8 @@ from collections import Counter
 import PIL.Image
 import pytest
 
+from cloc.data.manifest import read_manifest
 from cloc.data.record import Record
-from cloc.data.shard_set import read_manifest
 from cloc.errors import BadSample, UserError
 from data_prep.importing import (
     Split,

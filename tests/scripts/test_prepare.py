@@ -5,7 +5,7 @@ import sys
 import PIL.Image
 import pytest
 
-from cloc.data.shard_set import read_manifest
+from cloc.data.manifest import read_manifest
 from cloc.errors import UserError
 from scripts._run import cli
 from scripts.prepare import main, prepare, summary

@@ -1,7 +1,8 @@
 """What the loaders of all ranks had to leave out: logged, kept over a resume, and bounded."""
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,20 @@ class Drops(L.Callback):
     """Sums the loaders' tallies over ranks every `every_n_steps` and at the end of a run.
 
     Logs `data/samples`, `data/dropped_samples`, `data/dropped_boxes`, whatever was dropped by its
-    reason, and writes `FOLDER/drops.json`. Above the budget it ends all ranks in the same step; a
-    rank that is above it by itself does not wait for that. Counts go on where a run was resumed.
+    reason, `data/skipped_samples` where some are, and writes `FOLDER/drops.json`. Above the budget
+    it ends all ranks in the same step; a rank that is above it by itself does not wait for that.
+    Counts go on where a run was resumed. `unmet` makes a line about the entries of a list of keys
+    from those that were met; it is told at the end.
     """
 
-    def __init__(self, folder: str | Path, *, every_n_steps: int = 20) -> None:
-        self.path = Path(folder) / "drops.json"
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        unmet: Callable[[Collection[str]], str] = lambda met: "",
+        every_n_steps: int = 20,
+    ) -> None:
+        self.path, self.unmet = Path(folder) / "drops.json", unmet
         self.every_n_steps = every_n_steps
         self.before: Mapping[str, Any] | None = None  # of all ranks, when the run was resumed
         self.trainer: L.Trainer | None = None
@@ -44,6 +53,8 @@ class Drops(L.Callback):
         values = {"data/samples": tally.samples}
         for what in ("samples", "boxes"):
             values[f"data/dropped_{what}"] = tally.dropped(what)
+        if tally.skipped:
+            values["data/skipped_samples"] = tally.skipped
         for row in tally.rows():
             name = f"data/dropped_{row['what']}.{row['reason']}"
             values[name] = values.get(name, 0) + row["count"]
@@ -54,8 +65,12 @@ class Drops(L.Callback):
         tally.check()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The last count, whatever the number of steps."""
-        self._write(self._tally())
+        """The last count, whatever the number of steps; and which keys nobody had."""
+        tally = self._tally()
+        self._write(tally)
+        line = self.unmet(tally.met)
+        if line and dist.rank() == 0:
+            print(f"{line} among those of this command", file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
         """Of all ranks: Lightning makes a checkpoint on every rank at once."""

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from cloc.data.manifest import read_manifest
 from cloc.data.record import Region
-from cloc.data.shard_set import read_manifest
 from cloc.errors import UserError
 from data_prep.importers.visual_genome import write_visual_genome
 from tests.helpers.imported import draw, imported, prepared

@@ -1,0 +1,163 @@
+"""What a run leaves out although its shards hold it: two list files, one of shards, one of keys.
+
+No torch here: data preparation and the loader both stand on this file.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cloc.data.remote import is_remote
+from cloc.errors import UserError
+
+SHARDS, KEYS = "data.skip_shards", "data.skip_keys"  # the config keys
+BEHIND = "::"  # stands between a shard and a key, as in our messages
+
+
+class Listed(NamedTuple):
+    """A shard of a set without a manifest, as it was found when the run began."""
+
+    path: str
+    samples: int
+    bytes: int
+
+
+class ShardNames:
+    """Shards by their paths or the ends of these: `shard-000012.tar`, `val/shard-000012.tar`."""
+
+    def __init__(self, entries: Iterable[str] = ()) -> None:
+        self.by_name: dict[str, list[str]] = {}
+        for entry in entries:
+            self.by_name.setdefault(_name(entry), []).append(entry)
+
+    def __call__(self, path: str) -> list[str]:
+        """The entries that name the shard at `path`."""
+        found = self.by_name.get(_name(path), ())
+        return [entry for entry in found if _is_end(entry, path)] if found else []
+
+
+def _is_end(entry: str, path: str) -> bool:
+    """Folder by folder; a path that begins at the root or with `..` is the whole one."""
+    if is_remote(entry) or is_remote(path):
+        ours, theirs = entry, path
+    else:
+        theirs = os.path.abspath(path)
+        ours = os.path.abspath(entry) if entry.startswith("..") else os.path.normpath(entry)
+    return f"/{theirs}".endswith(f"/{ours}")
+
+
+class Skips:
+    """Entries of the list files that `data.skip_shards` and `data.skip_keys` name; None: no list.
+
+    A line is an entry; blank lines and those that begin with `#` are none. A key may stand alone or
+    behind its shard, `SHARD::KEY`, as messages have it.
+    """
+
+    def __init__(self, shards: Any = None, keys: Any = None) -> None:
+        self.files = {SHARDS: shards, KEYS: keys}
+        self.shards = ShardNames(read_list(shards, key=SHARDS))
+        self.entries = frozenset(read_list(keys, key=KEYS))
+        self.of_shards: dict[str, set[str]] = {}  # shard as written -> keys
+        self.keys: set[str] = set()
+        for entry in self.entries:
+            shard, found, key = entry.partition(f".tar{BEHIND}")
+            if found:
+                self.of_shards.setdefault(f"{shard}.tar", set()).add(key)
+            else:
+                self.keys.add(entry)
+        self.names = ShardNames(self.of_shards)
+
+    def entry(self, path: str, key: str) -> str | None:
+        """The entry that takes the sample out; None where it stays."""
+        if key in self.keys:
+            return key
+        for shard in self.names(path) if self.of_shards else ():
+            if key in self.of_shards[shard]:
+                return f"{shard}{BEHIND}{key}"
+        return None
+
+    def check(self, paths: Iterable[str]) -> list[str]:
+        """A line for each list whose entries name no shard of all those at `paths`. One that names
+        several raises `UserError`: which of them was meant?"""
+        both = ((SHARDS, self.shards), (KEYS, self.names))
+        lists = [(key, names) for key, names in both if names.by_name]
+        met: dict[str, dict[str, str]] = {key: {} for key, _ in lists}  # entry -> the shard
+        for path in paths if lists else ():
+            for key, names in lists:
+                for entry in names(path):
+                    other = met[key].setdefault(entry, path)
+                    if other != path:
+                        raise UserError(
+                            f"{key}={self.files[key]}: {entry} names {other} and {path}; write "
+                            "more of the path"
+                        )
+        told = []
+        for key, names in lists:
+            unmet = {e for entries in names.by_name.values() for e in entries} - met[key].keys()
+            if unmet:
+                told.append(f"{key}={self.files[key]}: no shard is {_some(unmet)}")
+        return told
+
+    def unmet(self, met: Collection[str]) -> str:
+        """A line about keys that no sample had, where `met` are the entries that one had; ""."""
+        left = self.entries - set(met)
+        return f"{KEYS}={self.files[KEYS]}: no sample is {_some(left)}" if left else ""
+
+
+def read_list(path: Any, *, key: str) -> list[str]:
+    """The entries of a list file, in order and once each; `path` is what `key` is set to."""
+    if path is None:
+        return []
+    if not isinstance(path, str | Path):
+        raise UserError(f"{key}={path}: give the name of a file with one entry per line")
+    try:
+        with open(path, encoding="utf-8-sig", errors="strict") as file:  # \n, \r\n or \r
+            lines = [line.strip(" \t\n") for line in file]
+    except OSError as error:
+        raise UserError(f"{key}={path} cannot be read ({error.strerror}); name a file") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{key}={path} is not text in UTF-8 ({error}); write it again") from None
+    return list(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+
+
+def _some(entries: Collection[str]) -> str:
+    """The first three in order, and how many more."""
+    more = f" and {len(entries) - 3} more" if len(entries) > 3 else ""
+    return f"{', '.join(sorted(entries)[:3])}{more}"
+
+
+def whole_list(
+    paths: Sequence[str],
+    skipped: ShardNames,
+    before: Sequence[Listed],
+    measure: Callable[[str], tuple[int, int]],
+) -> list[Listed]:
+    """Every shard of a part of a set that has no manifest, with its samples and bytes.
+
+    What is skipped need not be whole or there at all: it counts, in its old place, as it did in
+    `before`, when the run began, so that the places of all others stay what they were. Where that
+    is not known it counts as its index says, or else as empty.
+    """
+    found, left = [], list(reversed(paths))
+    for old in before:
+        is_there = bool(left) and _name(left[-1]) == _name(old.path)
+        path = left.pop() if is_there else old.path
+        if skipped(path):
+            found.append(old._replace(path=path))
+        elif is_there:
+            found.append(Listed(path, *measure(path)))
+    return found + [_measured(path, skipped, measure) for path in reversed(left)]
+
+
+def _measured(path: str, skipped: ShardNames, measure: Callable[[str], tuple[int, int]]) -> Listed:
+    try:
+        return Listed(path, *measure(path))
+    except (UserError, OSError):
+        if not skipped(path):
+            raise
+        return Listed(path, 0, 0)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
