@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cloc.errors import UserError
+from cloc.interfaces import Loss
 from cloc.training.callbacks.finite import Finite
 from cloc.training.callbacks.preempt import Preempt
 from cloc.training.callbacks.watchdog import Watchdog
@@ -35,6 +36,16 @@ def guards(
         Finite(run, give_up_after=settings["give_up_after"]),
         preempt,
     ]
+
+
+def check_batch(batch_size: int, losses: Mapping[str, Loss]) -> None:
+    """A caption of a step is compared with the others of that step, over all ranks."""
+    alone = [name for name, loss in losses.items() if {"caption", "scale"} <= set(loss.needs)]
+    if batch_size < 2 and alone:
+        raise UserError(
+            f"batch_size={batch_size}: {alone[0]} compares the captions of a step with each other, "
+            "so it learns nothing from one; set batch_size=2 or more, or take other losses="
+        )
 
 
 def own_processes(trainer: L.Trainer, model: nn.Module, *, timeout_s: float) -> L.Trainer:

@@ -32,8 +32,10 @@ from cloc.training.callbacks.ema import EMA
 from cloc.training.callbacks.grad_norms import GradNorms
 from cloc.training.callbacks.pictures import FirstBatch, Pictures
 from cloc.training.callbacks.provenance import Provenance
+from cloc.training.callbacks.rates import Rates
 from cloc.training.callbacks.retention import Retention
 from cloc.training.callbacks.speed import Speed
+from cloc.training.callbacks.work import Work
 from cloc.training.checkpoint_io import CheckpointFolders
 from cloc.training.fsdp import gathered
 
@@ -52,7 +54,7 @@ def make_callbacks(
         ask_every_n_steps=cfg.log_every,
     )
     ema = [] if cfg.ema.decay is None else [EMA(**cfg.ema)]
-    facts = {
+    facts: dict[str, Any] = {
         "samples": {name: shards.total for name, shards in data.shards.items()},
         "licenses": licences(data),
         "digest": data.digest(),
@@ -60,8 +62,10 @@ def make_callbacks(
     return [
         speed,
         GradNorms(every_n_steps=cfg.log_every),
-        Provenance(run, seed=cfg.seed, data=facts),
-        Drops(run, every_n_steps=cfg.log_every),
+        Provenance(run, seed=cfg.seed, data=facts, shards=data.recorded()),
+        Drops(run, unmet=data.skips.unmet, every_n_steps=cfg.log_every),
+        Work(samples=sum(facts["samples"].values())),
+        Rates(changed=cfg.resume_changes),
         FirstBatch(run, decode=model.tower.words),
         checkpoints,
         *ema,

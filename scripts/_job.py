@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from _launch import Peers, freeze
 from _layout import settle_layout
-from _resume import step_to_resume
+from _resume import changed_settings, note_changes, step_to_resume
 from _run import compose_config
 from _trust import check_targets, trust_of
 from omegaconf import DictConfig, OmegaConf
@@ -51,7 +51,15 @@ def prepare(overrides: list[str], peers: Peers) -> Job:
     run = run_folder(cfg)
     done = step_to_resume(cfg, run, place_of(run, cfg.checkpoints))
     if done >= cfg.steps:
-        print(f"{run} is finished: {done} of {cfg.steps} steps")
+        print(f"{run} is finished: {done} of {cfg.steps} steps{_to_go_on(cfg)}")
     else:
+        changes = changed_settings(cfg, run) if done else []
+        if changes:
+            note_changes(run, done, changes)
         freeze(run, config, fresh=cfg.resume is None)
     return Job(config, done, tuple(trust_of(overrides)[0]))
+
+
+def _to_go_on(cfg: DictConfig) -> str:
+    """A change of a run that is finished would never be seen."""
+    return "; with a larger steps= it goes on" if cfg.resume_changes else ""

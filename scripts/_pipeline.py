@@ -100,5 +100,8 @@ def _chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def make_stage(stages: Mapping[str, Any], name: str) -> Stage:
     """In the process that will call it."""
-    stage: Stage = make(stages[name])
+    try:
+        stage: Stage = make(stages[name])
+    except UserError as error:  # which names its own options alone
+        raise UserError(f"stages.{name}: {error}") from None
     return stage

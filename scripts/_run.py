@@ -23,6 +23,7 @@ Ends = Callable[[], AbstractContextManager[None]]
 ENDED = "another process of this run has ended; its own message says why"
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
+NAMED = ("splits.", "eval.splits.", "rates.wait.", "weights.", "engine.actors.")
 _SWEEP = "scripts/train.py --multirun KEY=a,b makes a run of each (docs/launching.md)"
 
 
@@ -49,7 +50,7 @@ def compose_config(name: str, overrides: list[str]) -> DictConfig:
     flags = [override for override in overrides if override.startswith("-")]
     if flags:
         raise UserError(f"{flags[0]} is unknown; a command has keys, no flags but train.py -m")
-    trust, overrides = trust_of([_quoted(override) for override in overrides])
+    trust, overrides = trust_of([_named(_quoted(override)) for override in overrides])
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
             cfg = compose(name, overrides)
@@ -79,6 +80,11 @@ def _check_emptied(cfg: DictConfig, overrides: list[str]) -> None:
 def _quoted(override: str) -> str:
     """The comma of open_clip:NAME,TAG is not between two values of a sweep."""
     return re.sub(r"^(start|encoder)=((?:open_clip|timm):[^'\"]*,.*)$", r"\1='\2'", override)
+
+
+def _named(override: str) -> str:
+    """Entries of these mappings may have any name, so one that is not there yet is added."""
+    return f"++{override}" if override.startswith(NAMED) else override
 
 
 def _explained(name: str, message: str, overrides: list[str]) -> str:

@@ -19,7 +19,7 @@ from rich.table import Table
 from cloc.data.examples import read_split
 from cloc.errors import UserError
 from cloc.eval.extractors.crop import CropEmbedder
-from cloc.eval.runner import evaluate
+from cloc.eval.runner import evaluate, refuse_empty
 from cloc.frame import WHITE, Colour
 from cloc.interfaces import Embedder, Split
 from cloc.models.build import build_model
@@ -35,8 +35,6 @@ from data_prep.pretrained import known_device
 def main(overrides: list[str]) -> None:
     # Hydra would take `model=` for the group configs/model
     named = [f"encoder{o[5:]}" if o.startswith("model=") else o for o in overrides]
-    # a split may have any name, so its key is added
-    named = [f"++{o}" if o.startswith("splits.") else o for o in named]
     cfg = compose_config("evaluate", named)
     check_command(cfg)
     device = chosen_device(cfg.device)
@@ -49,6 +47,7 @@ def main(overrides: list[str]) -> None:
     results = evaluate(
         {"": own, **extractors}, splits=splits, benchmarks=benchmarks, own_regions=has_head
     )
+    refuse_empty(results, splits)
     write_metrics(results, folder)
     Console().print(summary(results))
     if cfg.run is not None:

@@ -14,11 +14,11 @@ from pathlib import Path
 import lightning as L
 from _cpu import tune_for_cpu
 from _failures import ends_well
-from _guards import own_processes
+from _guards import check_batch, own_processes
 from _habits import make_callbacks
 from _job import Job, prepare, run_folder
 from _launch import Peers, decided, environment, find_peers, kept_if_begun
-from _resume import check_data, is_used
+from _resume import check_data, is_used, shards_before
 from _run import cli, make, plain
 from _start import adapt, keep_start, model_settings
 from _sweep import FLAGS, sweep
@@ -67,7 +67,10 @@ def train(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> None:
     folders = CheckpointFolders(place_of(run, cfg.checkpoints), keep=cfg.checkpoint_keep)
     data = make_data(cfg, model.tower, steps=cfg.steps, skip_batches=job.done)
     if job.done:
+        data.before = shards_before(run)
         check_data(run, data.digest())
+    for line in data.unmet() if not peers.rank else ():
+        print(line, file=sys.stderr)
     trainer = make_trainer(cfg, run, model, data, folders=folders, environment=environment(peers))
     resume = folders.path(job.done) if job.done else None
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
@@ -94,6 +97,7 @@ def quiet() -> None:
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
     """Losses and optimizer joined to the model; past this line there is no OmegaConf."""
     losses = make(cfg.losses)
+    check_batch(cfg.batch_size, losses)
     adapt(cfg, model, losses)
     if cfg.patch_dropout:
         model.tower.drop_patches(cfg.patch_dropout)

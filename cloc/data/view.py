@@ -62,7 +62,7 @@ def look(
     if sample.image.size != (width, height):
         raise UserError(
             f"{where}: the transforms end at {sample.image.width}x{sample.image.height} but the "
-            f"model sees {width}x{height}; set data.view.frame to one that ends there"
+            f"model sees {width}x{height}; set +data.view.frame to one that ends there"
         )
     rows = _draw(len(sample.boxes), view.max_regions, rng)
     sample = sample.keep(rows)

@@ -37,6 +37,11 @@ class CLOCModule(L.LightningModule):
                 f"losses {sorted(losses)} and weights {sorted(weights)} differ; give every loss a "
                 "weight with weights.NAME=1.0 and take the others away"
             )
+        if not any(weights.values()):
+            raise UserError(
+                f"every loss has weight 0 ({', '.join(weights)}), so nothing would be trained; set "
+                "weights.NAME=1.0"
+            )
         self.model = model
         self.losses = dict(losses)
         self.weights = dict(weights)

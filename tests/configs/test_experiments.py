@@ -23,7 +23,8 @@ PLACES["coco_mini"] = ["data.root=somewhere"]
 COMMON = ["name=x", "steps=10", "batch_size=8", "data.train=somewhere"]
 # The keys of a run. One more or one less shows here, and a typo in a file fails.
 KEYS = {
-    *("name", "runs", "seed", "resume", "steps", "batch_size", "region_context"),
+    *("name", "runs", "seed", "resume", "resume_changes"),
+    *("steps", "batch_size", "region_context"),
     *("model", "data", "losses", "weights", "optimizer", "schedule", "trainer", "logger"),
     *("benchmarks", "eval", "checkpoint_every", "log_every", "accumulate", "peak_tflops"),
     *("failures", "checkpoints", "checkpoint_minutes", "checkpoint_keep"),

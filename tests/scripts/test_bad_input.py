@@ -3,6 +3,7 @@
 import json
 import sys
 import tarfile
+from dataclasses import replace
 
 import evaluate
 import export
@@ -14,10 +15,11 @@ from _run import cli, compose_config
 
 from cloc.checkpoint_places import place_of
 from cloc.data.index import write_index
+from cloc.data.shards import write_shards
 from cloc.errors import UserError
 from cloc.models.build import build_model
 from tests.helpers.commands import start
-from tests.helpers.shards import write_tar
+from tests.helpers.shards import make_record, write_tar
 
 TINY = {
     "embed_dim": 16,
@@ -144,6 +146,15 @@ def test_a_missing_shard_is_named(shards, smoke, tmp_path):
         (["data.train=nowhere"], "data.train=nowhere: no shard at nowhere; set data.train to"),
         (["eval.every=1", "eval.splits.val=nowhere"], "eval.splits.val=nowhere: no shard"),
         (["trainer.precision=bf16-true"], "would round boxes .*; set trainer.precision=bf16-mixed"),
+        (
+            ["batch_size=1"],
+            "batch_size=1: image_text compares the captions of a step with each other",
+        ),
+        (
+            ["weights.image_text=0", "losses=[image_text]"],
+            "every loss has weight 0 .image_text., so",
+        ),
+        (["data.skip_keys=nowhere"], "data.skip_keys=nowhere cannot be read .No such file"),
         (["accumulate=3"], "accumulate=3 does not divide a rank's batch of 16"),
         (["accumulate=0"], "accumulate=0 does not divide"),
         (["accumulate=16", "trainer.devices=2"], "divide a rank's batch of 8"),
@@ -158,6 +169,19 @@ def test_a_wrong_setting_names_its_key(smoke, overrides, says):
     with pytest.raises(UserError, match=says) as error:
         train.main([*smoke, *overrides])
     assert "\n" not in str(error.value)
+
+
+def test_data_on_which_no_loss_has_anything_to_do_are_refused(smoke, tmp_path):
+    bare = [replace(make_record(i), captions=(), regions=()) for i in range(16)]
+    write_shards(bare, tmp_path / "bare", samples_per_shard=8)
+    says = (
+        r"no loss had anything to do in 16 samples: image_text reads captions, and there was none"
+    )
+    with pytest.raises(UserError, match=says):
+        train.main([*smoke, "batch_size=8", "steps=9", f"data.train={tmp_path}/bare"])
+    splits = ("eval.every=1", f"eval.splits.val={tmp_path}/bare")
+    with pytest.raises(UserError, match="none of 16 samples has a caption or a region"):
+        train.main([*smoke, "name=other", *splits])
 
 
 def test_a_benchmark_that_is_not_there_is_named(smoke, shards):

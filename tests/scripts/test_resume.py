@@ -1,5 +1,6 @@
 """`resume=auto`: from the newest checkpoint that is whole, else from the beginning."""
 
+import json
 import shutil
 import uuid
 
@@ -104,3 +105,116 @@ def test_checkpoints_behind_a_url(trained, tmp_path, capsys):
         UserError, match=r"checkpoints=memory://.* has those of another run; choose"
     ):
         train.main([*there, "name=other"])
+
+
+def rates(run):
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return {line["step"]: line["optim/lr"] for line in lines if "optim/lr" in line}
+
+
+def test_a_finished_run_goes_on_for_more_steps_with_another_rate_and_schedule(
+    trained, tmp_path, capsys
+):
+    given, whole = trained
+    shutil.copytree(whole, tmp_path / "runs/smoke")
+    run = tmp_path / "runs/smoke"
+    other = ["steps=6", "optimizer.lr=0.002", "schedule.warmup=5"]
+    command = [*given, f"runs={tmp_path}/runs", "resume=auto", *other]
+    says = (
+        r"smoke was begun with other settings \(optimizer.lr was .*, is 0.002; schedule.warmup was "
+        r".*; steps was 3, is 6\); give the same ones with resume=auto, go on with other ones by "
+        r"resume=auto resume_changes=\[steps,optimizer.lr,schedule\], or choose another name="
+    )
+    with pytest.raises(UserError, match=says):
+        train.main(command)
+    train.main([*command, "resume_changes=[steps,optimizer.lr,schedule]"])
+    assert steps(run) == [4, 5, 6]
+    found = rates(run)
+    assert sorted(found) == list(range(6))
+    expected = [0.002 * (step + 1) / 5 if step < 5 else 0.002 for step in range(6)]
+    assert [found[step] for step in (3, 4, 5)] == pytest.approx(expected[3:])
+    config = (run / "config.yaml").read_text()
+    assert "steps: 6\n" in config
+    changes = json.loads((run / "provenance.json").read_text())["changes"]
+    assert [(row["step"], row["key"], row["to"]) for row in changes] == [
+        (3, "optimizer.lr", 0.002),
+        (3, "schedule.warmup", 5),
+        (3, "steps", 6),
+    ]
+    capsys.readouterr()
+    train.main(command)  # nothing is changed by now
+    train.main([*command, "resume_changes=[optimizer.lr]", "optimizer.lr=0.1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("smoke is finished: 6 of 6 steps")
+    assert lines[1].endswith("smoke is finished: 6 of 6 steps; with a larger steps= it goes on")
+    with pytest.raises(UserError, match=r"steps=4, but .*smoke has made 6; give more"):
+        train.main([*command, "steps=4", "resume_changes=[steps]"])
+
+
+def test_what_is_listed_and_unchanged_changes_nothing(run, trained):
+    folder, go_on = run
+    go_on("resume_changes=[steps,optimizer.lr,schedule]")
+    assert_same(folder, trained[1])
+    assert "changes" not in json.loads((folder / "provenance.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("listed", "says"),
+    [
+        ("[batch_size]", r"batch_size cannot change within a run \(other samples would stand"),
+        ("[seed]", r"seed cannot change .* \(the order of the samples follows from it\)"),
+        ("[data.shuffle]", r"data\.shuffle cannot change .* \(the order of the samples"),
+        ("[optimizer]", r"optimizer cannot change .* of it optimizer\.lr alone can\); choose from"),
+        ("[rates.factors]", r"rates\.factors cannot change .* \(the optimizer's state is in other"),
+        ("[weights]", r"weights cannot change within a run \(it would be another objective\)"),
+        ("[optimizer.lt]", r"optimizer\.lt is not a key; choose from steps, optimizer\.lr and sch"),
+        ("steps", r"resume_changes=steps: give a list, such as resume_changes=\[steps\]"),
+    ],
+)
+def test_what_cannot_be_changed_exactly_is_refused_with_the_reason(run, listed, says):
+    with pytest.raises(UserError, match=says):
+        run[1](f"resume_changes={listed}")
+
+
+def test_changes_are_for_a_run_that_goes_on(trained, tmp_path):
+    with pytest.raises(UserError, match=r"resume_changes=\['steps'\] is for a run that goes on"):
+        train.main([*trained[0], f"runs={tmp_path}", "resume_changes=[steps]"])
+
+
+def test_a_key_that_cannot_change_is_named_beside_one_that_can(run):
+    with pytest.raises(UserError, match=r"resume_changes=\[steps\], the same batch_size, or choos"):
+        run[1]("steps=5", "batch_size=8")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Four shards of eight scenes."""
+    place = tmp_path_factory.mktemp("shards")
+    sizes = ("train=32", "val=0", "novel=0", "samples_per_shard=8")
+    prepare.main(["import=scenes", f"out={place}/scenes", *sizes])
+    return place / "scenes/train"
+
+
+@pytest.mark.parametrize("spec", ["{0}", "{0}/*.tar"])
+def test_a_run_goes_on_without_a_shard_that_is_gone(shards, trained, tmp_path, spec, capsys):
+    folder = shutil.copytree(shards, tmp_path / "set")
+    given = [*trained[0], f"data.train={spec.format(folder)}", f"runs={tmp_path}/runs"]
+    train.main([*given, "steps=2"])
+    (folder / "shard-000001.tar").unlink()
+    (folder / "shard-000001.idx").unlink()
+    again = [*given, "steps=6", "resume=auto", "resume_changes=[steps]"]
+    with pytest.raises(UserError, match=r"data\.skip_shards=FILE"):
+        train.main(again)
+    (tmp_path / "skip.txt").write_text("shard-000001.tar\nshard-000009.tar\n")
+    (tmp_path / "keys.txt").write_text("nobody\n")
+    lists = (f"data.skip_shards={tmp_path}/skip.txt", f"data.skip_keys={tmp_path}/keys.txt")
+    capsys.readouterr()
+    train.main([*again, *lists, "data.drop_budget=0.0"])
+    assert capsys.readouterr().err == (
+        f"data.skip_shards={tmp_path}/skip.txt: no shard is shard-000009.tar\n"
+        f"data.skip_keys={tmp_path}/keys.txt: no sample is nobody among those of this command\n"
+    )
+    drops = json.loads((tmp_path / "runs/smoke/drops.json").read_text())
+    assert drops["samples"] == 24
+    assert drops["skipped"] > 0
+    assert drops["dropped"] == []

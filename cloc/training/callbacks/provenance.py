@@ -25,16 +25,25 @@ PACKAGES = (
 )
 
 
-class Provenance(L.Callback):
-    """`data` says which shards are read. The configuration stands beside it since the launch."""
+SHARDS = "shards.json"  # beside it, where shards are read that no manifest lists
 
-    def __init__(self, folder: str | Path, *, seed: int, data: Mapping[str, Any]) -> None:
-        self.folder, self.seed, self.data = Path(folder), seed, data
+
+class Provenance(L.Callback):
+    """`data` says which shards are read, `shards` which of them no manifest lists (as
+    `RegionData.recorded`). What was changed at a resume (`changes`) stays. The configuration stands
+    beside it since the launch."""
+
+    def __init__(
+        self, folder: str | Path, *, seed: int, data: Mapping[str, Any], shards: Mapping[str, Any]
+    ) -> None:
+        self.folder, self.seed, self.data, self.shards = Path(folder), seed, data, shards
 
     @rank_zero_only
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Once the devices are known."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "provenance.json"
+        changes = json.loads(path.read_text()).get("changes") if path.is_file() else None
         facts = {
             "git_commit": git_commit(),
             "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -45,8 +54,18 @@ class Provenance(L.Callback):
             "seed": self.seed,
             "parameters": parameter_counts(pl_module),
             "data": dict(self.data),
+            **({"changes": changes} if changes else {}),
         }
-        (self.folder / "provenance.json").write_text(json.dumps(facts, indent=2) + "\n")
+        write_whole(path, json.dumps(facts, indent=2))
+        if self.shards:
+            write_whole(self.folder / SHARDS, json.dumps(self.shards))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The file has the text or what it had: a resume stands on it."""
+    staged = path.with_name(f".{path.name}")
+    staged.write_text(text + "\n")
+    staged.replace(path)
 
 
 def parameter_counts(module: nn.Module) -> dict[str, int]:

@@ -56,6 +56,10 @@ class Retention(L.Callback):
         if trainer.global_step:
             return
         found = self._measured(pl_module)
+        if not any(found.values()):
+            raise UserError(
+                "retention.benchmarks find nothing to measure in eval.splits.val; set either"
+            )
         if trainer.is_global_zero:
             staged = self.path.with_name(f"{self.path.name}.partial")
             staged.write_text(json.dumps(found, indent=2) + "\n")

@@ -19,7 +19,7 @@ def test_it_is_written_before_the_first_step(tmp_path):
         def on_train_batch_start(self, *args):
             seen.append(sorted(path.name for path in run.iterdir()))
 
-    callback = Watch(run, seed=7, data={"digest": "ab"})
+    callback = Watch(run, seed=7, data={"digest": "ab"}, shards={})
     model = make_model()
     fit(make_module(model), [model_batch(model)], tmp_path, callbacks=[callback])
     assert seen == [["provenance.json"]]
