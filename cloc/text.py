@@ -67,6 +67,18 @@ _INVISIBLE = re.compile(
 )
 
 
+def decode(data: bytes) -> str:
+    """UTF-8, with or without a mark at its beginning; anything else raises `ValueError`.
+
+    UTF-16 of western text is valid UTF-8 with a NUL beside every letter: refused too. A NUL here
+    and there stays, as other control characters do.
+    """
+    text = data.decode("utf-8-sig")
+    if any(half.count("\0") > 0.75 * len(half) > 1 for half in (text[::2], text[1::2])):
+        raise ValueError("every other character is NUL, as in UTF-16")
+    return text
+
+
 def lines(text: str) -> list[str]:
     r"""Without their ends, which are \n, \r\n and \r and nothing else: `str.splitlines` also cuts
     at U+2028, U+0085, \v and \f, which stand inside captions and names of files."""

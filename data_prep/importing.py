@@ -24,6 +24,7 @@ from cloc.data.record import Record
 from cloc.data.shards import write_shards
 from cloc.errors import BadSample, UserError
 from cloc.text import clean, flat
+from data_prep.parts import Parts
 
 # MPO is what Pillow calls a JPEG of a camera that holds more pictures behind the first
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
@@ -131,7 +132,8 @@ def whole(
     """The records, without those that could not be made, which are counted by reason.
 
     More than `budget` of them (a share; looked at after `at_least`, and at the end), or all of
-    them, is no accident: the last one's message ends the import as a `UserError`.
+    them, is no accident: the last one's message ends the import as a `UserError`. So do captions
+    and regions that were left out of records: see `Parts`.
     """
     if not validate.is_finite(budget) or not 0 <= budget <= 1:
         raise UserError(f"budget={budget} is not a share of the samples; give 0 <= budget <= 1")
@@ -143,17 +145,22 @@ def _kept(
 ) -> Iterator[Record]:
     tried = bad = 0
     last: BadSample | None = None
+    parts = Parts(drops, budget=budget)
     for found in records:
         tried += 1
         if isinstance(found, BadSample):
-            drops[found.reason] += 1
+            parts.add_sample(found.reason)
             bad, last = bad + 1, found
         else:
+            parts.add(found)
             yield found
-        if tried >= at_least and bad > budget * tried:
-            break
+        if tried >= at_least:
+            parts.check()
+            if bad > budget * tried:
+                break
     if last is not None and (bad > budget * tried or bad == tried):
         raise UserError(f"{last} ({bad} of {tried} samples cannot be used, budget={budget:g})")
+    parts.check()
 
 
 def write_splits(

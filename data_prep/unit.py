@@ -17,6 +17,7 @@ from cloc.data.read import Parse, Reader
 from cloc.data.record import Record
 from cloc.data.shards import write_shard
 from cloc.errors import BadSample, UserError, one_line
+from data_prep.parts import check_parts
 from data_prep.stage import PHRASES, Notes, Stage
 
 MARKERS, PARTIAL = "markers", "partial"  # folders inside the output folder
@@ -24,6 +25,7 @@ PROVENANCE = "pipeline"  # the key of `Record.meta`: stage -> what its answers d
 LOOKED_AT = 16  # shards whose markers hold examples for the gallery
 ACCEPTED = 4  # examples of records that a stage let pass, of one shard
 READ = "read"  # the name of what comes before the first stage
+PARTS = "parts of samples"
 
 
 class Unit(NamedTuple):
@@ -146,11 +148,13 @@ def _read(unit: Unit, work: Work, seen: _Seen) -> list[Record]:
         try:
             record = work.parse(read(unit.path, index, count=unit.samples))
         except BadSample as error:
+            if error.reason == "shard":  # no sample is at fault
+                raise UserError(str(error)) from None
             last = error
             notes.counts["samples", error.reason] += 1
             continue
         for problem in record.problems:
-            notes.counts["parts of samples", problem.reason] += 1
+            notes.counts[PARTS, problem.reason] += 1
         records.append(replace(record, problems=()) if record.problems else record)
     bad = unit.samples - len(records)
     if last is not None and bad > work.max_unreadable * unit.samples:
@@ -158,6 +162,13 @@ def _read(unit: Unit, work: Work, seen: _Seen) -> list[Record]:
             f"{last} ({bad} of {unit.samples} samples of the shard cannot be read, "
             f"max_unreadable={work.max_unreadable:g})"
         )
+    lost = {reason: n for (what, reason), n in notes.counts.items() if what == PARTS}
+    kept = {
+        "captions": sum(len(record.captions) for record in records),
+        "regions": sum(len(record.regions) for record in records),
+    }
+    where = f"{unit.path}: "
+    check_parts(lost, kept, share=work.max_unreadable, key="max_unreadable", where=where)
     seen.add(READ, notes, records, seconds=time.perf_counter() - began)
     return records
 

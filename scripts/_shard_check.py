@@ -158,9 +158,11 @@ def _sample_problems(
 def parse_any(raw: Mapping[str, Any]) -> Record:
     """As annotations if they are of our schema or there is nothing else, or else as a caption.
 
-    Public image-text sets have a txt, and often a json of their own beside it.
+    Public image-text sets have a txt and often a json of their own, which may hold the caption.
     """
-    if "txt" in raw and SCHEMA.encode() not in raw.get("json", b""):
+    details = raw.get("json", b"")
+    is_public = SCHEMA.encode() not in details
+    if is_public and ("txt" in raw or b'"caption"' in details):
         return caption_only.parse(raw)
     return cloc_regions.parse(raw)
 

@@ -146,6 +146,10 @@ def run(options: Options) -> Report:
                 progress=lambda size: bar.advance(task, size),
             ):
                 report.add(problem)
+    if seen.samples and not seen.captions and not seen.regions:
+        names = " ".join(options.specs)
+        line = f"{names}: none of {seen.samples} samples has a caption or a region to learn from"
+        report.add(Problem("empty", line))
     if options.out is not None:
         write_statistics(options.out, seen, report.counts, report.kept, [s.path for s in shards])
     return report

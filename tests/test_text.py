@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer
 
 from cloc.data.scenes import composed
-from cloc.text import AT_MOST, clean, clean_spans, flat, lines
+from cloc.text import AT_MOST, clean, clean_spans, decode, flat, lines
 
 ROOT = Path(__file__).parents[1]
 FOREIGN_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
@@ -176,3 +176,29 @@ def test_no_reader_of_lines_cuts_at_other_marks():
     folders = ("cloc", "data_prep", "scripts")
     files = [p for f in folders for p in (ROOT / f).rglob("*.py") if "splitlines" in p.read_text()]
     assert {path.relative_to(ROOT).as_posix() for path in files} <= MESSAGES
+
+
+WORDS = "a café, a naïve 星"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_utf_8_is_read_with_a_mark_and_without(encoding):
+    assert decode(WORDS.encode(encoding)) == WORDS
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-16-le", "utf-32"])
+def test_another_encoding_is_refused(encoding):
+    with pytest.raises(ValueError, match=r"utf-8|NUL"):
+        decode(WORDS[:15].encode(encoding))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_plain_letters_of_two_bytes_are_refused(encoding):
+    with pytest.raises(ValueError, match="as in UTF-16"):
+        decode("a red star".encode(encoding))
+
+
+def test_a_nul_here_and_there_is_no_encoding():
+    assert decode(b"a\0b, a cat") == "a\0b, a cat"
+    assert decode(b"\0\1") == "\0\1"
+    assert decode(b"") == ""

@@ -12,6 +12,7 @@ from cloc.data.manifest import MANIFEST, read_manifest
 from cloc.data.read import Parse, read_samples
 from cloc.data.record import Record, refuse_problems
 from cloc.data.shard_set import open_shards
+from cloc.errors import UserError
 from cloc.frame import WHITE, Colour, to_upright
 from cloc.interfaces import Example, Split
 
@@ -31,10 +32,16 @@ def read_split(
     Classes and their synonyms are those of the folder's manifest; {} where it names none or there
     is none. `key` is the config key that holds `spec`, for messages; transparent pixels show
     `background`, the model's, and indexes that are missing are made in `index_folder`.
+    Where no sample has a caption or a region, `UserError`.
     """
     shards = open_shards(spec, key=key, index_folder=index_folder)
     samples = islice(read_samples(shards, key=key), limit)
     examples = tuple(_example(parse(raw), origin(raw), background) for raw in samples)
+    if not any(example.captions or example.phrases for example in examples):
+        raise UserError(
+            f"{key}={spec}: none of {len(examples)} samples has a caption or a region, so there is "
+            f"nothing to measure; set {key} to shards that have some"
+        )
     return Split(name, examples, _named(spec, "classes"), _named(spec, "synonyms"))
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from cloc.data.remote import is_remote
 from cloc.errors import UserError
+from cloc.text import decode, lines
 
 SHARDS, KEYS = "data.skip_shards", "data.skip_keys"  # the config keys
 BEHIND = "::"  # stands between a shard and a key, as in our messages
@@ -112,13 +113,12 @@ def read_list(path: Any, *, key: str) -> list[str]:
     if not isinstance(path, str | Path):
         raise UserError(f"{key}={path}: give the name of a file with one entry per line")
     try:
-        with open(path, encoding="utf-8-sig", errors="strict") as file:  # \n, \r\n or \r
-            lines = [line.strip(" \t\n") for line in file]
+        entries = [line.strip(" \t") for line in lines(decode(Path(path).read_bytes()))]
     except OSError as error:
         raise UserError(f"{key}={path} cannot be read ({error.strerror}); name a file") from None
-    except UnicodeDecodeError as error:
+    except ValueError as error:
         raise UserError(f"{key}={path} is not text in UTF-8 ({error}); write it again") from None
-    return list(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+    return list(dict.fromkeys(entry for entry in entries if entry and not entry.startswith("#")))
 
 
 def _some(entries: Collection[str]) -> str:

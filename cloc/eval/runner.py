@@ -54,6 +54,27 @@ def evaluate(
     return results
 
 
+def refuse_empty(results: Mapping[str, object], splits: Sequence[Split]) -> None:
+    """`UserError` that says what a split lacks on which no benchmark gave a number: written, it
+    would stand in the place of earlier numbers."""
+    for split in splits:
+        of = [key.partition("/")[2] or DEFAULT_SPLIT for key in results]
+        if split.name in of:
+            continue
+        has = {
+            "captions": sum(len(example.captions) for example in split.examples),
+            "regions": sum(len(example.phrases) for example in split.examples),
+            "regions of a class": sum(any(example.labels) for example in split.examples),
+            "classes": len(split.classes),
+        }
+        told = ", ".join(f"{count} {what}" for what, count in has.items())
+        raise UserError(
+            f"split {split.name}: no benchmark had anything to measure ({len(split.examples)} "
+            f"samples, {told}); nothing was written. Give splits.{split.name}= what they need, or "
+            "other benchmarks="
+        )
+
+
 def _jobs(
     embedders: Mapping[str, Embedder],
     splits: Sequence[Split],

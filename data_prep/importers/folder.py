@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cloc.data.orientation import orientation
 from cloc.data.record import Caption, Record
 from cloc.errors import BadSample, UserError
-from cloc.text import lines
+from cloc.text import decode, lines
 from data_prep.importers.captioned import (
     IsOurs,
     attempts,
@@ -181,10 +181,10 @@ def _captions(captions: Captions, name: str, drops: Counter[str]) -> tuple[Capti
     stem = stem_of(captions.folder / name)
     try:
         ending = ".TXT" if Path(f"{stem}.TXT").is_file() else ".txt"
-        text = Path(stem + ending).read_text(encoding="utf-8-sig")
+        text = decode(Path(stem + ending).read_bytes())
     except FileNotFoundError:
         return ()
-    except UnicodeDecodeError:
+    except ValueError:
         drops["caption"] += 1
         return ()
     return captions_of([line for line in lines(text) if line.strip()], "folder", drops)

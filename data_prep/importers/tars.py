@@ -14,6 +14,7 @@ from cloc.data.remote import is_remote
 from cloc.data.shard_set import expand_shards
 from cloc.data.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import BadSample, UserError
+from cloc.text import decode
 from data_prep.importers.captioned import IsOurs
 from data_prep.importers.documents import Malformed, parse_json
 from data_prep.importing import Picture, parse_picture
@@ -103,7 +104,7 @@ def read_member(sample: Mapping[str, Any]) -> Picture:
 def read_text(sample: Mapping[str, Any], drops: Counter[str]) -> str | None:
     """The txt member; one that is not UTF-8 is counted as "caption"."""
     try:
-        return sample["txt"].decode("utf-8-sig") if "txt" in sample else None
-    except UnicodeDecodeError:
+        return decode(sample["txt"]) if "txt" in sample else None
+    except ValueError:
         drops["caption"] += 1
         return None

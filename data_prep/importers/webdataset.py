@@ -26,12 +26,12 @@ def write_webdataset(
 ) -> dict[str, dict[str, Any]]:
     """Writes `out/train`, and `out/val` if `val` > 0; returns their manifests.
 
-    A caption is the `txt` member, or the field `caption_key` of the `json` member (a sentence or a
-    list of them); the fields `keep` of the json go to `meta`, all others are left out. Samples
-    whose `status` is not success ("status") and pictures that no loader takes are counted under the
-    `budget`. Members outside the allowlist of `cloc.data.decode` are never read, a tar is never
-    whole in memory, and with `val` the tars are read twice. A `caption_key` or a name of `keep`
-    that no sample has is a `UserError`.
+    A caption is the `txt` member, without one the field `caption` of the `json` member; or the
+    field `caption_key` of that (a sentence or a list of them). The fields `keep` of the json go to
+    `meta`, all others are left out. Samples whose `status` is not success ("status") and pictures
+    that no loader takes are counted under the `budget`. Members outside the allowlist of
+    `cloc.data.decode` are never read, a tar is never whole in memory, and with `val` the tars are
+    read twice. A `caption_key` or a name of `keep` that no sample has is a `UserError`.
     """
     paths = tar_paths(shards, key="shards")
     kept = Fields(keep, key="keep")
@@ -50,7 +50,9 @@ def _records(
     def record(sample: Mapping[str, Any]) -> Record:
         details = read_details(sample)
         picture = read_member(sample)
-        given = read_text(sample, drops)
+        given: Any = read_text(sample, drops)
+        if "txt" not in sample or (given is not None and not given.strip()):
+            given = details.get("caption") or given  # where img2dataset keeps it too
         if captions.names:
             given = captions.of(details, drops).get(captions.names[0])
         sentences = captions_of(given, "webdataset", drops)

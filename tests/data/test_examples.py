@@ -1,6 +1,7 @@
 """Evaluation splits: decoded, in shard order, with the classes of the manifest."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -84,3 +85,11 @@ def test_a_picture_and_its_boxes_are_turned_together(tmp_path, code):
     shown = np.asarray(example.image)
     assert shown[y0:y1, x0:x1].min() == 255
     assert (shown > 0).sum() == 3 * 4 * 12
+
+
+def test_a_split_without_captions_and_regions_is_refused(tmp_path):
+    bare = [replace(make_record(i), captions=(), regions=()) for i in range(3)]
+    write_shards(bare, tmp_path / "set", samples_per_shard=3)
+    says = r"^splits\.val=.*set: none of 3 samples has a caption or a region, so there is nothing"
+    with pytest.raises(UserError, match=says):
+        read_split(str(tmp_path / "set"), name="val", parse=parse, key="splits.val")

@@ -2,10 +2,12 @@
 
 import json
 import tarfile
+from dataclasses import replace
 
 import pytest
 
 from cloc.data.examples import read_split
+from cloc.data.record import Problem
 from cloc.data.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
@@ -128,3 +130,25 @@ def test_a_whole_output_is_a_shard_set_of_the_loader(folder, tmp_path):
     for number in range(4):
         run(job, work, number)
     assert open_shards(str(tmp_path / "out/*.tar"), key="x").total == 12
+
+
+def test_a_shard_whose_captions_are_all_lost_fails(folder, tmp_path):
+    def parse_some(raw):
+        record = parse(raw)
+        lost = Problem("caption", "", f"{record.key}: caption 0: blank; drop it")
+        return replace(record, captions=(), problems=(lost,))
+
+    job, work = begin(folder, tmp_path / "out")
+    work = work._replace(parse=parse_some)
+    says = (
+        r"s1?-?.*\.tar: 3 of 3 captions cannot be used \(3 caption; .*with max_unreadable= above 1"
+    )
+    with pytest.raises(UserError, match=says):
+        run(job, work, 1)
+
+
+def test_a_shard_that_cannot_be_opened_fails_whatever_may_be_unreadable(folder, tmp_path):
+    job, work = begin(folder, tmp_path / "out")
+    (folder / "shard-000000.tar").unlink()
+    with pytest.raises(UserError, match=r"shard-000000\.tar: the shard cannot be opened"):
+        run(job, work._replace(max_unreadable=1.0))

@@ -11,7 +11,7 @@ from cloc.eval.image_text_retrieval import ImageTextRetrieval
 from cloc.eval.region_classification import RegionClassification
 from cloc.eval.region_retrieval import RegionRetrieval
 from cloc.eval.relational_regions import RelationalRegions
-from cloc.eval.runner import evaluate
+from cloc.eval.runner import evaluate, refuse_empty
 from cloc.eval.spatial_relations import SpatialRelations
 from tests.helpers.oracle import Constant, Oracle, example, split
 
@@ -128,3 +128,17 @@ def test_the_runs_own_embedder_is_asked_for():
 def test_two_splits_of_one_name_are_refused():
     with pytest.raises(UserError, match="share a name, so one would hide the other; rename one"):
         evaluate({"": Oracle()}, splits=[SPLITS[0]] * 2, benchmarks=BENCHMARKS)
+
+
+def test_a_split_on_which_nothing_could_be_measured_is_named_with_what_it_lacks():
+    found = evaluate({"": Oracle()}, splits=SPLITS, benchmarks=BENCHMARKS)
+    refuse_empty(found, SPLITS)
+    bare = split(example(captions=["red"]), name="bare")
+    more = evaluate({"": Oracle()}, splits=[*SPLITS, bare], benchmarks=BENCHMARKS)
+    says = (
+        r"^split bare: no benchmark had .* \(1 samples, 1 captions, 0 regions, .*; nothing was wr"
+    )
+    with pytest.raises(UserError, match=says):
+        refuse_empty(more, [*SPLITS, bare])
+    with pytest.raises(UserError, match="split val: no benchmark had"):
+        refuse_empty({}, SPLITS)

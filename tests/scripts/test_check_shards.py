@@ -363,3 +363,22 @@ def test_a_bar_shows_on_a_terminal(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert main([str(folder)]) == 0
     assert "shard-000000.tar" in capsys.readouterr().out
+
+
+def test_a_set_without_captions_and_regions_is_a_problem(tmp_path, capsys):
+    bare = [replace(make_record(i), captions=(), regions=()) for i in range(3)]
+    write_shards(bare, tmp_path / "set", samples_per_shard=3)
+    assert main([str(tmp_path / "set")]) == 1
+    says = "none of 3 samples has a caption or a region to learn from"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path}/set: {says}",
+        "1 problems: 1 empty",
+    ]
+
+
+def test_tars_whose_captions_are_in_their_json_are_read(tmp_path, capsys):
+    members = {"a.png": encode(flat(8, 8)), "a.json": b'{"caption": "a cat"}'}
+    write_tar(tmp_path / "a.tar", members)
+    assert main(["write_index=true", str(tmp_path / "a.tar")]) == 0
+    (tmp_path / "b.tar").write_bytes((tmp_path / "a.tar").read_bytes())
+    assert "well-formed" in capsys.readouterr().out

@@ -1,5 +1,6 @@
-"""Plain image-text shards: KEY.{jpg,png,webp} beside KEY.txt, as public WebDataset sets have it."""
+"""Plain image-text shards: KEY.{jpg,png,webp} beside KEY.txt or KEY.json, as public sets are."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,29 +9,32 @@ from cloc.data.decode import image_member, image_size, origin
 from cloc.data.orientation import orientation
 from cloc.data.record import Caption, Problem, Record
 from cloc.data.tar_cures import missing_member
-from cloc.data.validate import CURE, MAX_CAPTION_CHARS, shown
+from cloc.data.validate import CURE, MAX_CAPTION_CHARS, check_size, shown
 from cloc.errors import BadSample
-from cloc.text import clean
+from cloc.text import clean, decode
+
+ELSE = (
+    "annotated shards are read by cloc.data.sources.cloc_regions.parse (data=regions, which sets "
+    "data.parse), captions of other places by scripts/prepare.py import=webdataset"
+)
 
 
 def parse(sample: Mapping[str, Any]) -> Record:
     """One caption, clean as `cloc.text.clean` has it, and no regions; blank text is no caption, and
     one of which nothing is left (an address of the web alone) a problem of the record.
 
-    No txt is `BadSample("members")`; one that is not UTF-8 or is too long, `BadSample("caption")`.
-    These files come from elsewhere, and nobody can mend them.
+    Without a txt, or with a blank one, it is the `caption` of the json, where img2dataset keeps it.
+    Neither is `BadSample("members")`; a text that is not UTF-8 or too long, or a json that is none,
+    `BadSample("caption")`. These files come from elsewhere, and nobody can mend them.
     """
     where = origin(sample)
     image, extension = image_member(sample)
-    if "txt" not in sample:
+    given = _text(sample["txt"], where) if "txt" in sample else ""
+    if not given.strip() and "json" in sample:
+        given = _of_json(sample["json"], where, is_needed="txt" not in sample)
+    elif "txt" not in sample:
         cure = missing_member(sample, ["txt"])
-        if "json" in sample:
-            cure = (
-                "annotated shards are read by cloc.data.sources.cloc_regions.parse, set data.parse "
-                "to it"
-            )
-        raise BadSample("members", f"{where}: no txt member; {cure}")
-    given = _text(sample["txt"], where)
+        raise BadSample("members", f"{where}: no txt member, and no json with a caption; {cure}")
     width, height = image_size(image, where)
     code = orientation(image)  # a caption is of what people see
     record = Record(sample["__key__"], image, extension, width, height, orientation=code)
@@ -43,11 +47,29 @@ def parse(sample: Mapping[str, Any]) -> Record:
     return record
 
 
+def _of_json(data: bytes, where: str, *, is_needed: bool) -> str:
+    """ "" where the caption is null, as of a picture that img2dataset had none for."""
+    check_size(data, where)
+    try:
+        found = json.loads(decode(data))
+    except (ValueError, RecursionError) as error:
+        if not is_needed:
+            return ""
+        raise BadSample("caption", f"{where}: the json is no JSON ({error}); {CURE}") from None
+    if is_needed and not (isinstance(found, dict) and "caption" in found):
+        raise BadSample("members", f"{where}: no txt member, and no caption in the json; {ELSE}")
+    caption = found.get("caption") if isinstance(found, dict) else None
+    if not isinstance(caption, str | None):
+        line = f"{where}: caption of the json is {shown(caption)}, expected a text"
+        raise BadSample("caption", f"{line}; {CURE}")
+    return caption or ""
+
+
 def _text(data: bytes, where: str) -> str:
     _check_length(len(data), "bytes", 4 * MAX_CAPTION_CHARS, where)  # before decoding
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
+        return decode(data)
+    except ValueError as error:
         raise BadSample("caption", f"{where}: the caption is not UTF-8 ({error}); {CURE}") from None
 
 

@@ -1,6 +1,7 @@
 """Plain image-text shards from raw members to a record."""
 
 import io
+import json
 
 import PIL.Image
 import pytest
@@ -22,6 +23,20 @@ def test_one_caption_no_regions_and_the_size_from_the_header():
 
 def test_blank_text_is_no_caption():
     assert parse({**RAW, "txt": b" \n"}).captions == ()
+
+
+@pytest.mark.parametrize("txt", [None, b" \n"])
+def test_without_a_txt_the_caption_of_the_json_is_one(txt):
+    """Where img2dataset keeps it; null is a picture that it had none for."""
+    raw = {**RAW, "json": json.dumps({"key": "k", "caption": " Ein Bär\n"}).encode()}
+    raw |= {} if txt is None else {"txt": txt}
+    assert parse(raw).captions == (Caption("Ein Bär"),)
+    assert parse({**raw, "json": b'{"caption": null}'}).captions == ()
+
+
+def test_a_txt_counts_before_a_json():
+    assert parse({**RAW, "txt": b"a", "json": b'{"caption": "b"}'}).captions == (Caption("a"),)
+    assert parse({**RAW, "txt": b" ", "json": b"{}"}).captions == ()
 
 
 def test_control_characters_and_a_byte_order_mark_become_spaces_or_go():
@@ -49,8 +64,14 @@ def test_a_caption_may_be_as_long_as_the_cap():
 @pytest.mark.parametrize(
     ("change", "reason", "words"),
     [
-        ({}, "members", r"no txt member; its members are 'k\.jpg'; add one"),
-        ({"json": b"{}"}, "members", "no txt member; .*cloc_regions.parse"),
+        ({}, "members", r"no txt member, and no json with .*; its members are 'k\.jpg'; add one"),
+        ({"json": b"{}"}, "members", "no txt member, and no caption in the json; .*cloc_regions.p"),
+        ({"json": b"[]"}, "members", "no txt member, and no caption in the json"),
+        ({"json": b"{"}, "caption", "the json is no JSON"),
+        ({"json": b'{"caption": 3}'}, "caption", "caption of the json is 3, expected a text; fix"),
+        ({"txt": "a red star".encode("utf-16")}, "caption", "the caption is not UTF-8"),
+        ({"txt": "a red star".encode("utf-16-le")}, "caption", "not UTF-8 .*as in UTF-16"),
+        ({"txt": "a café".encode("latin-1")}, "caption", "the caption is not UTF-8"),
         ({"txt": b"\xff\xfe"}, "caption", "the caption is not UTF-8 .*; fix or drop it"),
         ({"txt": b"\xed\xa0\x80"}, "caption", "the caption is not UTF-8"),  # half a surrogate pair
         ({"txt": b"x" * 10_001}, "caption", "the caption has 10,001 characters, at most 10,000"),

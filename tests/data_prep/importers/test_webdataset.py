@@ -106,7 +106,7 @@ def test_a_picture_that_no_loader_takes_is_counted(tmp_path):
 def test_odd_captions_and_meta_cost_themselves_alone(tmp_path):
     members = {
         **sample("000000000", similarity=float("nan")),
-        **sample("000000001", txt="", similarity=0.5),
+        **sample("000000001", txt="", similarity=0.5, caption=None),
         **{"000000002.jpg": jpeg(), "000000002.txt": b"\xff"},
     }
     assert drops_of(tmp_path, members, keep=["similarity"]) == {"meta": 1, "caption": 2}
@@ -170,3 +170,26 @@ def test_a_key_that_is_there_twice_costs_the_sample(tmp_path):
 def test_a_jpeg_of_another_ending_is_the_picture_of_its_sample(tmp_path, ending):
     drops = drops_of(tmp_path, {f"0.{ending}": jpeg(), "0.txt": b"a cat"})
     assert (drops, written(tmp_path / "out/train")[0].extension) == ({}, "jpg")
+
+
+def without(members, suffix):
+    return {name: data for name, data in members.items() if not name.endswith(suffix)}
+
+
+@pytest.mark.parametrize("how", ["no txt", "blank txt"])
+def test_the_caption_of_the_json_is_taken_where_there_is_no_txt(tmp_path, how):
+    members = sample("a")
+    members = without(members, ".txt") if how == "no txt" else {**members, "a.txt": b"\n"}
+    assert drops_of(tmp_path, members) == {}
+    [record] = written(tmp_path / "out/train")
+    assert record.captions == (Caption("picture a", "webdataset"),)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+def test_a_set_of_texts_in_another_encoding_is_refused(tmp_path, encoding):
+    members = {}
+    for i in range(12):
+        members |= {**sample(f"{i:02d}"), f"{i:02d}.txt": f"ein Bär {i}".encode(encoding)}
+    with pytest.raises(UserError, match=r"12 of 12 captions .*; texts are read as UTF-8\); mend"):
+        drops_of(tmp_path, members)
+    assert not (tmp_path / "out/train").exists()

@@ -1,0 +1,67 @@
+"""Captions and regions that are left out of records that stay: how many are no accident."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from cloc.data import validate
+from cloc.data.record import Record
+from cloc.errors import UserError
+
+SHARE = 0.1  # of all captions, and of all regions: no public set loses so many
+AT_LEAST = 10  # fewer say little of a set, unless they are all it has
+REASONS = {  # what goes -> why
+    "captions": ("caption",),
+    "regions": (*(r for r, what in validate.REASONS.items() if what == "the region"), "span"),
+}
+HINTS = {  # the cause that is most likely
+    "caption": "texts are read as UTF-8",
+    "box_small": "boxes thinner than 1 px: are they fractions of the picture?",
+    "box_outside": "boxes outside their pictures: are the pictures of another size?",
+    "box_reversed": "boxes whose corners are reversed: are they x, y, width, height?",
+}
+
+
+class Parts:
+    """Compares what importers count as left out (`drops`) with what the records hold.
+
+    What is left out on purpose (crowds, classes that were not asked for) has other reasons.
+    """
+
+    def __init__(self, drops: Counter[str], *, budget: float) -> None:
+        self.drops, self.share = drops, max(budget, SHARE)
+        self.kept = Counter[str]()
+        self.samples = Counter[str]()  # whole ones, by the reasons under which `drops` has them too
+
+    def add(self, record: Record) -> None:
+        """A record that stays."""
+        self.kept["captions"] += len(record.captions)
+        self.kept["regions"] += len(record.regions)
+
+    def add_sample(self, reason: str) -> None:
+        """A whole sample that goes."""
+        self.drops[reason] += 1
+        self.samples[reason] += 1
+
+    def check(self) -> None:
+        """`UserError` where more than a tenth of the captions or of the regions were left out, or
+        more than the budget where that is more; of a small set, where all were."""
+        lost = Counter(self.drops)
+        lost.subtract(self.samples)
+        check_parts(lost, self.kept, share=self.share, key="budget")
+
+
+def check_parts(
+    lost: Mapping[str, int], kept: Mapping[str, int], *, share: float, key: str, where: str = ""
+) -> None:
+    """`lost` by reason, `kept` by what ("captions", "regions"); `key` is what sets `share`."""
+    for what, reasons in REASONS.items():
+        found = Counter({reason: lost[reason] for reason in reasons if lost.get(reason, 0) > 0})
+        count, total = found.total(), found.total() + kept[what]
+        if count > share * total and (count >= AT_LEAST or not kept[what]):
+            told = ", ".join(f"{n} {reason}" for reason, n in found.most_common(3))
+            hint = HINTS.get(found.most_common(1)[0][0])
+            raise UserError(
+                f"{where}{count} of {total} {what} cannot be used ({told}"
+                f"{f'; {hint}' if hint else ''}); mend them, or allow for it with {key}= above "
+                f"{count / total:.2g}"
+            )
