@@ -70,7 +70,11 @@ def test_a_caption_may_be_as_long_as_the_cap():
         ({"json": b"{"}, "caption", "the json is no JSON"),
         ({"json": b'{"caption": 3}'}, "caption", "caption of the json is 3, expected a text; fix"),
         ({"txt": "a red star".encode("utf-16")}, "caption", "the caption is not UTF-8"),
-        ({"txt": "a red star".encode("utf-16-le")}, "caption", "not UTF-8 .*as in UTF-16"),
+        (
+            {"txt": "a red star".encode("utf-16-le")},
+            "caption",
+            "the caption is not UTF-8 .*as in UTF-16",
+        ),
         ({"txt": "a café".encode("latin-1")}, "caption", "the caption is not UTF-8"),
         ({"txt": b"\xff\xfe"}, "caption", "the caption is not UTF-8 .*; fix or drop it"),
         ({"txt": b"\xed\xa0\x80"}, "caption", "the caption is not UTF-8"),  # half a surrogate pair
