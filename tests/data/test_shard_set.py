@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from cloc.data.manifest import read_manifest
 from cloc.data.shard_set import expand_shards, open_shards
 from cloc.data.shards import write_shards
 from cloc.errors import UserError
@@ -20,49 +19,6 @@ def test_a_shard_of_the_manifest_that_is_missing_is_named(tmp_path):
     (tmp_path / "s" / "shard-000001.tar").unlink()
     with pytest.raises(UserError, match=r"shard-000001\.tar is in the manifest.*set data\.val"):
         expand_shards(str(tmp_path / "s"), key="data.val")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "cannot be read"),
-        ("{", "is not JSON"),
-        ("[]", "schema 'list'"),
-        ('{"schema": "other/2"}', "schema 'other/2'"),
-        ('{"schema": "cloc-regions/1", "shards": []}', "names no shards"),
-        ('{"schema": "cloc-regions/1", "shards": ["x"]}', "names no shards"),
-    ],
-)
-def test_a_bad_manifest_is_named(tmp_path, text, message):
-    if text is not None:
-        (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(UserError, match=f"manifest.json.*{message}"):
-        read_manifest(tmp_path)
-
-
-def test_a_folder_without_a_manifest_is_its_tars(tmp_path):
-    write_shards(make_records(7), tmp_path / "s", samples_per_shard=3)
-    with_one = open_shards(tmp_path / "s", key="k")
-    (tmp_path / "s" / "manifest.json").unlink()
-    for spec in (tmp_path / "s", f"{tmp_path}/s/", f"{tmp_path}/s/*.tar"):
-        shards = open_shards(spec, key="k")
-        assert shards.counts.tolist() == [3, 3, 1]
-        assert shards.paths[1] == with_one.paths[1]
-    (tmp_path / "list.txt").write_text("s\n")
-    assert open_shards(tmp_path / "list.txt", key="k").digest == shards.digest
-
-
-def test_a_manifest_that_is_there_is_never_passed_over(tmp_path):
-    folder = make_shards(tmp_path / "s", shards=2, each=2)
-    for break_it in (
-        lambda path: path.write_text(path.read_text()[:40]),
-        lambda path: path.write_text('{"somebody": "else"}'),
-        lambda path: (path.unlink(), path.symlink_to("nowhere")),
-    ):
-        break_it(folder / "manifest.json")
-        with pytest.raises(UserError, match=r"manifest\.json.*or name the tars alone"):
-            open_shards(folder, key="k")
-        assert open_shards(f"{folder}/*.tar", key="k").total == 4
 
 
 def test_folders_patterns_and_lists_expand_in_order(tmp_path):
