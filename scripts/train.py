@@ -69,8 +69,9 @@ def train(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> None:
     if job.done:
         data.before = shards_before(run)
         check_data(run, data.digest())
-    for line in data.unmet() if not peers.rank else ():
-        print(line, file=sys.stderr)
+    for line in data.unmet():
+        if not peers.rank:
+            print(line, file=sys.stderr)
     trainer = make_trainer(cfg, run, model, data, folders=folders, environment=environment(peers))
     resume = folders.path(job.done) if job.done else None
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)

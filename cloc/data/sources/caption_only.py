@@ -34,7 +34,7 @@ def parse(sample: Mapping[str, Any]) -> Record:
         given = _of_json(sample["json"], where, is_needed="txt" not in sample)
     elif "txt" not in sample:
         cure = missing_member(sample, ["txt"])
-        raise BadSample("members", f"{where}: no txt member, and no json with a caption; {cure}")
+        raise BadSample("members", f"{where}: no txt member; {cure}")
     width, height = image_size(image, where)
     code = orientation(image)  # a caption is of what people see
     record = Record(sample["__key__"], image, extension, width, height, orientation=code)

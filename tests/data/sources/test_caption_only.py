@@ -64,7 +64,7 @@ def test_a_caption_may_be_as_long_as_the_cap():
 @pytest.mark.parametrize(
     ("change", "reason", "words"),
     [
-        ({}, "members", r"no txt member, and no json with .*; its members are 'k\.jpg'; add one"),
+        ({}, "members", r"no txt member; its members are 'k\.jpg'; add one"),
         ({"json": b"{}"}, "members", "no txt member, and no caption in the json; .*cloc_regions.p"),
         ({"json": b"[]"}, "members", "no txt member, and no caption in the json"),
         ({"json": b"{"}, "caption", "the json is no JSON"),
