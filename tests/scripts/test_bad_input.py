@@ -28,6 +28,9 @@ TINY = {
 }
 
 
+NO_WEIGHT = [f"weights.{name}=0" for name in ("image_text", "region_text", "grounding")]
+
+
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards") / "scenes"
@@ -151,8 +154,8 @@ def test_a_missing_shard_is_named(shards, smoke, tmp_path):
             "batch_size=1: image_text compares the captions of a step with each other",
         ),
         (
-            ["weights.image_text=0", "losses=[image_text]"],
-            "every loss has weight 0 .image_text., so",
+            NO_WEIGHT,
+            r"every loss has weight 0 \(.*image_text.*\), so nothing would be trained; set",
         ),
         (["data.skip_keys=nowhere"], "data.skip_keys=nowhere cannot be read .No such file"),
         (["accumulate=3"], "accumulate=3 does not divide a rank's batch of 16"),
