@@ -35,7 +35,7 @@ Through `cloc`{% if head %}, with its region head{% endif %}:
 ```python
 import cloc
 
-embedder = cloc.load("{{ folder }}")
+embedder = cloc.load("{{ quoted }}")
 x, boxes, valid = embedder.prepare([image], [boxes_in_pixels])
 images, texts = embedder.images(x), embedder.texts(["a red star"])  # unit vectors
 {% if head -%}
@@ -88,9 +88,9 @@ def model_card(
             name=run.resolve().name,
             head=description.get("region_head") is not None,
             grounds=description.get("box_head") is not None,
-            folder=folder,
+            quoted=_in_quotes(folder),
             library=exporter.library,
-            usage=exporter.usage.replace("FOLDER", folder),
+            usage=exporter.usage.replace("FOLDER", _in_quotes(folder)),
             loads_back=exporter.loads_back,
             license=license,
             height=height,
@@ -100,6 +100,11 @@ def model_card(
         )
     )
     return text
+
+
+def _in_quotes(name: str) -> str:
+    """As a string of Python or JSON holds it."""
+    return json.dumps(name, ensure_ascii=False)[1:-1]
 
 
 def _rows(metrics: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]]:

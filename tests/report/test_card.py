@@ -1,5 +1,6 @@
 """The model card: the run's own numbers, and only calls that the model answers."""
 
+import ast
 import json
 import re
 
@@ -106,3 +107,11 @@ def test_the_page_is_markdown_with_metadata_on_top(run):
     assert text.count("```") % 2 == 0
     assert "{{" not in text
     assert "{%" not in text
+
+
+def test_a_folder_of_any_name_is_a_string_in_the_code(run):
+    parts = {"tower": {"config": {"vision_cfg": {}}}}
+    for name in ("it's", 'a "b"', "a\\b", "日本"):
+        text = model_card(run, description=parts, folder=name, exporter=Shown, license="mit")
+        [load, ours] = re.findall(r"load\((.*)\)", text)
+        assert ast.literal_eval(load) == ast.literal_eval(ours) == name

@@ -1,6 +1,7 @@
 """The export command: what it refuses before the slow part, and what it leaves behind."""
 
 import errno
+import json
 
 import export
 import pytest
@@ -64,6 +65,14 @@ def test_a_full_disk_leaves_nothing(command, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"cannot export to out=.*No space left on device"):
         export.main(command)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_rounding_did_to_the_model_is_told(command, tmp_path):
+    export.main([*command, "precision=float16"])
+    found = json.loads((tmp_path / "out/parity.json").read_text())
+    assert found["outputs"]["image"]["max_error"] <= found["tolerance"]
+    assert found["rounding"]["precision"] == "float16"
+    assert found["rounding"]["outputs"]["image"]["max_error"] > 1e-5
 
 
 def test_what_a_killed_export_left_is_no_part_of_the_next(command, tmp_path):
