@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from cloc.errors import UserError
 from cloc.interfaces import Loss, RegionBatch
 from cloc.models.cloc import CLOC
-from cloc.models.kept import FOLDER, keep
+from cloc.models.kept import FOLDER, VOCABULARY, keep, keep_vocabulary
 from cloc.models.lora import add_lora
 from cloc.models.teacher import IMAGE, REGION, Teacher
 from cloc.training.flops import shapes
@@ -21,9 +21,12 @@ from cloc.training.freeze import freeze, freeze_unread
 
 
 def model_settings(cfg: DictConfig, run: Path, *, resumed: bool) -> dict[str, Any]:
-    """`build_model`'s; a resumed run begins with the start it kept, wherever that came from."""
+    """`build_model`'s; a resumed run begins with the start or the vocabulary that it kept, wherever
+    that came from."""
     settings: dict[str, Any] = plain(cfg.model)
     if cfg.start is None:
+        if resumed and settings["tower"].get("vocabulary") is not None:
+            settings["tower"]["vocabulary"] = str(run / VOCABULARY)
         return settings
     if settings["tower"].get("start") is None:
         raise UserError(
@@ -36,9 +39,11 @@ def model_settings(cfg: DictConfig, run: Path, *, resumed: bool) -> dict[str, An
 
 
 def keep_start(cfg: DictConfig, run: Path, model: CLOC) -> None:
-    """Once, of a run that has one."""
+    """Once, of a run that has one; of another its tokenizer, where that is not open_clip's own."""
     if cfg.start is not None and not (run / FOLDER).is_dir():
         keep(model.tower, run, description=model.description)
+    if cfg.start is None and not (run / VOCABULARY).is_dir():
+        keep_vocabulary(model.tower, run)
 
 
 def adapt(cfg: DictConfig, model: CLOC, losses: Mapping[str, Loss]) -> None:

@@ -1,4 +1,5 @@
-"""The start of a run, kept in its folder: what it is compared with, taught by and mixed with."""
+"""The start of a run, kept in its folder: what it is compared with, taught by and mixed with; of
+a run without one, its tokenizer."""
 
 import json
 import shutil
@@ -8,7 +9,7 @@ from cloc.checkpoint import CONFIG, WEIGHTS
 from cloc.models.towers import Tower
 from cloc.tensor_file import write_tensors
 
-FOLDER = "start"
+FOLDER, VOCABULARY = "start", "tokenizer"
 
 
 def keep(tower: Tower, run: Path, *, description: dict[str, object]) -> None:
@@ -31,7 +32,21 @@ def keep_tokenizer(tower: Tower, folder: Path) -> None:
         tokenizer.tokenizer.save_pretrained(folder)
 
 
+def keep_vocabulary(tower: Tower, run: Path) -> None:
+    """Writes `run/tokenizer`, of a run that has no start and a tokenizer that is not open_clip's
+    own; staged, then renamed."""
+    if not tower.model_config["text_cfg"].get("hf_tokenizer_name"):
+        return
+    staged = run / f"{VOCABULARY}.partial"
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    keep_tokenizer(tower, staged)
+    staged.rename(run / VOCABULARY)
+
+
 def tokenizer_folder(run: Path) -> Path | None:
-    """Where `keep` left one; None: open_clip's own."""
-    folder = run / FOLDER
-    return folder if (folder / "tokenizer_config.json").is_file() else None
+    """Where `keep` or `keep_vocabulary` left one; None: open_clip's own."""
+    for folder in (run / FOLDER, run / VOCABULARY):
+        if (folder / "tokenizer_config.json").is_file():
+            return folder
+    return None

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cloc.errors import UserError
 from cloc.foreign_code import described, unasked
+from cloc.models.t5 import t5_tokenizer
 
 # What a configuration may say of its tokenizer, by type: the rest of `text_cfg.tokenizer_kwargs`
 # would reach transformers, where `trust_remote_code` runs code.
@@ -23,12 +24,14 @@ def make_tokenizer(
     """`tokenize(texts, context_length)` of an open_clip model of this configuration.
 
     `folder` is the open_clip folder the model came from: a Hugging Face tokenizer is read from
-    there and not from the hub, as open_clip itself does it.
+    there and not from the hub, as open_clip itself does it. A file is the vocabulary of T5.
     """
     text: Mapping[str, Any] = model_config["text_cfg"]
     context = text.get("context_length", 77)
     options = tokenizer_options(text)
     name, mode = text.get("hf_tokenizer_name"), text.get("tokenizer_mode")
+    if folder is not None and folder.is_file():
+        return t5_tokenizer(folder, context)
     if not name:
         return open_clip.tokenizer.SimpleTokenizer(context_length=context, **options)
     source = str(folder or name)

@@ -13,6 +13,7 @@ from cloc.foreign_code import unasked
 from cloc.frame import WHITE, Colour
 from cloc.models.positions import Kernel, aspect_of, fit_positions, make_kernel
 from cloc.models.start import Start, read_start
+from cloc.models.t5 import t5_file, with_t5
 from cloc.models.tower_config import refuse, resized, resolve_config
 from cloc.models.towers import Tower
 
@@ -28,6 +29,7 @@ def make_tower(
     positions: Mapping[str, Any] | None = None,
     folder: Path | None = None,
     background: Any = None,
+    vocabulary: str | Path | None = None,
 ) -> Tower:
     """With random weights of an open_clip name ("ViT-B-16") or model configuration, `config`; or
     with the architecture and weights of `start` (`cloc.models.start`).
@@ -37,8 +39,11 @@ def make_tower(
     grid, here and in forward. `mean` and `std`, of pixels in [0, 1], replace those the weights were
     trained with, which are CLIP's where nothing is recorded. `folder` holds the tokenizer's files.
     Transparent pixels show `background` (red, green, blue of 0 to 255), the start's, or white.
+    `vocabulary` is a file of T5's: texts of a `config` are its tokens then (`cloc.models.t5`).
     """
     found = _chosen(config, start, folder)
+    if vocabulary is not None:
+        found = _with_vocabulary(found, Path(vocabulary))
     model_config = resized(found.config, image_size, context_length)
     refuse(model_config)
     clip = _from_config(model_config)
@@ -56,6 +61,16 @@ def make_tower(
     if found.state is not None:
         _fill(tower, found, kernel=kernel)
     return tower
+
+
+def _with_vocabulary(found: Start, path: Path) -> Start:
+    if found.state is not None:
+        raise UserError(
+            f"model.tower.vocabulary={path} is for random weights: a start's text tower knows its "
+            "own vocabulary; leave it null"
+        )
+    file = t5_file(path)
+    return found._replace(config=with_t5(found.config, file), folder=file)
 
 
 def _colour(given: Any) -> Colour:

@@ -22,10 +22,10 @@ from cloc.frame import WHITE, Colour, ImageSize, height_and_width
 from cloc.loss_parts import upcast
 from cloc.models.patch_dropout import PatchDropout
 from cloc.models.positions import Kernel
+from cloc.models.text_probe import check_text, pooling
 from cloc.models.tokenizers import decode, make_tokenizer
 from cloc.models.unpooled import PlainViT, unpooled
 
-EVERYDAY = "A photo of 2 dogs, left of the ring!"  # with whatever stands at its start and end
 MAX_LOG_SCALE = math.log(100)  # CLIP's cap on the temperature
 
 
@@ -87,12 +87,13 @@ class Tower(nn.Module):
     def short_text_exact(self) -> bool:
         """True where a text tokenized at a shorter length has the very same embedding.
 
-        Holds for causal towers that read the end-of-text token: what follows it is never seen.
+        Holds for causal towers that read the end-of-text token: what follows it is never seen. That
+        this is the token they read, and that padding follows it, is what `tokenizer` checks.
         """
         text = self._text[0]
-        pool = getattr(text, "text_pool_type", getattr(text, "pool_type", None))
         causal = getattr(text, "attn_mask", None) is not None
-        return causal and pool in ("argmax", "eos") and getattr(text, "cls_emb", None) is None
+        reads_end = pooling(text)[0] in ("argmax", "eos")
+        return causal and reads_end and getattr(text, "cls_emb", None) is None
 
     def images(self, pixels: UInt8[Tensor, "b 3 h w"]) -> ImageFeatures:
         """Normalises on the device and runs the vision tower once for both outputs.
@@ -191,17 +192,13 @@ class Tower(nn.Module):
 
     def tokenizer(self) -> Callable[[list[str], int], Int[Tensor, "n t"]]:
         """`tokenize(texts, context_length)` of this tower's own vocabulary; `UserError` where it
-        gives tokens that the text tower has not."""
+        gives tokens that the text tower has not, or that it would not read as texts."""
         tokenize = make_tokenizer(self.model_config, folder=self.folder)
-        last = int(tokenize([EVERYDAY], self.context_length).max())
         text = self._text[0]
         own = getattr(text, "token_embedding", None)
         embedding = text.transformer.get_input_embeddings() if own is None else own
-        if last >= embedding.num_embeddings:
-            raise UserError(
-                f"the tokenizer does not fit: it gives token {last}, but the text tower knows "
-                f"{embedding.num_embeddings}; take the tokenizer the weights were trained with"
-            )
+        size = embedding.num_embeddings
+        check_text(text, tokenize, context=self.context_length, vocabulary=size)
         return tokenize
 
     @cached_property  # reading a vocabulary takes 0.2 s
@@ -215,9 +212,8 @@ def _encode_short(text: Any, tokens: Int[Tensor, "n s"]) -> Float[Tensor, "n d"]
     dtype = text.transformer.get_cast_dtype()
     x = text.token_embedding(tokens).to(dtype) + text.positional_embedding[:length].to(dtype)
     x = text.ln_final(text.transformer(x, attn_mask=text.attn_mask[:length, :length]))
-    pool = getattr(text, "text_pool_type", getattr(text, "pool_type", "argmax"))
-    eos = getattr(text, "text_eos_id", getattr(text, "eos_id", None))
-    x = text_global_pool(x, tokens, pool, eos_token_id=eos)
+    pool, end = pooling(text)
+    x = text_global_pool(x, tokens, pool, eos_token_id=end)
     projection = text.text_projection
     if projection is None:
         return x

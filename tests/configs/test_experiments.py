@@ -15,6 +15,7 @@ from cloc.data.datamodule import RegionData
 from cloc.data.view import View
 from cloc.models.build import build_model
 from cloc.models.kept import keep
+from tests.helpers.hf import unigram
 
 NAMES = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 # What only the command can know: where the data lies.
@@ -121,6 +122,30 @@ def test_the_papers_experiments_hold_what_the_paper_says_and_nothing_of_the_scen
     assert cfg["trainer"]["gradient_clip_val"] is None
     off = ("start", "lora", "freeze", "patch_dropout", "retention.benchmarks", "ema.decay")
     assert not any(OmegaConf.select(OmegaConf.create(cfg), key) for key in off)
+
+
+@pytest.mark.parametrize("twin", ["cloc", "clip"])
+def test_the_papers_experiments_take_its_tokenizer_where_the_file_is_given(tmp_path, twin):
+    unigram().save(str(tmp_path / "tokenizer.json"))
+    given = [f"experiment={twin}_paper_vit_b16", "data.train=somewhere"]
+    cfg = compose_config("train", [*given, f"model.tower.vocabulary={tmp_path}/tokenizer.json"])
+    with torch.device("meta"):
+        towers = [
+            build_model(**plain(c.model)).tower for c in (cfg, compose_config("train", given))
+        ]
+    assert [tower.clip.token_embedding.num_embeddings for tower in towers] == [32128, 49408]
+    paper, clip = (tower.model_config["text_cfg"] for tower in towers)
+    changed = {
+        "vocab_size",
+        "hf_tokenizer_name",
+        "tokenizer_kwargs",
+        "pool_type",
+        "eos_id",
+        "pad_id",
+    }
+    assert {k for k in paper if paper[k] != clip.get(k)} == changed
+    assert towers[0].context_length == 77
+    assert towers[0].tokenizer()(["A Red STAR"], 16).shape == (1, 16)
 
 
 @pytest.mark.parametrize("twin", [name for name in NAMES if "clip" in name.split("_")])

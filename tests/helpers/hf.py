@@ -120,3 +120,34 @@ def write_tokenizer(folder, words=400):
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>")
     fast.save_pretrained(folder)
+
+
+def unigram(*, start=None, end=True, pieces=500):
+    """A small tokenizer as T5 has it: padding 0, end 1, unknown 2, then SentencePiece's pieces."""
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from tokenizers.processors import TemplateProcessing
+    from tokenizers.trainers import UnigramTrainer
+
+    words = ["zebra cat dog photos left of the ring x a red kite star blue cross moon square 2 , !"]
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Replace(Regex(" {2,}"), " ")
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    special = ["<pad>", "</s>", "<unk>"]
+    trainer = UnigramTrainer(
+        vocab_size=pieces, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(words * 50, trainer)
+    single = f"{start or ''} $A {'</s>' if end else ''}".strip()
+    tokenizer.post_processor = TemplateProcessing(single=single, special_tokens=[("</s>", 1)])
+    return tokenizer
+
+
+def write_unigram(folder, *, start=None, end=True, padding="<pad>", padding_side="right"):
+    """`unigram` in transformers' own format."""
+    from transformers import PreTrainedTokenizerFast
+
+    made = unigram(start=start, end=end)
+    options = {"unk_token": "<unk>", "eos_token": "</s>", "pad_token": padding}
+    fast = PreTrainedTokenizerFast(tokenizer_object=made, padding_side=padding_side, **options)
+    fast.save_pretrained(folder)

@@ -1,0 +1,149 @@
+"""Whether a text tower reads its texts at their ends, and its tokenizer's padding as padding.
+
+Tokenizer and pooling are two keys of a configuration, and nothing else joins them: open_clip's
+default pools the token of the highest id, which is the end in CLIP's own vocabulary and any word in
+another; a causal tower that reads a word does not know what follows it. Probe sentences are
+tokenized and the place that is read is looked at; no weight is.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from open_clip.hf_model import HFTextEncoder
+
+from cloc.errors import UserError, one_line
+
+# the first two differ in their last word alone; the last is cut at any context
+PROBES = ("zebra cat", "zebra dog", "2 photos, left of the ring!", "x", "a red kite " * 200)
+SHORT = 3  # of them
+WHERE = "text_cfg (model.tower.config.text_cfg, or the start's configuration)"
+
+
+class Read(NamedTuple):
+    """A probe as the tower gets it: its tokens, and the place whose vector is the text's."""
+
+    tokens: list[int]
+    place: int
+
+
+def check_text(text: Any, tokenize: Callable[..., Any], *, context: int, vocabulary: int) -> None:
+    """`UserError` where `text`, open_clip's text tower of `vocabulary` tokens, would not read what
+    `tokenize` gives as texts; with the keys that mend it."""
+    try:
+        rows: list[list[int]] = tokenize(list(PROBES), context).tolist()
+    except (ValueError, TypeError) as error:  # of a tokenizer without padding
+        raise UserError(f"the tokenizer cannot fill texts up: {one_line(error)}") from None
+    last = max(map(max, rows))
+    if last >= vocabulary:
+        raise UserError(
+            f"the tokenizer does not fit: it gives token {last}, but the text tower knows "
+            f"{vocabulary}; take the tokenizer the weights were trained with"
+        )
+    padding = _padding(tokenize)
+    if isinstance(text, HFTextEncoder):
+        _check_padding(rows, padding, text.config.pad_token_id)
+    elif getattr(text, "cls_emb", None) is not None:
+        _check_padding(rows, padding, text.pad_id)
+    else:
+        _check_places(text, tokenize, rows, padding)
+
+
+def pooling(text: Any) -> tuple[str | None, int | None]:
+    """The pool_type and eos_id of open_clip's own text towers."""
+    pool = getattr(text, "text_pool_type", getattr(text, "pool_type", None))
+    return pool, getattr(text, "text_eos_id", getattr(text, "eos_id", None))
+
+
+def _check_places(
+    text: Any, tokenize: Callable[..., Any], rows: Sequence[list[int]], padding: int
+) -> None:
+    pool, end = pooling(text)
+    causal = text.attn_mask is not None
+    read = [Read(row, _place(row, pool, end)) for row in rows]
+    wrong = _wrong(read, pool, end, tokenize, causal=causal)
+    if wrong:
+        named = f", eos_id={end}" if pool == "eos" else ""
+        raise UserError(f"text_cfg.pool_type={pool}{named} {wrong}; {_cure(rows, padding)}")
+    if not causal or pool == "last":
+        return
+    # `Tower.short_text_exact`: at a shorter length the same tokens up to the end
+    whole, row = read[SHORT], tokenize([PROBES[SHORT]], len(rows[0]) - 1)[0].tolist()
+    short = row[: _place(row, pool, end) + 1]
+    if padding in whole.tokens and short != whole.tokens[: whole.place + 1]:
+        raise UserError(
+            "the tokenizer fills texts up in front, so a text's places change with the length it "
+            "is tokenized at; save the tokenizer with padding_side=right"
+        )
+
+
+def _place(row: Sequence[int], pool: str | None, end: int | None) -> int:
+    """What `open_clip.transformer.text_global_pool` takes."""
+    if pool in ("first", "last"):
+        return 0 if pool == "first" else len(row) - 1
+    wanted = max(row) if pool == "argmax" else end
+    return row.index(wanted) if wanted in row else 0
+
+
+def _wrong(
+    read: Sequence[Read],
+    pool: str | None,
+    end: int | None,
+    tokenize: Callable[..., Any],
+    *,
+    causal: bool,
+) -> str | None:
+    """What is wrong with the places that are read."""
+    if pool not in ("first", "last", "argmax", "eos"):
+        return "gives no single vector of a text"
+    one, other = read[:2]
+    columns = enumerate(zip(one.tokens, other.tokens, strict=True))
+    apart = next((i for i, (a, b) in columns if a != b), 1)
+    if causal and min(one.place, other.place) < apart:
+        return (
+            f"reads token {one.place} of {PROBES[0]!r} in a causal tower, before its last word: to "
+            f"it {PROBES[1]!r} is the same"
+        )
+    if pool in ("first", "last"):
+        return None
+    ends = {tokens[place] for tokens, place in read}
+    if len(ends) > 1 or (pool == "eos" and ends != {end}):
+        return f"reads the tokens {sorted(ends)} of {len(read)} texts, not their end"
+    highest = _highest(tokenize) if pool == "argmax" else min(ends)
+    if highest > min(ends):
+        return f"takes the highest token for a text's end, {min(ends)}, but words go to {highest}"
+    return None
+
+
+def _highest(tokenize: Any) -> int:
+    own = getattr(tokenize, "tokenizer", None)  # of Hugging Face's
+    vocabulary: dict[str, int] = tokenize.encoder if own is None else own.get_vocab()
+    return max(vocabulary.values())
+
+
+def _padding(tokenize: Any) -> int:
+    own = getattr(tokenize, "tokenizer", None)
+    return 0 if own is None else int(own.pad_token_id)
+
+
+def _check_padding(rows: Sequence[Sequence[int]], padding: int, wanted: int | None) -> None:
+    if padding != wanted and any(padding in row for row in rows):
+        raise UserError(
+            f"the tokenizer fills texts up with token {padding}, but the text tower leaves out "
+            f"token {wanted}, so it would read padding as words; take the tokenizer that belongs "
+            "to it (text_cfg.hf_tokenizer_name)"
+        )
+
+
+def _cure(rows: Sequence[list[int]], padding: int) -> str:
+    """The token behind the last word, where all probes have one and it stands nowhere else."""
+    ends, first = set(), True
+    for row in rows:
+        there = [i for i, token in enumerate(row) if token != padding]
+        place = there[-1] if there else 0
+        ends.add(row[place])
+        first = first and row.index(row[place]) == place
+    if len(ends) == 1 and first:
+        return f"set pool_type=eos and eos_id={ends.pop()} in {WHERE}"
+    if all(padding in row for row in rows[:-1]) and rows[-1][-1] == padding:  # it is the end too
+        return f"set pool_type=eos and eos_id={padding} in {WHERE}"
+    return f"the tokenizer puts no end of its own behind a text: set pool_type=last in {WHERE}"
