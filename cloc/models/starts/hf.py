@@ -1,16 +1,11 @@
 """A start from a folder in transformers' layout: CLIP, SigLIP and SigLIP 2 of fixed resolution."""
 
-import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from open_clip.tokenizer import SimpleTokenizer
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from cloc.errors import UserError, one_line
@@ -18,17 +13,21 @@ from cloc.foreign_code import refuse_code
 from cloc.models.start import Start
 from cloc.models.tokenizers import make_tokenizer
 from cloc.models.tower_build import make_tower
+from cloc.models.transformers_folder import (
+    CONFIG,
+    PIXELS,
+    PROCESSOR,
+    TOKENIZER,
+    fetch_description,
+    fetch_weights,
+    read_json,
+    read_weights,
+)
 from cloc.transformers_layout.convert import to_open_clip, to_transformers
 from cloc.transformers_layout.read_config import open_clip_config
 from cloc.transformers_layout.weights import IGNORED
 from cloc.transformers_layout.write_config import CLIP_VOCABULARY
 
-CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-FILES = ("*.json", "*.safetensors", "*.txt")  # of a repository; none is code
-PICKLED = "pytorch_model.bin"
-PIXELS = "preprocessor_config.json"
-PROCESSOR = "processor_config.json"  # transformers 5 may keep the same inside it
-TOKENIZER = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
 CLIPS_SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
 HALF = (0.5, 0.5, 0.5)  # SiglipImageProcessor's own mean and std
 KNOWN = "a folder that CLIPModel or SiglipModel (SigLIP 2 of fixed resolution too) has saved"
@@ -43,10 +42,11 @@ def read(where: str | Path) -> Start:
     Weights in float32. The pictures' mean and std are the folder's; their size is the model's,
     of config.json. Raises `UserError` where the files do not fit each other, and reads no code."""
     folder = Path(where)
-    if not folder.is_dir() and str(where).count("/") == 1:
-        folder = _fetched(str(where))
+    on_hub = not folder.is_dir() and str(where).count("/") == 1
+    if on_hub:
+        folder = fetch_description(str(where))
     refuse_code(folder)
-    config = _json(folder / CONFIG, f"hf: takes {KNOWN}")
+    config = read_json(folder / CONFIG, f"hf: takes {KNOWN}")
     _check_kind(config, folder)
     try:
         model_cfg = open_clip_config(config)
@@ -54,7 +54,9 @@ def read(where: str | Path) -> Start:
             built = make_tower(model_cfg).clip.state_dict()
     except (ValueError, TypeError, AttributeError, ArithmeticError, AssertionError) as error:
         raise UserError(f"{folder / CONFIG}: {one_line(error)}") from error
-    found = _weights(folder)
+    if on_hub:
+        fetch_weights(str(where), folder)
+    found = read_weights(folder)
     _check_shapes(to_transformers(model_cfg, built)[1], found, folder)
     try:
         _, state = to_open_clip(config, found)
@@ -64,15 +66,6 @@ def read(where: str | Path) -> Start:
     mean, std, background = _pixels(folder, config)
     state = {name: value.float() for name, value in state.items()}
     return Start(model_cfg, state, mean, std, None if own else folder, background=background)
-
-
-def _fetched(repository: str) -> Path:
-    try:
-        return Path(snapshot_download(repository, allow_patterns=list(FILES)))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"hf:{repository}: there is no such folder, and the hub gives none ({one_line(error)})"
-        ) from error
 
 
 def _check_kind(config: Mapping[str, Any], folder: Path) -> None:
@@ -98,47 +91,6 @@ def _check_kind(config: Mapping[str, Any], folder: Path) -> None:
     raise UserError(f"{folder / CONFIG}: model_type={kind!r} is {reason}")
 
 
-def _weights(folder: Path) -> dict[str, Tensor]:
-    if (folder / INDEX).is_file():
-        index = _json(folder / INDEX, "")
-        names = {str(name) for name in dict(index.get("weight_map", {})).values()}
-        outside = sorted(name for name in names if Path(name).name != name)
-        if outside or not names:
-            raise UserError(f"{folder / INDEX} names no file of its folder: {outside}")
-        shards = [_tensors(folder / name) for name in sorted(names)]
-        return {key: value for shard in shards for key, value in shard.items()}
-    if (folder / WEIGHTS).is_file():
-        return _tensors(folder / WEIGHTS)
-    if (folder / PICKLED).is_file():
-        return _unpickled(folder / PICKLED)
-    raise UserError(f"{folder} holds no weights: {WEIGHTS}, {INDEX} or {PICKLED}")
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise UserError(f"{path} is missing: the weights are not whole; download the folder again")
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged ({error}); download it again") from None
-
-
-def _unpickled(path: Path) -> dict[str, Tensor]:
-    """Tensors only: whatever else a pickle asks for is refused, and nothing of it has run."""
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        line = " ".join(str(error).split())[:120]
-        raise UserError(
-            f"{path} holds more than tensors, or is damaged ({line}); it is not loaded. Give the "
-            f"folder with {WEIGHTS} instead"
-        ) from None
-    tensors = isinstance(found, Mapping) and all(isinstance(v, Tensor) for v in found.values())
-    if not tensors:
-        raise UserError(f"{path} is not a mapping of names to tensors; give {WEIGHTS} instead")
-    return dict(found)
-
-
 def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], folder: Path) -> None:
     for name in wanted.keys() & found.keys() - set(IGNORED):
         if wanted[name].numel() != found[name].numel() or (
@@ -156,10 +108,10 @@ def _pixels(
     """Mean and std of pixels in [0, 1], else the model's own; and what transparent pixels show."""
     path, found = folder / PIXELS, {}
     if path.is_file():
-        found = _json(path, "")
+        found = read_json(path, "")
     elif (folder / PROCESSOR).is_file():
         path = folder / PROCESSOR
-        found = _json(path, "").get("image_processor", {})
+        found = read_json(path, "").get("image_processor", {})
     if not found.get("do_rescale", True) or not found.get("do_normalize", True):
         raise UserError(
             f"{path}: do_rescale and do_normalize must be true; pixels are taken from 0 to 1 and "
@@ -225,21 +177,9 @@ def _is_clips(vocabulary: Mapping[str, int], config: Mapping[str, Any]) -> bool:
 def _vocabulary(folder: Path) -> dict[str, int]:
     """Of byte pairs, as their files hold it; empty where there is none."""
     if (folder / "tokenizer.json").is_file():
-        model = _json(folder / "tokenizer.json", "").get("model")
+        model = read_json(folder / "tokenizer.json", "").get("model")
         found = model.get("vocab", {}) if isinstance(model, dict) else None
         return found if isinstance(found, dict) else {"": 0}  # a list is no byte pairs'
     if (folder / "vocab.json").is_file():
-        return _json(folder / "vocab.json", "")
+        return read_json(folder / "vocab.json", "")
     return {}
-
-
-def _json(path: Path, hint: str) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; {hint}")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is not a mapping, but a {type(found).__name__}")
-    return found

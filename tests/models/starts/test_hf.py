@@ -3,15 +3,18 @@
 import copy
 import json
 import shutil
+from functools import partial
 
 import pytest
 import torch
+from huggingface_hub import snapshot_download
 
 from cloc.errors import UserError
-from cloc.models.starts import hf as module
+from cloc.models import transformers_folder
 from cloc.models.starts.hf import CLIPS_SPECIAL, read
 from cloc.models.tower_build import make_tower
 from tests.helpers.hf import make_clip, make_siglip, write_tokenizer
+from tests.helpers.hub import local_hub
 from tests.helpers.models import CONTEXT, random_pixels
 
 MEAN, STD = [0.5, 0.4, 0.3], [0.3, 0.2, 0.25]
@@ -43,6 +46,15 @@ def siglip(tmp_path_factory):
     make_siglip(text={"vocab_size": 400}).save_pretrained(folder)
     write_tokenizer(folder)
     return folder
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """The repositories of a hub on this machine."""
+    with local_hub() as (address, repositories):
+        own = partial(snapshot_download, endpoint=address, cache_dir=tmp_path / "cache")
+        monkeypatch.setattr(transformers_folder, "snapshot_download", own)
+        yield repositories
 
 
 @pytest.fixture
@@ -338,23 +350,31 @@ def test_reading_changes_nothing_in_the_folder(clip):
     assert before == {path: path.stat().st_mtime_ns for path in clip.iterdir()}
 
 
-def test_a_repository_of_the_hub_is_fetched(tmp_path, monkeypatch):
-    make_clip().save_pretrained(tmp_path)
-    asked = []
+def test_a_repository_of_the_hub_is_fetched_once_it_is_known_to_be_one(clip, hub):
+    repository = {path.name: path.read_bytes() for path in clip.iterdir()}
+    hub["somebody/model"] = dict(repository)
+    assert same(read("somebody/model").state, read(clip).state)
+    assert set(hub.served) == {"config.json", "preprocessor_config.json", "model.safetensors"}
+    hub.served.clear()
+    hub["somebody/blip"] = {**repository, "config.json": b'{"model_type": "blip"}'}
+    with pytest.raises(UserError, match="model_type='blip' is unknown here"):
+        read("somebody/blip")
+    assert "model.safetensors" not in hub.served
 
-    def fetch(repository, **options):
-        asked.append((repository, options))
-        return str(tmp_path)
 
-    monkeypatch.setattr(module, "snapshot_download", fetch)
-    assert read("somebody/model").state.keys() == read(tmp_path).state.keys()
-    assert asked == [("somebody/model", {"allow_patterns": ["*.json", "*.safetensors", "*.txt"]})]
+def test_a_siglip_with_sentencepieces_file_is_fetched_whole(siglip, hub):
+    files = {path.name: path.read_bytes() for path in siglip.iterdir()}
+    hub["a/b"] = {
+        **files,
+        "spiece.model": b"x",
+        "modeling.py": b"raise",
+        "flax_model.msgpack": b"x",
+    }
+    start = read("a/b")
+    assert (start.folder / "spiece.model").is_file()
+    assert set(hub.served) == {*files, "spiece.model"}
 
 
-def test_what_is_neither_a_folder_nor_on_the_hub_says_so(monkeypatch):
-    def fetch(repository, **options):
-        raise OSError("no network")
-
-    monkeypatch.setattr(module, "snapshot_download", fetch)
+def test_what_is_neither_a_folder_nor_on_the_hub_says_so(hub):
     with pytest.raises(UserError, match=r"hf:a/b: there is no such folder, .*hub gives none"):
         read("a/b")
