@@ -160,7 +160,8 @@ def test_the_image_tower_alone(tmp_path, config, cls):
     import transformers
 
     config = copy.deepcopy(config)
-    config["text_cfg"]["pool_type"] = "first"
+    causal = not config["text_cfg"].get("no_causal_mask")
+    config["text_cfg"]["pool_type"] = "last" if causal else "first"
     model = model_on(config, **CLOC_PARTS).eval()
     with pytest.raises(UserError, match=r"pool_type"):
         export(model, tmp_path / "out")
