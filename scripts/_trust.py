@@ -102,9 +102,10 @@ def _named(part: dict[Any, Any], key: str) -> tuple[str, str]:
         if more:
             raise UserError(f"{key}: {target} takes a path and nothing else, but {more[0]} is set")
         target, at = part.get("path"), "path"
+    at = f"{key}.{at}" if key else at
     if not isinstance(target, str) or not _is_name(target):
-        raise UserError(f"{key}.{at}={target!r} is no dotted name of a class or function")
-    return f"{key}.{at}", target
+        raise UserError(f"{at}={target!r} is no dotted name of a class or function")
+    return at, target
 
 
 def _is_name(text: str) -> bool:
@@ -138,7 +139,8 @@ def check_found(key: str, name: str, trust: Sequence[str] = ()) -> None:
         kind = "class or function" if is_ours else "class"
         raise UserError(f"{key}={name} is no {kind}, but a {type(found).__name__}")
     where = f"{found.__module__}.{found.__qualname__}"
-    if _is_command(where) or not _under(where, (*PARTS, *CLASSES, TRAINER, *trust)):
+    roots = (*PARTS, *trust, *((*CLASSES, TRAINER) if inspect.isclass(found) else ()))
+    if _is_command(where) or not _under(where, roots):
         raise UserError(
             f"{key}={name} is {where}, which is code from elsewhere; name what "
             f"{name.rpartition('.')[0]} itself defines, or if you trust it, add "

@@ -7,6 +7,7 @@ import PIL.Image
 import torch
 
 from cloc.drawing import colour, contact_sheet, draw_boxes, heatmap
+from cloc.encoding import same_texts
 from cloc.interfaces import Embedder, Example
 from cloc.report.gallery import GalleryItem
 
@@ -19,18 +20,19 @@ def look(
     A heatmap is the similarity of the phrase with a box around each of `cells` x `cells` places, so
     it needs nothing but region embeddings.
     """
-    phrases = list(dict.fromkeys(example.phrases))
+    rows, first = same_texts(embedder, example.phrases)
+    phrases = [example.phrases[i] for i in first]
     texts = embedder.texts(phrases)
     x, boxes, valid = embedder.prepare([example.image], [example.boxes])
     regions = embedder.regions(x, boxes, valid)[0][valid[0]]
-    guesses = [phrases[i] for i in (regions @ texts.T).argmax(-1).tolist()] if phrases else []
+    nearest = (regions @ texts.T).argmax(-1).tolist() if phrases else []
     return GalleryItem(
         image=example.image,
         phrases=example.phrases,
         boxes=example.boxes,
-        predicted=_predicted(embedder, example, phrases),
-        guesses=guesses,
-        correct=[a == b for a, b in zip(guesses, example.phrases, strict=True)],
+        predicted=_predicted(embedder, example, phrases, rows),
+        guesses=[phrases[i] for i in nearest],
+        correct=[a == b for a, b in zip(nearest, rows, strict=True)],
         heatmaps=_heatmaps(embedder, example, phrases[:heatmaps], cells),
     )
 
@@ -52,7 +54,9 @@ def pictures(items: Sequence[GalleryItem]) -> dict[str, list[PIL.Image.Image]]:
     return found | ({"pictures/heatmaps": [contact_sheet(heats, 4)]} if heats else {})
 
 
-def _predicted(embedder: Embedder, example: Example, phrases: list[str]) -> np.ndarray | None:
+def _predicted(
+    embedder: Embedder, example: Example, phrases: list[str], rows: list[int]
+) -> np.ndarray | None:
     """The grounded box of every region's phrase, in pixels of the image."""
     width, height = example.image.size
     whole = np.array([[0, 0, width, height]], np.float32)
@@ -64,7 +68,6 @@ def _predicted(embedder: Embedder, example: Example, phrases: list[str]) -> np.n
     scale = torch.tensor([width, height] * 2) / (high - low).repeat(2)
     boxes = ((answer[0] - low.repeat(2)) * scale).numpy()
     boxes = np.clip(boxes, 0, [width, height] * 2)
-    rows = [phrases.index(phrase) for phrase in example.phrases]
     return np.asarray(boxes[rows], np.float32).reshape(-1, 4)
 
 

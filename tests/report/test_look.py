@@ -7,7 +7,7 @@ import pytest
 from cloc.models.embedder import ModelEmbedder
 from cloc.report.look import look, pictures
 from tests.helpers.models import make_model
-from tests.helpers.oracle import SIZE, Constant, Oracle, example
+from tests.helpers.oracle import SIZE, Constant, LowerCase, Oracle, example
 
 RED, BLUE = ("red", (2, 4, 12, 14)), ("blue", (20, 8, 30, 18))
 SHAPES = [(SIZE, 1), (20, 1), (20, 3)]  # height of what is kept, and how often it is enlarged
@@ -104,3 +104,12 @@ def test_pictures_draw_both_kinds_of_boxes_and_the_heatmaps():
     without = look(Constant(grounds=False), example(RED, BLUE), heatmaps=0)
     assert set(pictures([without])) == {"pictures/boxes"}
     assert pictures([]) == {}
+
+
+def test_phrases_that_are_read_alike_are_one_guess():
+    item = look(LowerCase(), example(RED, BLUE, phrases=("RED", "blue")), cells=2)
+    again = look(LowerCase(), example(RED, RED, phrases=("Red", "red")), heatmaps=0, cells=2)
+    assert (item.correct, item.guesses) == ([True, True], ["RED", "blue"])
+    assert (again.correct, again.guesses) == ([True, True], ["Red", "Red"])
+    assert again.predicted is not None
+    assert (again.predicted[0] == again.predicted[1]).all()

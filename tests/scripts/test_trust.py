@@ -128,6 +128,7 @@ def test_what_is_looked_up_by_path_is_code_too(lookup):
         ({"a": {"_target_": None}}, r"a\._target_=None is no dotted name"),
         ({"a": {"_target_": ["os.system"]}}, "is no dotted name"),
         ({"a": {"_target_": "system"}}, r"a\._target_=system is code"),
+        ({"_target_": "os.system"}, r"^_target_=os\.system is code"),
     ],
 )
 def test_a_target_is_found_wherever_it_hides(config, key):
