@@ -28,7 +28,7 @@ TINY = {
 }
 
 
-NO_WEIGHT = [f"weights.{name}=0" for name in ("image_text", "region_text", "grounding")]
+NO_WEIGHT = [f"weights.{name}=0.0" for name in ("image_text", "region_text", "grounding")]
 
 
 @pytest.fixture(scope="module")
