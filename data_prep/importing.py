@@ -95,12 +95,18 @@ def _is_cut(jpeg: bytes) -> bool:
 def clipped(
     box: Sequence[float], width: int, height: int, where: str, drops: Counter[str]
 ) -> tuple[float, float, float, float] | None:
-    """Corners in pixels, clipped to the image; None, and a count, where nothing to see is left."""
+    """Corners in pixels, clipped to the image; None, and a count, where nothing to see is left. One
+    inside the first pixel counts as "box_fraction": fractions of the image, taken for pixels."""
+    found, reason = None, ""
     try:
-        return validate.check_box(list(box), width, height, where)
+        found = validate.check_box(list(box), width, height, where)
     except BadSample as error:
-        drops[error.reason] += 1
-        return None
+        reason = error.reason
+    if reason in ("", "box_small") and max(box) <= 1 < min(width, height):
+        reason = "box_fraction"
+    if reason:
+        drops[reason] += 1
+    return None if reason else found
 
 
 def words(text: Any) -> str:

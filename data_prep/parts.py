@@ -1,5 +1,6 @@
 """Captions and regions that are left out of records that stay: how many are no accident."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 
@@ -11,11 +12,15 @@ SHARE = 0.1  # of all captions, and of all regions: no public set loses so many
 AT_LEAST = 10  # fewer say little of a set, unless they are all it has
 REASONS = {  # what goes -> why
     "captions": ("caption",),
-    "regions": (*(r for r, what in validate.REASONS.items() if what == "the region"), "span"),
+    "regions": (
+        *(reason for reason, what in validate.REASONS.items() if what == "the region"),
+        *("box_fraction", "span"),
+    ),
 }
 HINTS = {  # the cause that is most likely
     "caption": "texts are read as UTF-8",
-    "box_small": "boxes thinner than 1 px: are they fractions of the picture?",
+    "box_fraction": "boxes as fractions of their pictures: they are read in pixels",
+    "box_small": "boxes thinner than 1 px: are they in pixels?",
     "box_outside": "boxes outside their pictures: are the pictures of another size?",
     "box_reversed": "boxes whose corners are reversed: are they x, y, width, height?",
 }
@@ -62,6 +67,6 @@ def check_parts(
             hint = HINTS.get(found.most_common(1)[0][0])
             raise UserError(
                 f"{where}{count} of {total} {what} cannot be used ({told}"
-                f"{f'; {hint}' if hint else ''}); mend them, or allow for it with {key}= above "
-                f"{count / total:.2g}"
+                f"{f'; {hint}' if hint else ''}); mend them, or allow for it with {key}="
+                f"{math.ceil(100 * count / total) / 100:g}"
             )

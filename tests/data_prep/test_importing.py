@@ -49,6 +49,13 @@ def test_a_missing_or_unreadable_picture_is_a_bad_sample_that_says_the_cure(tmp_
         assert error.value.reason == "picture"
 
 
+@pytest.mark.parametrize("box", [[0.1, 0.1, 0.4, 0.5], [0, 0, 1, 1], [0.0, 0.0, 1.0, 0.3]])
+def test_a_box_of_fractions_taken_for_pixels_is_named(box):
+    drops = Counter()
+    assert clipped(box, 64, 48, "x", drops) is None
+    assert drops == {"box_fraction": 1}
+
+
 def test_a_box_is_clipped_or_counted_under_its_reason():
     drops = Counter()
     assert clipped([-5, 2, 50, 20], 40, 30, "x", drops) == (0, 2, 40, 20)
