@@ -23,6 +23,7 @@ from cloc.losses.image_text import ImageText
 from cloc.losses.region_text import RegionText
 from cloc.training.callbacks.checkpoints import Checkpoints
 from cloc.training.callbacks.ema import EMA
+from cloc.training.callbacks.finite import Finite
 from cloc.training.callbacks.grad_norms import gradient_norms
 from cloc.training.checkpoint_io import CheckpointFolders
 from cloc.training.fsdp import Sharded, gathered, shard
@@ -121,7 +122,8 @@ def run(folder, steps, *, start=0, strategy="fsdp", double=False):
         gradient_clip_val=0.5,
         precision="32-true" if double else "bf16-mixed",
         logger=False,
-        callbacks=[ema, Checkpoints(folders, every_n_steps=2, every_n_minutes=60)],
+        # what looks at a model before it is saved must leave it spread, and as it was
+        callbacks=[ema, Finite(folder), Checkpoints(folders, every_n_steps=2, every_n_minutes=60)],
         plugins=[folders, *plugins],
         use_distributed_sampler=False,
         enable_progress_bar=False,
