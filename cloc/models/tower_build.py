@@ -37,25 +37,21 @@ def make_tower(
     `image_size` in pixels (of a square, or height and width) and `context_length` in tokens replace
     the configured ones; `positions` is the `Kernel` that carries image positions over to another
     grid, here and in forward. `mean` and `std`, of pixels in [0, 1], replace those the weights were
-    trained with, which are CLIP's where nothing is recorded. `folder` holds the tokenizer's files.
-    Transparent pixels show `background` (red, green, blue of 0 to 255), the start's, or white.
-    `vocabulary` is a file of T5's: texts of a `config` are its tokens then (`cloc.models.t5`).
+    trained with, or CLIP's. `folder` holds the tokenizer's files. Transparent pixels show
+    `background` (RGB of 0 to 255), the start's, or white. `vocabulary` is a file of T5's (`t5.py`).
     """
-    found = _chosen(config, start, folder)
-    if vocabulary is not None:
-        found = _with_vocabulary(found, Path(vocabulary))
+    found = _with_vocabulary(_chosen(config, start, folder), vocabulary)
     model_config = resized(found.config, image_size, context_length)
     refuse(model_config)
     clip = _from_config(model_config)
     _fit_input(clip.visual)
-    kernel = make_kernel(positions)
     tower = Tower(
         clip,
         model_config=model_config,
         mean=mean or found.mean or open_clip.constants.OPENAI_DATASET_MEAN,
         std=std or found.std or open_clip.constants.OPENAI_DATASET_STD,
         folder=found.folder,
-        positions=kernel,
+        positions=(kernel := make_kernel(positions)),
         background=_colour(found.background if background is None else background),
     )
     if found.state is not None:
@@ -63,13 +59,15 @@ def make_tower(
     return tower
 
 
-def _with_vocabulary(found: Start, path: Path) -> Start:
+def _with_vocabulary(found: Start, path: str | Path | None) -> Start:
+    if path is None:
+        return found
     if found.state is not None:
         raise UserError(
             f"model.tower.vocabulary={path} is for random weights: a start's text tower knows its "
             "own vocabulary; leave it null"
         )
-    file = t5_file(path)
+    file = t5_file(Path(path))
     return found._replace(config=with_t5(found.config, file), folder=file)
 
 
