@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 from _run import plain
+from _train import make_module
 from omegaconf import DictConfig
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from train import make_module
 
 from cloc.data.datamodule import per_rank
 from cloc.errors import UserError

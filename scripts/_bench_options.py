@@ -1,6 +1,7 @@
 """What belongs to one question of `bench.py` and is no key of a config."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cloc.errors import UserError
 
@@ -12,15 +13,44 @@ OF = {
     "race": ("images", "tower", "device", "workers"),
 }
 OWN_OPTIONS = sorted({name for names in OF.values() for name in names})
+OF_A_RUN = ("step", "loader", "tax", "doctor", "gpu", "memory")
+ALONE = ("startup", "save", "scenes", "plan", "dirt", "seek", "loss", "race", "prep")
 NO_DATA = "none"  # stands in data.train where nothing is read
+TURNS, TURNS_OF_STARTUP = 15, 5
 
 
-def check_own(what: str | None, given: Mapping[str, str]) -> None:
-    """An option that `what` does not read is the user's error: silence would hide it."""
-    foreign = [name for name in given if name not in OF.get(what or "", ())]
+def keys_of_its_own(overrides: Sequence[str]) -> list[str]:
+    """Those of configs/bench.yaml; the others are of the run that is measured."""
+    keys = ("what", "repeat", "shards", *OWN_OPTIONS)
+    return [override for override in overrides if override.partition("=")[0] in keys]
+
+
+def check_options(options: Mapping[str, Any], others: Sequence[str]) -> bool:
+    """Whether `what` is a question about a run. An option that `what` does not read is the user's
+    error: silence would hide it."""
+    what = options["what"]
+    given = [name for name in OWN_OPTIONS if options[name] is not None]
+    foreign = [name for name in given if name not in OF.get(what, ())]
     if foreign:
-        own = ", ".join(OF.get(what or "", ())) or "none"
+        own = ", ".join(OF.get(what, ())) or "none"
         raise UserError(f"what={what} does not read {foreign[0]}=; its own options: {own}")
+    with_shards = options["shards"] is not None
+    alone = what == "loader" if with_shards else what in ALONE
+    if alone and not others:
+        return False
+    if what not in OF_A_RUN or with_shards:
+        raise UserError(
+            f"what={what}; choose {', '.join(OF_A_RUN)} with experiment=NAME, loader with "
+            f"shards=DIR, or one of {', '.join(ALONE)} alone"
+        )
+    return True
+
+
+def repeats(options: Mapping[str, Any]) -> int:
+    """Turns of a measurement."""
+    given: int | None = options["repeat"]
+    default = TURNS_OF_STARTUP if options["what"] == "startup" else TURNS
+    return default if given is None else given
 
 
 def with_data(what: str, overrides: list[str]) -> list[str]:

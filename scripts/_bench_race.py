@@ -191,6 +191,7 @@ class Clock:
 
 def run_ours(clock: Clock, arguments: list[str]) -> None:
     """`train.main`, with one more callback."""
+    import _train
     import lightning as L
     import train
 
@@ -198,14 +199,14 @@ def run_ours(clock: Clock, arguments: list[str]) -> None:
         def on_train_batch_start(self, *_: Any) -> None:
             clock.tick()
 
-    make_trainer = train.make_trainer
+    make_trainer = _train.make_trainer
 
     def with_clock(*given: Any, **named: Any) -> L.Trainer:
         trainer = make_trainer(*given, **named)
         trainer.callbacks.append(Ticks())  # type: ignore[attr-defined]
         return trainer
 
-    train.make_trainer = with_clock
+    _train.make_trainer = with_clock
     train.main(arguments)
 
 

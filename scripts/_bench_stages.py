@@ -13,8 +13,8 @@ import torch
 import torch.distributed
 from _bench_step import make_step
 from _run import plain
+from _train import make_data
 from omegaconf import DictConfig
-from train import make_data
 
 from cloc import dist
 from cloc.data.collate import Collate

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 import torch.distributed
 from _run import plain
+from _train import make_module
 from omegaconf import DictConfig
-from train import make_module
 
 from cloc.interfaces import RegionBatch
 from cloc.models.build import build_model

@@ -14,9 +14,9 @@ from _bench_options import NO_DATA, whole_number
 from _bench_step import circumstances, clip_twin, in_turns, make_step, spread
 from _flops import cost_of
 from _run import plain
+from _train import make_data, make_module
 from omegaconf import DictConfig
 from torch._subclasses.fake_tensor import FakeTensorMode
-from train import make_data, make_module
 
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch

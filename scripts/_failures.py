@@ -16,6 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 import torch.distributed as td
+from _explain import one_line_of
 
 from cloc import dist
 from cloc.errors import UserError
@@ -45,9 +46,10 @@ def ends_well() -> Iterator[None]:
     except Exception as error:
         if dist.world_size() > 1:
             _leave_with(error)
-        if not isinstance(error, UserError):
+        line = one_line_of(error) if isinstance(error, UserError | OSError) else None
+        if line is None:
             raise
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {line}")
     for child in CHILDREN:  # a shell that sees the end of this process takes the run for ended
         child.wait()
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from huggingface_hub import HfApi
-
 from cloc.errors import UserError, one_line
 
 
@@ -17,6 +15,8 @@ def push(folder: Path, repository: str) -> str:
 
     The folder stays as it is, whatever becomes of the upload.
     """
+    from huggingface_hub import HfApi  # a second that no other export has to wait
+
     check_name(repository)
     api = HfApi()
     try:

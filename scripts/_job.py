@@ -1,14 +1,16 @@
 """What the first process of a run decides for all of them, and how it travels."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from _launch import Peers, freeze
+from _launch import freeze
 from _layout import settle_layout
+from _peers import Peers
 from _resume import changed_settings, note_changes, step_to_resume
-from _run import compose_config
-from _trust import check_targets, trust_of
+from _run import frozen
+from _trust import check_targets
 from omegaconf import DictConfig, OmegaConf
 
 from cloc.checkpoint_places import place_of
@@ -23,9 +25,8 @@ class Job(NamedTuple):
 
     def cfg(self) -> DictConfig:
         """Of the frozen text, in the first process too."""
-        cfg = OmegaConf.create(self.config)
-        assert isinstance(cfg, DictConfig)
-        check_targets(cfg, self.trust)  # again: text that was escaped may be live in this one
+        cfg = frozen(self.config)
+        check_targets(cfg, self.trust)
         return cfg
 
     def dump(self) -> str:
@@ -39,13 +40,11 @@ class Job(NamedTuple):
 
 
 def run_folder(cfg: DictConfig) -> Path:
-    """A name may look like a number."""
-    return Path(cfg.runs) / str(cfg.name)
+    return Path(cfg.runs) / cfg.name
 
 
-def prepare(overrides: list[str], peers: Peers) -> Job:
-    """Composes and checks the config and freezes it in the run folder; says if nothing is to do."""
-    cfg = compose_config("train", overrides)
+def prepare(cfg: DictConfig, peers: Peers, trust: Sequence[str]) -> Job:
+    """Checks the config and freezes it in the run folder; says if nothing is to do."""
     settle_layout(cfg, peers)
     config = OmegaConf.to_yaml(cfg, resolve=True)
     run = run_folder(cfg)
@@ -57,7 +56,7 @@ def prepare(overrides: list[str], peers: Peers) -> Job:
         if changes:
             note_changes(run, done, changes)
         freeze(run, config, fresh=cfg.resume is None)
-    return Job(config, done, tuple(trust_of(overrides)[0]))
+    return Job(config, done, tuple(trust))
 
 
 def _to_go_on(cfg: DictConfig) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from _launch import Peers
+from _peers import Peers
 from _run import plain
 from omegaconf import DictConfig
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from _run import plain
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cloc.checkpoint import Place, newest
 from cloc.data.datamodule import RegionData
@@ -81,9 +82,6 @@ def step_to_resume(cfg: DictConfig, run: Path, place: Place) -> int:
 
 def check_listed(cfg: DictConfig) -> None:
     """What `resume_changes` names must be something that can change without changing the rest."""
-    if not isinstance(cfg.resume_changes, ListConfig):
-        given = cfg.resume_changes
-        raise UserError(f"resume_changes={given}: give a list, such as resume_changes=[steps]")
     listed = plain(cfg.resume_changes)
     if listed and cfg.resume is None:
         raise UserError(f"resume_changes={listed} is for a run that goes on; give resume=auto")
@@ -105,7 +103,7 @@ def changed_settings(cfg: DictConfig, run: Path) -> list[Change]:
     path = run / "config.yaml"
     if not path.is_file():
         raise UserError(f"{path} is missing, so the run cannot be continued; choose another name=")
-    before, now = _flat(plain(OmegaConf.load(path))), _flat(plain(cfg))
+    before, now = _flat(yaml.safe_load(path.read_text(encoding="utf-8"))), _flat(plain(cfg))
     changes = [
         Change(key, before.get(key), now.get(key))
         for key in sorted({*before, *now})

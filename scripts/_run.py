@@ -1,134 +1,145 @@
 """What every script does first and last: compose its config, and say what is wrong in one line."""
 
-import difflib
 import os
-import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
+import yaml
+from _explain import (
+    CONFIGS,
+    check_emptied,
+    check_grammar,
+    check_missing,
+    explained,
+    names_a_group,
+    one_line_of,
+)
+from _help import help_text, split_flags
 from _instantiate import built
+from _kinds import kind
 from _trust import check_targets, trust_of
+from _typed import added_if_named, is_override, literal, quoted
+from _values import check_values
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from cloc.errors import UserError
+from cloc.errors import UserError, one_line
 from cloc.signals import PREEMPTED, SIGNALS
 
 Ends = Callable[[], AbstractContextManager[None]]
 ENDED = "another process of this run has ended; its own message says why"
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-
-NAMED = ("splits.", "eval.splits.", "rates.wait.", "weights.", "engine.actors.")
-_SWEEP = "scripts/train.py --multirun KEY=a,b makes a run of each (docs/launching.md)"
 
 
 @contextmanager
-def ends_plainly() -> Iterator[None]:
-    """Around a command of one process: `UserError` is one line and exit code 1, a signal 143."""
+def ends_plainly(code: int = 1) -> Iterator[None]:
+    """Around a command of one process: what is wrong is one line and exit code 1, a signal 143."""
     for number in SIGNALS:
         signal.signal(number, lambda *_: os._exit(PREEMPTED))
     try:
         yield
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except (UserError, OSError) as error:
+        line = one_line_of(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(code)
 
 
-def cli(main: Callable[[list[str]], None], *, ends: Ends = ends_plainly) -> None:
-    """Runs `main` on the command line's overrides. A command of several ranks gives `ends`,
-    `_failures.ends_well`, which needs torch: others start in half the time without it."""
-    with ends():
-        main(sys.argv[1:])
+@contextmanager
+def ends_with_all_ranks() -> Iterator[None]:
+    """`_failures.ends_well`, around the work of a command of several ranks: it needs torch, which a
+    command has no time for until it is understood."""
+    from _failures import ends_well
+
+    with ends_well():
+        yield
 
 
-def compose_config(name: str, overrides: list[str]) -> DictConfig:
-    """The composed config; whatever is wrong in the command is a `UserError` of one line."""
-    flags = [override for override in overrides if override.startswith("-")]
-    if flags:
-        raise UserError(f"{flags[0]} is unknown; a command has keys, no flags but train.py -m")
-    trust, overrides = trust_of([_named(_quoted(override)) for override in overrides])
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        try:
-            cfg = compose(name, overrides)
-        except HydraException as error:
-            raise UserError(_explained(name, str(error), overrides)) from None
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise UserError(f"{missing[0]} is not set; give {missing[0]}=...")
-    _check_emptied(cfg, overrides)
+class Command(NamedTuple):
+    """What a command says of itself: its docstring, the file of its keys, and how it composes."""
+
+    about: str
+    name: str
+    compose: Callable[[list[str]], DictConfig]
+
+
+def cli(main: Callable[[list[str]], int | None], command: Command, *, wrong: int = 1) -> None:
+    """Runs `main` on the command line, or answers --help and --cfg job; `wrong` is the exit code
+    of a wrong command."""
+    with ends_plainly(wrong):
+        asked, arguments = split_flags(sys.argv[1:], sweeps=command.name == "train")
+        if not asked:
+            sys.exit(main(arguments))
+        cfg = command.compose(arguments)
+        print(
+            help_text(command.about, command.name, cfg, arguments)
+            if "help" in asked
+            else OmegaConf.to_yaml(cfg),
+            end="" if "cfg" in asked else "\n",
+        )
+
+
+def command(about: str | None, name: str) -> Command:
+    """Of a command whose arguments are overrides of configs/NAME.yaml and nothing else."""
+    return Command(about or "", name, lambda overrides: composed(name, overrides)[1])
+
+
+def compose_config(
+    name: str, overrides: Sequence[str], *, check: Callable[[DictConfig], None] = lambda cfg: None
+) -> DictConfig:
+    """The composed and checked config; what is wrong in the command is one `UserError`. `check` is
+    what the command itself asks, before any code that the config names is imported."""
+    trust, overrides = trust_of(overrides)
+    defaults, cfg = composed(name, overrides)
+    check_missing(cfg, name)
+    check_emptied(cfg, overrides)
+    check_values(defaults, resolved(cfg))
+    check(cfg)
     check_targets(cfg, trust)
     return cfg
 
 
-def _check_emptied(cfg: DictConfig, overrides: list[str]) -> None:
-    """Hydra merges KEY={} into the entries that are there, and so takes none away."""
-    for override in overrides:
-        key, _, value = override.partition("=")
-        there = OmegaConf.select(cfg, key) if value.strip() == "{}" else None
-        if there:
-            first = f"{key}.{next(iter(there))}"
-            raise UserError(
-                f"{override} leaves {', '.join(map(str, there))} as they are; write '~{first}' to "
-                f"take an entry away, or {first}=... to change it"
-            )
+def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+    """The config before the person's own values, and with them; only that every key is one is
+    checked. A text stands in it as it was typed."""
+    overrides = [added_if_named(override) for override in trust_of(overrides)[1]]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        try:
+            groups = [override for override in overrides if names_a_group(override)]
+            check_grammar(groups, groups)
+            defaults = compose(name, groups)
+            kind_of = partial(kind, defaults)
+            words = [o if o in groups else quoted(o, kind_of) for o in overrides]
+            check_grammar(words, overrides)
+            return defaults, compose(name, words)
+        except HydraException as error:
+            raise UserError(explained(name, str(error), overrides)) from None
 
 
-def _quoted(override: str) -> str:
-    """The comma of open_clip:NAME,TAG is not between two values of a sweep."""
-    return re.sub(r"^(start|encoder)=((?:open_clip|timm):[^'\"]*,.*)$", r"\1='\2'", override)
+def compose_words(name: str, arguments: Sequence[str], *, key: str) -> DictConfig:
+    """Of a command whose arguments without KEY= are texts of the list `key`; one with a = that
+    exists is such a text too."""
+    overrides = [word for word in arguments if is_override(word)]
+    cfg = compose_config(name, overrides)
+    cfg[key] = [literal(word) for word in arguments if not is_override(word)]
+    return cfg
 
 
-def _named(override: str) -> str:
-    """Entries of these mappings may have any name, so one that is not there yet is added."""
-    return f"++{override}" if override.startswith(NAMED) else override
-
-
-def _explained(name: str, message: str, overrides: list[str]) -> str:
-    """Hydra's message in one line; for an unknown key also the keys that look like it."""
-    sweep = re.search("(?:Ambiguous value for argument|Sweep parameters) '(.+?)'", message)
-    if sweep:
-        return f"{sweep[1]} has several values; write key=[a,b] for a list; {_SWEEP}"
-    unknown = re.search(r"Could not override '([^']+)'", message)
-    if not unknown:
-        line = " ".join(message.split("Config search path", maxsplit=1)[0].split())
-        absent = re.search(r"Could not load '([^']+)/[^']*'", message)
-        return f"{line} Available: {', '.join(_options(absent[1]))}" if absent else line
-    known = _known_keys(name, [o for o in overrides if _names_a_group(o, but=unknown[1])])
-    near = difflib.get_close_matches(unknown[1], known, n=3)
-    top = ", ".join(key for key in known if "." not in key)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"its keys: {top}"
-    return f"{unknown[1]} is not a key of this command; {hint}"
-
-
-def _options(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
-
-
-def _names_a_group(override: str, *, but: str) -> bool:
-    key = override.split("=", maxsplit=1)[0].lstrip("+")
-    return key != but and (CONFIGS / key).is_dir()
-
-
-def _known_keys(name: str, overrides: list[str]) -> list[str]:
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """`plain`, for values that a person gave: one that points at nothing is a `UserError`."""
     try:
-        return _keys(compose(name, overrides))
-    except HydraException:  # there is more than one thing wrong: one at a time
-        return []
-
-
-def _keys(cfg: DictConfig, prefix: str = "") -> list[str]:
-    """Every key that can be overridden, dotted."""
-    found = []
-    for key in map(str, cfg):
-        value = cfg._get_node(key)
-        found.append(f"{prefix}{key}")
-        if isinstance(value, DictConfig) and not value._is_none() and not value._is_missing():
-            found += _keys(value, f"{prefix}{key}.")
-    return found
+        return plain(cfg)
+    except (OmegaConfBaseException, RecursionError) as error:
+        key = getattr(error, "full_key", None) or "a key"
+        raise UserError(f"{key} points at what is not there ({one_line(error)})") from None
 
 
 def make(cfg: Any) -> Any:
@@ -140,3 +151,10 @@ def make(cfg: Any) -> Any:
 def plain(cfg: Any) -> Any:
     """Dicts, lists and values, interpolations resolved."""
     return OmegaConf.to_container(cfg, resolve=True)
+
+
+def frozen(text: str) -> DictConfig:
+    """What a run's config.yaml says. Everything in it is resolved: nothing is to be replaced."""
+    cfg = OmegaConf.create(literal(yaml.safe_load(text)))
+    assert isinstance(cfg, DictConfig)
+    return cfg

@@ -8,10 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from _launch import Peers
-from _run import compose_config
+from _explain import names_a_group
+from _kinds import kind
+from _peers import Peers
+from _run import compose_config, composed
+from _typed import alternatives
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -19,7 +23,6 @@ from hydra.errors import HydraException
 from cloc.errors import UserError
 from cloc.signals import PREEMPTED, SIGNALS
 
-FLAGS = ("-m", "--multirun")
 TRAIN = Path(__file__).with_name("train.py")
 
 
@@ -31,12 +34,12 @@ def sweep(overrides: Sequence[str], peers: Peers) -> None:
     """
     if peers.by:
         raise UserError(
-            f"{FLAGS[1]} under {peers.by}: start it as one process, with trainer.devices=N for "
+            f"--multirun under {peers.by}: start it as one process, with trainer.devices=N for "
             "several GPUs; over several nodes runs of a sweep are jobs of their own "
             "(scripts/slurm/sweep.sbatch)"
         )
     jobs = combinations(overrides)
-    names = distinct([str(compose_config("train", job).name) for job in jobs])
+    names = distinct([compose_config("train", job).name for job in jobs])
     failed = []
     for i, (job, name) in enumerate(zip(jobs, names, strict=True), start=1):
         print(f"run {i} of {len(jobs)}: {' '.join(job)} name={name}", flush=True)
@@ -57,15 +60,19 @@ def _run(overrides: Sequence[str]) -> int:
 
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
-    """Hydra's own grid: the last key changes fastest; all of its sweep syntax is understood."""
-    parsed = [_parsed(override) for override in overrides]
-    choices = [
-        [f"{word.get_key_element()}={value}" for value in word.sweep_string_iterator()]
-        if word.is_sweep_override()
-        else [str(word.input_line)]
-        for word in parsed
-    ]
+    """Hydra's own grid: the last key changes fastest, and all of its sweep syntax is understood;
+    of a key that holds text, the texts between commas."""
+    groups = [_parts(override)[0] for override in overrides if names_a_group(override)]
+    kind_of = partial(kind, composed("train", groups)[0])
+    choices = [alternatives(override, kind_of) or _parts(override) for override in overrides]
     return [list(job) for job in itertools.product(*choices)]
+
+
+def _parts(override: str) -> list[str]:
+    word = _parsed(override)
+    if not word.is_sweep_override():
+        return [override]
+    return [f"{word.get_key_element()}={value}" for value in word.sweep_string_iterator()]
 
 
 def _parsed(override: str) -> Override:

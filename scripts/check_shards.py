@@ -5,169 +5,46 @@ python scripts/check_shards.py write_index=true SHARDS...    # writes the indexe
 python scripts/check_shards.py out=FILE.html SHARDS...       # draws statistics of what is in them
 
 With index_folder=DIR, missing indexes are written there; data.index_folder=DIR reads them.
+Exit code 1: there are problems; 2: the command is wrong.
 """
 
-import sys
-from collections import Counter
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from _shard_check import Problem, Shard, check
-from _shard_page import write_statistics
-from _shard_stats import Statistics
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from _run import Command, cli, compose_words
+from omegaconf import DictConfig
 
-from cloc.data.indexes import Indexes, size_of
-from cloc.data.manifest import MANIFEST, parse_manifest, read_manifest
-from cloc.data.remote import exists, fetch, is_remote
-from cloc.data.shard_set import expand_shards
 from cloc.errors import UserError
 
-_MAX_KEPT = 100  # lines of one reason that the page shows
-
-
-class Options(NamedTuple):
-    """The command line: what to check, whether to write indexes, where to draw (None: nowhere), and
-    where indexes are that do not lie beside the tars."""
-
-    specs: list[str]
-    write_index: bool
-    out: Path | None
-    indexes: Indexes
-
-
-def parse(arguments: Sequence[str]) -> Options:
-    """`key=value` is an option, unless there is such a file; the rest are shards."""
-    given = dict[str, str]()
-    specs = []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if equals and key.isidentifier() and not Path(argument).exists():
-            given[key] = value
-        else:
-            specs.append(argument)
-    write, out = given.pop("write_index", "false"), given.pop("out", None)
-    index_folder = given.pop("index_folder", None)
-    if given:
-        keys = "write_index, out, index_folder"
-        raise UserError(f"{next(iter(given))} is not a key of this command: {keys}")
-    if write not in ("true", "false"):
-        raise UserError(f"write_index={write}: give write_index=true or =false")
-    if out is not None and not (out.endswith(".html") and Path(out).parent.is_dir()):
-        raise UserError(f"out={out}: give the name of an .html file in a folder that exists")
-    if not specs:
-        raise UserError("give at least one shard folder, glob or list file")
-    page = None if out is None else Path(out)
-    return Options(specs, write == "true", page, Indexes(index_folder, "SHARDS"))
-
-
-def find(spec: str) -> list[Shard]:
-    """The tars that `spec` names, with their lines of the manifest; an empty one if it is not in.
-
-    What `scripts/prepare.py` writes is a folder of split folders: all of them.
-    """
-    if (Path(spec) / MANIFEST).is_file():
-        specs = [spec]
-    else:
-        specs = [str(path.parent) for path in sorted(Path(spec).glob(f"*/{MANIFEST}"))]
-        if not specs or any(Path(spec).glob("*.tar")):
-            specs.append(spec)
-    places = [
-        (folder or ("" if is_remote(path) else "."), name, path)
-        for part in specs
-        for path in expand_shards(part, key="SHARDS")
-        for folder, _, name in [path.rpartition("/")]
-    ]
-    manifests = {folder: _entries(folder) for folder in {folder for folder, *_ in places}}
-    return [Shard(path, _line(name, manifests[folder])) for folder, name, path in places]
-
-
-def _entries(folder: str) -> dict[str, dict[str, Any]] | None:
-    """Shard name -> its line of the manifest; None where a folder has no manifest at all."""
-    if is_remote(folder):
-        place = f"{folder}/{MANIFEST}"
-        manifest = parse_manifest(fetch(place), place) if exists(place) else None
-    else:
-        there = (Path(folder) / MANIFEST).is_file()
-        manifest = read_manifest(Path(folder)) if there else None
-    return None if manifest is None else {shard["name"]: shard for shard in manifest["shards"]}
-
-
-def _line(name: str, entries: dict[str, dict[str, Any]] | None) -> dict[str, Any] | None:
-    return None if entries is None else entries.get(name, {})
-
-
-class Report:
-    """Prints each problem as it comes, counts them by reason and keeps some for the page."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.kept: dict[str, list[str]] = {}
-
-    def add(self, problem: Problem) -> None:
-        """A name in a shard can hold line breaks and control codes: they are spelled out."""
-        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in problem.line)
-        print(line)
-        self.counts[problem.reason] += 1
-        kept = self.kept.setdefault(problem.reason, [])
-        if len(kept) < _MAX_KEPT:
-            kept.append(line)
-
-    def summary(self) -> str:
-        """The last line: how many there are of each reason."""
-        if not self.counts:
-            return "all samples are well-formed"
-        parts = [f"{count} {reason}" for reason, count in self.counts.most_common()]
-        return f"{self.counts.total()} problems: {', '.join(parts)}"
-
-
-def run(options: Options) -> Report:
-    """Checks all of it; a progress bar shows when stdout is a terminal."""
-    report, seen = Report(), Statistics()
-    shards, total = list[Shard](), 0
-    for spec in options.specs:
-        try:
-            found = find(spec)
-            total += sum(size_of(shard.path) for shard in found)
-            shards += found
-        except UserError as error:
-            report.add(Problem("shards", str(error)))
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TimeRemainingColumn(), disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task("checking", total=total)
-        for shard in shards:
-            bar.update(task, description=shard.path.rpartition("/")[2])
-            for problem in check(
-                shard,
-                may_write=options.write_index,
-                indexes=options.indexes,
-                see=seen.add,
-                progress=lambda size: bar.advance(task, size),
-            ):
-                report.add(problem)
-    if seen.samples and not seen.captions and not seen.regions:
-        names = " ".join(options.specs)
-        line = f"{names}: none of {seen.samples} samples has a caption or a region to learn from"
-        report.add(Problem("empty", line))
-    if options.out is not None:
-        write_statistics(options.out, seen, report.counts, report.kept, [s.path for s in shards])
-    return report
+WRONG = 2  # the exit code
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the problems; 1 if there are any, 2 if the command itself is wrong."""
-    try:
-        options = parse(arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    report = run(options)
+    """Prints the problems; 1 if there are any."""
+    cfg = compose_words("check_shards", arguments, key="shards")
+    check_command(cfg)
+    from _check_shards import run
+
+    from cloc.data.indexes import Indexes
+
+    out = None if cfg.out is None else Path(cfg.out)
+    indexes = Indexes(cfg.index_folder, "SHARDS")
+    report = run(list(cfg.shards), write_index=cfg.write_index, out=out, indexes=indexes)
     print(report.summary())
-    if options.out is not None:
-        print(f"statistics: {options.out}")
+    if out is not None:
+        print(f"statistics: {out}")
     return 1 if report.counts else 0
 
 
+def check_command(cfg: DictConfig) -> None:
+    """Before anything is read."""
+    out = cfg.out
+    if out is not None and not (out.endswith(".html") and Path(out).parent.is_dir()):
+        raise UserError(f"out={out}: give the name of an .html file in a folder that exists")
+    if not cfg.shards:
+        raise UserError("give at least one shard folder, glob or list file")
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    compose = partial(compose_words, "check_shards", key="shards")
+    cli(main, Command(__doc__, "check_shards", compose), wrong=WRONG)

@@ -1,87 +1,28 @@
 """How well one shard set's regions find those of another: recall and precision of boxes and names.
 
-`python scripts/compare_regions.py TRUE FOUND`, two folders of shards with equal keys
+python scripts/compare_regions.py TRUE FOUND
+python scripts/compare_regions.py data/scenes/train data/vesl_found
+python scripts/compare_regions.py 'data/true/*.tar' 'data/found/*.tar'
+
+Its arguments are two shard sets with equal keys.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from functools import partial
 
-import torch
-from _run import cli
-from rich.console import Console
-from rich.table import Table
+from _run import Command, cli, compose_words, plain
 
-from cloc.boxes import iou
-from cloc.data.read import read_samples
-from cloc.data.record import Record, Region
-from cloc.data.shard_set import open_shards
-from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
-
-AT_LEAST = 0.5  # IoU of two boxes that count as one
-
-
-class Counts(NamedTuple):
-    """Regions of one set, and those with a partner in the other."""
-
-    all: int
-    placed: int  # one that lies there
-    named: int  # one that lies there and is named alike
 
 
 def main(arguments: list[str]) -> None:
-    if len(arguments) != 2:
+    sets = plain(compose_words("compare_regions", arguments, key="sets"))["sets"]
+    if len(sets) != 2:
         raise UserError("give two shard sets: the true regions, and those that were found")
-    table = Table(f"IoU >= {AT_LEAST}", "box", "box and name", "regions")
-    for name, counts in compare(*arguments).items():
-        of = max(counts.all, 1)
-        shares = (counts.placed / of, counts.named / of)
-        table.add_row(name, *(f"{share:.3f}" for share in shares), f"{counts.all:,}")
-    Console().print(table)
+    from _compare_regions import show
 
-
-def compare(true: str, found: str) -> dict[str, Counts]:
-    """`recall` counts true regions, `precision` found ones. A found region has the name of a true
-    one when its words hold those of the true one's label (of its text, where it has no label).
-
-    Images that only one of the sets holds count with the other's regions empty.
-    """
-    others = {record.key: record for record in _records(found, "FOUND")}
-    recall, precision, found_images = [], [], len(others)
-    for record in _records(true, "TRUE"):
-        other = others.pop(record.key, None)
-        theirs = other.regions if other else ()
-        recall.append(_partners(record.regions, theirs, lambda a, b: _holds(b, a)))
-        precision.append(_partners(theirs, record.regions, _holds))
-    if len(others) == found_images:
-        raise UserError(f"{true} and {found} have no image in common")
-    precision += [_partners(record.regions, (), _holds) for record in others.values()]
-    return {"recall": _sum(recall), "precision": _sum(precision)}
-
-
-def _records(spec: str, key: str) -> Iterator[Record]:
-    return map(parse, read_samples(open_shards(spec, key=key), key=key))
-
-
-def _partners(
-    regions: Sequence[Region], others: Sequence[Region], alike: Callable[[Region, Region], bool]
-) -> Counts:
-    if not regions or not others:
-        return Counts(len(regions), 0, 0)
-    ours, theirs = (torch.tensor([region.box for region in side]) for side in (regions, others))
-    pairs = (len(regions), len(others), 4)
-    near = iou(ours[:, None].expand(pairs), theirs[None].expand(pairs)) >= AT_LEAST
-    named = torch.tensor([[alike(a, b) for b in others] for a in regions])
-    return Counts(len(regions), int(near.any(1).sum()), int((near & named).any(1).sum()))
-
-
-def _holds(found: Region, true: Region) -> bool:
-    return set((true.label or true.text).lower().split()) <= set(found.text.lower().split())
-
-
-def _sum(counts: Sequence[Counts]) -> Counts:
-    return Counts(*map(sum, zip(*counts, strict=True)))
+    show(*sets)
 
 
 if __name__ == "__main__":
-    cli(main)
+    compose = partial(compose_words, "compare_regions", key="sets")
+    cli(main, Command(__doc__, "compare_regions", compose))

@@ -1,16 +1,21 @@
 """Prints the main numbers of runs side by side, and what each left to open.
 
-`python scripts/compare_runs.py runs/A [runs/B ...]`
+python scripts/compare_runs.py runs/demo
+python scripts/compare_runs.py runs/demo runs/demo_clip
+python scripts/compare_runs.py runs/*
+
+Its arguments are run folders that scripts/evaluate.py has measured.
 """
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import yaml
-from _run import cli
+from _run import Command, cli, compose_words, plain
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -28,7 +33,8 @@ MAIN = {
 LEFT = ("report.html", "metrics.json", "open_clip", "first_batch.png")
 
 
-def main(runs: list[str]) -> None:
+def main(arguments: list[str]) -> None:
+    runs = plain(compose_words("compare_runs", arguments, key="runs"))["runs"]
     if not runs:
         raise UserError("give one or more run folders, such as runs/demo runs/demo_clip")
     metrics = {run: read_metrics(Path(run)) for run in runs}
@@ -119,4 +125,5 @@ def _shown(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    cli(main)
+    compose = partial(compose_words, "compare_runs", key="runs")
+    cli(main, Command(__doc__, "compare_runs", compose))

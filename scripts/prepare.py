@@ -1,113 +1,27 @@
-"""Writes shards: `import=` from annotations or a generator, `pipeline=` from images alone."""
+"""Writes shards: `import=` from annotations or a generator, `pipeline=` from images alone.
 
-import json
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+python scripts/prepare.py import=scenes out=data/scenes
+python scripts/prepare.py import=coco images=DIR instances=FILE captions=FILE out=DIR val=0.25
+python scripts/prepare.py pipeline=vesl input=SHARDS out=DIR stages/detect=owlv2
 
-from _pipeline import run_pipeline
-from _run import cli, compose_config, make, plain
-from rich.console import Console
-from rich.table import Table
+`python scripts/prepare.py import=NAME --help` lists the keys of that importer (docs/data.md).
+"""
 
-from cloc.data.manifest import read_manifest
-from cloc.data.shards import refuse_existing
+from _explain import options
+from _run import cli, command, compose_config, plain
+
 from cloc.errors import UserError
-
-SETTINGS = "prepare.json"
-
-
-def prepare(settings: dict[str, Any], *, out: Path, if_exists: str) -> bool:
-    """Runs the importer that `settings` name; True if it wrote `out`, False if it was there.
-
-    The folder appears under its name only when all of its splits are complete. One that exists is
-    refused, or left alone with `if_exists="skip"` if it was written with equal settings.
-    """
-    if if_exists not in ("refuse", "skip"):
-        raise UserError(f"if_exists={if_exists} is not known; give if_exists=refuse or =skip")
-    if if_exists == "skip" and (out / SETTINGS).is_file():
-        _check_same(settings, out)
-        return False
-    size = settings.get("samples_per_shard", 1)
-    if type(size) is not int or size < 1:
-        raise UserError(f"samples_per_shard={size}; give a number of 1 or more")
-    refuse_existing(out)
-    staging = out.with_name(out.name + ".partial")
-    shutil.rmtree(staging, ignore_errors=True)  # what an interrupted run left
-    try:
-        # Called here and not by Hydra, which would take `out` for a setting to record.
-        make({**settings, "_partial_": True})(out=staging)
-        if not staging.is_dir():
-            raise UserError(f"these settings write no sample to {out}; ask for at least one")
-        text = json.dumps(settings, indent=1, ensure_ascii=False)
-        (staging / SETTINGS).write_text(text + "\n", encoding="utf-8")
-        if out.exists():
-            out.rmdir()  # empty, as checked above
-        staging.rename(out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return True
-
-
-def _check_same(settings: dict[str, Any], out: Path) -> None:
-    recorded = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
-    keys = sorted(k for k in {*recorded, *settings} if recorded.get(k) != settings.get(k))
-    if keys:
-        changes = ", ".join(f"{k}={recorded.get(k)} there, {settings.get(k)} asked" for k in keys)
-        raise UserError(
-            f"{out} was written with other settings ({changes}); remove it or choose another out="
-        )
-
-
-def summary(out: Path) -> Table:
-    """One row per split: images, regions, boxes left out by reason, shards, size and place."""
-    table = Table("split", "images", "regions", "left out", "shards", "MiB", "where")
-    for folder in sorted(path.parent for path in out.glob("*/manifest.json")):
-        manifest = read_manifest(folder)
-        drops = [f"{count} {reason}" for reason, count in manifest.get("drops", {}).items()]
-        size = sum(shard["bytes"] for shard in manifest["shards"]) / 2**20
-        table.add_row(
-            folder.name,
-            f"{manifest['samples']:,}",
-            f"{manifest['regions']:,}",
-            ", ".join(drops) or "none",
-            str(len(manifest["shards"])),
-            f"{size:.1f}",
-            str(folder),
-        )
-    return table
 
 
 def main(overrides: list[str]) -> None:
+    if not any(word.startswith(("import=", "pipeline=")) for word in overrides):
+        names = ", ".join(options("import"))
+        raise UserError(f"give import=NAME of {names}, or pipeline=vesl")
     settings = plain(compose_config("prepare", overrides))
-    out, if_exists = Path(settings.pop("out")), settings.pop("if_exists")
-    if "engine" in settings:
-        made = run_pipeline(settings, out)
-        print(f"{out} is complete" if made else f"{out} was complete: there is nothing to do")
-        Console().print(totals(read_manifest(out)))
-        return
-    if "_target_" not in settings:
-        raise UserError("give import=NAME (coco, scenes, ...) or pipeline=vesl")
-    if not prepare(settings, out=out, if_exists=if_exists):
-        print(f"{out} was there already, with the same settings")
-    Console().print(summary(out))
+    from _prepare import write
 
-
-def totals(manifest: Mapping[str, Any]) -> Table:
-    """What came in, what came out, and what was left out on the way by stage and reason."""
-    table = Table("", "count", show_header=False)
-    table.add_row("images read", f"{manifest['input_samples']:,}")
-    table.add_row("images written", f"{manifest['samples']:,}")
-    table.add_row("regions", f"{manifest['regions']:,}")
-    for reason, count in manifest["drops"].items():
-        table.add_row(f"left out, {reason}", f"{count:,}")
-    for event, count in manifest["events"].items():
-        table.add_row(event, f"{count:,}")
-    for row in manifest["quarantined"]:
-        table.add_row(f"failed: {row['path']}", row["error"])
-    return table
+    write(settings)
 
 
 if __name__ == "__main__":
-    cli(main)
+    cli(main, command(__doc__, "prepare"))

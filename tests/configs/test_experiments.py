@@ -7,9 +7,10 @@ import lightning as L
 import pytest
 import torch
 import yaml
-from _run import CONFIGS, compose_config, make, plain
+from _explain import CONFIGS
+from _run import compose_config, make, plain
+from _train import make_data, make_module
 from omegaconf import OmegaConf
-from train import make_data, make_module
 
 from cloc.data.datamodule import RegionData
 from cloc.data.view import View

@@ -78,7 +78,7 @@ def problems(place, name, ranks, codes):
 
 def keys_of(name):
     """Runs of one way of launching lie in a folder of its name."""
-    return (*RUN, f"runs='runs/{name}'", *SAY, f"+logger.say.folder='said {name}'")
+    return (*RUN, f"runs=runs/{name}", *SAY, f"+logger.say.folder='said {name}'")
 
 
 def launch_all(place, most):

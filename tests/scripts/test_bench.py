@@ -2,6 +2,7 @@
 
 import json
 
+import _bench
 import _bench_data
 import _bench_loss
 import _bench_peer
@@ -164,7 +165,7 @@ def test_a_save_is_timed_until_training_goes_on_and_until_it_is_on_the_disk(
 
 
 def test_scenes_are_timed_before_and_after_encoding(capsys, monkeypatch):
-    monkeypatch.setattr(bench.drawing, "__kwdefaults__", {"count": 5})
+    monkeypatch.setattr(_bench.drawing, "__kwdefaults__", {"count": 5})
     bench.main(["what=scenes", "repeat=3"])
     speeds = last_line(capsys)["scenes_per_s"]
     assert speeds["composed"]["median"] > 0

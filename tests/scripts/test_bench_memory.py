@@ -5,7 +5,7 @@ import re
 import _layout
 import pytest
 from _bench_memory import _batch, kept_bytes, memory
-from _launch import Peers
+from _peers import Peers
 from _run import compose_config, plain
 
 from cloc.errors import UserError

@@ -5,15 +5,16 @@ import subprocess
 import sys
 import time
 
+import _bench
 import _bench_race
 import _bench_tax
 import _open_clip_train
+import _train
 import bench
 import open_clip
 import prepare
 import pytest
 import torch
-import train
 from _bench_doctor import limiter, loading, samples_per_s
 from _bench_gpu import utilisation
 from _bench_stages import Machine, Stages, exchange_rate
@@ -76,7 +77,7 @@ def test_the_losses_cost_of_an_image_grows_with_the_batch():
 def test_phrases_are_counted_without_the_padding_of_their_table(smoke):
     """32 scenes have far fewer distinct phrases than the table's 64 rows a bucket."""
     cfg = compose_config("train", smoke)
-    stream = iter(train.make_data(cfg, _tower(cfg), steps=1).train_dataloader())
+    stream = iter(_train.make_data(cfg, _tower(cfg), steps=1).train_dataloader())
     batch = next(stream)
     distinct = {tuple(row) for row in batch.phrases.tolist() if any(row)}
     assert len(batch.phrases) > len(distinct)
@@ -84,7 +85,7 @@ def test_phrases_are_counted_without_the_padding_of_their_table(smoke):
 
 
 def _tower(cfg):
-    return bench.build_model(**bench.plain(cfg.model)).tower
+    return _bench.build_model(**_bench.plain(cfg.model)).tower
 
 
 def test_a_twin_has_nothing_to_tax(capsys):
@@ -152,7 +153,7 @@ def slow_read(self, path, index, *, count):
     return READ(self, path, index, count=count)
 
 
-READ = bench.doctor.__globals__["measure"].__globals__["Reader"].__call__
+READ = _bench.doctor.__globals__["measure"].__globals__["Reader"].__call__
 
 
 @pytest.mark.parametrize(("cores", "name"), [(1, "decode"), (8, "workers")])
@@ -184,7 +185,7 @@ def test_several_ranks_exchange_as_many_numbers_as_are_trained(smoke, monkeypatc
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda x: sent.append(x.numel()))
     cfg = compose_config("train", smoke)
     rate = exchange_rate(cfg, torch.device("cpu"), images=4, repeat=2)
-    trained = bench.build_model(**bench.plain(cfg.model)).parameters()
+    trained = _bench.build_model(**_bench.plain(cfg.model)).parameters()
     assert set(sent) == {sum(p.numel() for p in trained)}
     assert rate > 0
 
@@ -236,7 +237,7 @@ def _both_sides_here(tmp_path, monkeypatch):
     monkeypatch.setattr(_bench_race, "STEPS", 5)
     monkeypatch.setattr(_bench_race, "WARMUP", 1)
     monkeypatch.setattr(_bench_race, "LOG_EVERY", 2)
-    monkeypatch.setattr(train, "make_trainer", train.make_trainer)  # put back afterwards
+    monkeypatch.setattr(_train, "make_trainer", _train.make_trainer)  # put back afterwards
     main = _open_clip_train.module("main")
     monkeypatch.setattr(main, "setup_logging", lambda *args: None)  # of every logger there is
     monkeypatch.setattr(main, "cosine_lr", main.cosine_lr)
@@ -255,7 +256,7 @@ def test_a_race_runs_both_commands_on_the_same_work(monkeypatch, capsys):
         _, _, side, path, *arguments = command
         run.append(side)
         clock = _bench_race.Clock(path)
-        train.make_trainer = MAKE_TRAINER  # each command would be a process of its own
+        _train.make_trainer = MAKE_TRAINER  # each command would be a process of its own
         sides[side](clock, arguments)
         clock.write()
         return type("Done", (), {"returncode": 0})
@@ -269,7 +270,7 @@ def test_a_race_runs_both_commands_on_the_same_work(monkeypatch, capsys):
     assert found["batch_size"] == 2
 
 
-MAKE_TRAINER, RUN = train.make_trainer, subprocess.run
+MAKE_TRAINER, RUN = _train.make_trainer, subprocess.run
 
 
 def test_a_races_ratio_is_of_the_medians_of_each_turn():

@@ -8,6 +8,7 @@ from contextlib import chdir
 from pathlib import Path
 from types import SimpleNamespace
 
+import _train
 import evaluate
 import numpy as np
 import open_clip
@@ -237,11 +238,11 @@ def test_a_run_is_not_written_over(chain, overrides, says):
 def test_a_run_goes_on_with_its_own_shards_only(chain, tmp_path):
     with chdir(chain.place):
         digest = json.loads(Path("runs/smoke/provenance.json").read_text())["data"]["digest"]
-        train.check_data(Path("runs/smoke"), digest)
+        _train.check_data(Path("runs/smoke"), digest)
         with pytest.raises(
             UserError, match=r"^data\.train: runs/smoke was begun with other shards"
         ):
-            train.check_data(Path("runs/smoke"), "0" * 64)
+            _train.check_data(Path("runs/smoke"), "0" * 64)
 
 
 def test_nothing_was_left_out_of_the_scenes(chain):

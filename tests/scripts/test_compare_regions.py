@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from compare_regions import Counts, compare, main
+from _compare_regions import Counts, compare
+from compare_regions import main
 
 from cloc.data.record import Region
 from cloc.data.shards import write_shards

@@ -29,9 +29,9 @@ def command(saved, tmp_path):
     ("override", "says"),
     [
         ("precision=float8", "precision=float8; choose from float32, float16, bfloat16"),
-        ("wise_ft=half", "wise_ft=half; choose a number from 0 to 1"),
-        ("ema=maybe", "ema=maybe; choose true or false"),
-        ("license=[a,b]", r"license=\['a', 'b'\]; give one of the hub's words"),
+        ("wise_ft=half", "wise_ft=half; give a number from 0 to 1"),
+        ("ema=maybe", "ema=maybe; give true or false"),
+        ("license=[a,b]", r"license=\[a,b\]; give one of the hub's words"),
         ("push=model", "push=model; write push=ORG/NAME"),
     ],
 )

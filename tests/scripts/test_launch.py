@@ -7,10 +7,12 @@ import time
 
 import _launch
 import _layout
+import _train
 import prepare
 import pytest
 import train
-from _launch import JOB, Peers, decided, environment, find_peers, freeze, kept_if_begun
+from _launch import decided, environment, freeze, kept_if_begun
+from _peers import JOB, Peers, find_peers
 from _run import compose_config
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
 from omegaconf import OmegaConf
@@ -246,7 +248,7 @@ WRONG = [
     (ALONE, ["batch_size=2", "trainer.devices=4"], "set batch_size to a multiple of 4, such as 4"),
     (FOUR, ["trainer.num_nodes=2", "batch_size=6"], "batch_size=6 does not divide over 4 ranks"),
     (TWO, ["accumulate=3"], "accumulate=3 does not divide a rank's batch of 8 .batch_size=16"),
-    (ALONE, ["accumulate=0"], "accumulate=0 does not .*; set accumulate to a divisor of 16"),
+    (ALONE, ["accumulate=0"], "accumulate=0; give a whole number of 1 or more"),
     (ALONE, ["trainer.devices=0"], "trainer.devices=0; set it to auto, to 1 or more"),
     (ALONE, ["trainer.devices=-1"], "trainer.devices=-1; set it to auto, to 1 or more"),
     (ALONE, ["trainer.devices=[0]"], r"devices=\[0\]; set it to .*, or on GPUs to a list"),
@@ -280,9 +282,9 @@ def test_an_impossible_layout_ends_before_anything_is_built(
 ):
     monkeypatch.setattr(_layout, "num_gpus", lambda: 0)
     monkeypatch.setattr(train, "find_peers", lambda environ: peers._replace(by=""))
-    monkeypatch.setattr(train, "build_model", pytest.fail)
-    real = train.prepare
-    monkeypatch.setattr(train, "prepare", lambda given, _: real(given, peers))
+    monkeypatch.setattr(_train, "build_model", pytest.fail)
+    real = _train.prepare
+    monkeypatch.setattr(_train, "prepare", lambda given, _, trust: real(given, peers, trust))
     with pytest.raises(UserError, match=says) as error:
         train.main([*RUN, f"runs={tmp_path}/runs", *overrides])
     assert "\n" not in str(error.value)

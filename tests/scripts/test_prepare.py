@@ -7,8 +7,9 @@ import pytest
 
 from cloc.data.manifest import read_manifest
 from cloc.errors import UserError
+from scripts._prepare import prepare, summary
 from scripts._run import cli
-from scripts.prepare import main, prepare, summary
+from scripts.prepare import main
 from tests.helpers.coco import coco_overrides
 
 
@@ -72,7 +73,9 @@ def test_settings_that_write_nothing_are_refused(tmp_path):
 
 @pytest.mark.parametrize("size", ["abc", "0", "2.5"])
 def test_a_size_of_a_shard_that_is_no_number_is_one_line(given, tmp_path, size):
-    with pytest.raises(UserError, match=f"samples_per_shard={size}; give a number of 1 or more"):
+    with pytest.raises(
+        UserError, match=f"samples_per_shard={size}; give a whole number of 1 or more"
+    ):
         main([*given, f"samples_per_shard={size}"])
     assert not list(tmp_path.glob("out*"))
 

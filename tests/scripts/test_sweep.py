@@ -9,7 +9,7 @@ import time
 
 import _sweep
 import pytest
-from _launch import Peers
+from _peers import Peers
 from _sweep import combinations, distinct, sweep
 
 from cloc.errors import UserError
@@ -81,7 +81,7 @@ sys.path.insert(0, {scripts!r})
 import _sweep
 from pathlib import Path
 from _failures import ends_well
-from _launch import Peers
+from _peers import Peers
 _sweep.TRAIN = Path({train!r})
 with ends_well():
     _sweep.sweep(["experiment=smoke", "seed=0,1"], Peers())

@@ -1,0 +1,91 @@
+"""Every key of configs/ has a kind, and a value of another kind is one line that names the key."""
+
+from pathlib import Path
+
+import pytest
+from _explain import CONFIGS, options
+from _help import _leaves
+from _kinds import FORMS, Form, _fits, kind
+from _run import compose_config, composed, resolved
+from _values import check_values
+from omegaconf import OmegaConf
+
+from cloc.errors import UserError
+
+SMOKE = ["experiment=smoke"]
+CHOICES = [
+    *(("train", [f"experiment={name}"]) for name in options("experiment")),
+    *(("train", [f"{group}={name}"]) for group in ("data", "optimizer") for name in options(group)),
+    *(("train", [f"{group}={name}"]) for group in ("model", "trainer") for name in options(group)),
+    *(("prepare", [f"import={name}"]) for name in options("import")),
+    *(("prepare", ["pipeline=vesl", f"engine={name}"]) for name in options("engine")),
+    *(
+        ("prepare", ["pipeline=vesl", f"{group}={name}"])
+        for group in sorted(f"stages/{path.name}" for path in (CONFIGS / "stages").iterdir())
+        for name in options(group)
+    ),
+    *((path.stem, []) for path in sorted(Path(CONFIGS).glob("*.yaml"))),
+]
+
+
+@pytest.mark.parametrize(("name", "given"), CHOICES, ids=lambda x: str(x))
+def test_a_key_without_a_default_has_a_kind_and_a_default_is_of_its_kind(name, given):
+    defaults = composed(name, given)[1]
+    for key, value in _leaves(OmegaConf.to_container(defaults, resolve=False), ""):
+        if value in (None, "???"):
+            known = kind(defaults, key).form is not Form.ANY or _fits(key, FORMS[Form.ANY])
+            assert known, f"{key}: say in scripts/_kinds.py what it holds"
+    if not OmegaConf.missing_keys(OmegaConf.create(OmegaConf.to_container(defaults))):
+        check_values(defaults, resolved(defaults))
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("steps=abc", "steps=abc; give a whole number of 1 or more"),
+        ("steps=1e3", "steps=1000.0; give a whole number of 1 or more"),
+        ("steps=0", "steps=0; give a whole number of 1 or more"),
+        ("steps=[1,2]", r"steps=\[1,2\]; give a whole number"),
+        ("steps=null", "steps=null; give a whole number"),
+        ("optimizer.lr=-1", "optimizer.lr=-1; give a number above 0"),
+        ("optimizer.lr=nan", "optimizer.lr=nan; give a number above 0"),
+        ("optimizer.betas=[0.9]", r"optimizer.betas=\[0.9\]; give 2 numbers, as \[a,b\]"),
+        ("optimizer.betas=[0.9,2]", r"optimizer.betas=\[0.9,2\]; give 2 numbers"),
+        ("compile=1", "compile=1; give true or false"),
+        ("ema.decay=2", "ema.decay=2; give a number from 0 to 1, or null"),
+        (
+            "rates=3",
+            "rates=3; rates holds other keys: rates.factors, rates.layer_decay, rates.wait",
+        ),
+        ("eval=null", "eval=null; eval holds other keys: eval.splits, "),
+        ("freeze=true", "freeze=true; give a list of texts"),
+        ("lora=yes", "lora=yes; give a mapping, such as {key: value}, or null"),
+        ("model.tower.config=[a]", None),
+        ("seed=${nope}", r"seed points at what is not there \("),
+        ("seed=${seed}", r"seed points at what is not there \("),
+        ("steps=(1", r"steps=\(1 is no KEY=VALUE that can be read"),
+        ("=5", "=5 "),
+        ("nope", "nope is no KEY=VALUE"),
+        ("optimizer=3", "optimizer=3 names no file of configs/optimizer; give adamw, "),
+    ],
+)
+def test_a_value_of_another_kind_is_one_line(override, says):
+    if says is None:
+        assert compose_config("train", [*SMOKE, override]).model.tower.config == "[a]"
+        return
+    with pytest.raises(UserError, match=says) as error:
+        compose_config("train", [*SMOKE, override])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("model.region_head=null", "eval.limit=null", "trainer.devices=[0,1]", "optimizer.lr=1"),
+        *("region_context=full", "lora={rank: 8, alpha: 16, targets: [a]}", "rates.wait={}"),
+        *("data.sources.train.weight={0: 1.0}", "model.tower.config=ViT-B-16", "ema.decay=0.9"),
+    ],
+)
+def test_all_of_a_keys_values_pass(override):
+    defaults, cfg = composed("train", [*SMOKE, override])
+    check_values(defaults, resolved(cfg))
