@@ -12,7 +12,7 @@ import prepare
 import pytest
 import train
 from _resume import step_to_resume
-from _run import cli, compose_config
+from _run import cli, command, compose_config
 
 from cloc.checkpoint_places import place_of
 from cloc.data.index import write_index
@@ -276,12 +276,14 @@ def test_export_refuses_a_folder_that_exists_and_a_run_without_a_checkpoint(tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_user_error_is_one_line_and_exit_code_1(tmp_path, monkeypatch):
+def test_a_user_error_is_one_line_and_exit_code_1(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["export.py", f"run={tmp_path}", "out=x"])
     with pytest.raises(SystemExit) as stop:
-        cli(export.main)
-    assert stop.value.code.startswith(f"error: {tmp_path} holds no checkpoint")
-    assert "\n" not in stop.value.code  # a text is printed to stderr, and the code is 1
+        cli(export.main, command(export.__doc__, "export"))
+    said = capsys.readouterr().err
+    assert stop.value.code == 1
+    assert said.startswith(f"error: run={tmp_path}: {tmp_path} holds no checkpoint")
+    assert said.count("\n") == 1
 
 
 def test_a_group_of_another_command_is_no_key_of_this_one():

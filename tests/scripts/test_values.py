@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from _explain import CONFIGS, options
+from _explain import CONFIGS, _missing, options
 from _help import _leaves
 from _kinds import FORMS, Form, _fits, kind
 from _run import compose_config, composed, resolved
@@ -35,7 +35,7 @@ def test_a_key_without_a_default_has_a_kind_and_a_default_is_of_its_kind(name, g
         if value in (None, "???"):
             known = kind(defaults, key).form is not Form.ANY or _fits(key, FORMS[Form.ANY])
             assert known, f"{key}: say in scripts/_kinds.py what it holds"
-    if not OmegaConf.missing_keys(OmegaConf.create(OmegaConf.to_container(defaults))):
+    if not list(_missing(OmegaConf.to_container(defaults, resolve=False), "")):
         check_values(defaults, resolved(defaults))
 
 
