@@ -130,14 +130,28 @@ def check_emptied(cfg: DictConfig, overrides: Sequence[str]) -> None:
             )
 
 
-def one_line_of(error: UserError | OSError) -> str | None:
+def one_line_of(error: BaseException) -> str | None:
     """None for what no file of the user's is to blame for. A part that knows no key of the command
     names a path: what was typed stands in front then."""
-    if isinstance(error, OSError) and error.filename is None:
+    if isinstance(error, OSError) and error.filename is not None:
+        line = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, UserError):
+        line = str(error)
+    else:
         return None
-    line = str(error) if isinstance(error, UserError) else f"{error.filename}: {error.strerror}"
     typed = [word.partition("=") for word in sys.argv[1:] if "=" in word]
-    if not any(re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.])", line) for key, _, _ in typed):
-        blamed = next((f"{k}={v}: " for k, _, v in typed if len(v) > 1 and v in line), "")
-        line = blamed + line
+    if not any(_names(line, key) for key, _, _ in typed):
+        line = next((f"{k}={v}: " for k, _, v in typed if _blames(line, v)), "") + line
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
+def _blames(line: str, value: str) -> bool:
+    """Whether it is about the path `value`; a number or a word such as cpu stands in many lines."""
+    starts = bool(value) and line.startswith(value) and not value.isdigit()
+    is_path = "/" in value or starts
+    return is_path and _names(line, value)
+
+
+def _names(line: str, word: str) -> bool:
+    """Whether it stands there by itself, and is no piece of a longer name."""
+    return bool(re.search(rf"(?<![\w./-]){re.escape(word)}(?![\w-])", line))

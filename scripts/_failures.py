@@ -19,7 +19,6 @@ import torch.distributed as td
 from _explain import one_line_of
 
 from cloc import dist
-from cloc.errors import UserError
 from cloc.signals import PREEMPTED, SIGNALS
 from cloc.training.heartbeat import claim, told_by_another
 
@@ -46,7 +45,7 @@ def ends_well() -> Iterator[None]:
     except Exception as error:
         if dist.world_size() > 1:
             _leave_with(error)
-        line = one_line_of(error) if isinstance(error, UserError | OSError) else None
+        line = one_line_of(error)
         if line is None:
             raise
         sys.exit(f"error: {line}")
@@ -83,8 +82,9 @@ def _leave_with(error: Exception) -> NoReturn:
 
 
 def _tell(error: Exception, *, lost: bool) -> None:
-    if isinstance(error, UserError):
-        print(f"error: {error}", file=sys.stderr)
+    line = one_line_of(error)
+    if line is not None:
+        print(f"error: {line}", file=sys.stderr)
         return
     if lost:
         said = "error: another process of this run has ended without a word: killed, or out of"

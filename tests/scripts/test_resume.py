@@ -168,7 +168,7 @@ def test_what_is_listed_and_unchanged_changes_nothing(run, trained):
         ("[rates.factors]", r"rates\.factors cannot change .* \(the optimizer's state is in other"),
         ("[weights]", r"weights cannot change within a run \(it would be another objective\)"),
         ("[optimizer.lt]", r"optimizer\.lt is not a key; choose from steps, optimizer\.lr and sch"),
-        ("steps", r"resume_changes=steps: give a list, such as resume_changes=\[steps\]"),
+        ("steps", r"resume_changes=steps; give a list of texts, such as \[a,b\]"),
     ],
 )
 def test_what_cannot_be_changed_exactly_is_refused_with_the_reason(run, listed, says):
