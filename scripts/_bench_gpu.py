@@ -17,6 +17,7 @@ from _bench_options import whole_number
 from _bench_step import make_step
 from _bench_tax import REGIONS, Form, filled, forms, shapes_of
 from _flops import cost_of, peak_flops
+from _layout import chosen_precision
 from omegaconf import DictConfig
 
 from cloc.errors import UserError
@@ -47,7 +48,7 @@ def gpu(options: Mapping[str, str], cfg: DictConfig, *, repeat: int) -> dict[str
         "date": date.today().isoformat(),
         "torch": torch.__version__,
         "batch_size": images,
-        "precision": cfg.trainer.precision,
+        "precision": chosen_precision(cfg.trainer.precision, device.type),
         "datasheet_tflops": peak and peak / 1e12,
         "product_tflops": _digits(product / 1e12),
     }

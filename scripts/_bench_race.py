@@ -26,6 +26,7 @@ import PIL.Image
 import torch
 from _bench_options import whole_number
 from _bench_step import spread
+from _layout import chosen_precision
 
 from cloc.data.record import Caption, Record
 from cloc.data.shards import write_shards
@@ -66,7 +67,7 @@ def race(options: Mapping[str, str], *, repeat: int) -> dict[str, Any]:
     return {
         "images_per_s": speeds["wall"],
         "images_per_cpu_s": speeds["own"],  # others on the machine do not count
-        **{"tower": tower, "device": device, **same(images, workers)},
+        **{"tower": tower, "device": device, **same(device, images, workers)},
     }
 
 
@@ -92,10 +93,10 @@ def compared(speeds: Mapping[str, list[list[float]]]) -> dict[str, Any]:
     }
 
 
-def same(images: int, workers: int) -> dict[str, Any]:
+def same(device: str, images: int, workers: int) -> dict[str, Any]:
     return {
         "batch_size": images,
-        "precision": "bf16-mixed",
+        "precision": chosen_precision("auto", device),
         "workers": workers,
         "steps_of_a_turn": STEPS,
         "threads": torch.get_num_threads(),
@@ -139,13 +140,14 @@ def ours(place: Path, tower: str, device: str, images: int, workers: int) -> lis
 
 def theirs(place: Path, tower: str, device: str, images: int, workers: int) -> list[str]:
     """The arguments of `open_clip_train.main`."""
+    half = chosen_precision("auto", device) == "bf16-mixed"
     settings = {
         "dataset-type": "synthetic",
         "train-num-samples": STEPS * images,
         "epochs": 1,
         "model": tower,
         "batch-size": images,
-        "precision": "amp_bf16",
+        "precision": "amp_bf16" if half else "fp32",
         "workers": workers,
         "device": device,
         "warmup": 2000,

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.distributed
+from _layout import chosen_precision
 from _run import plain
 from _train import make_module
 from omegaconf import DictConfig
@@ -36,7 +37,7 @@ def make_step(
     module = make_module(cfg, model).to(device)
     module.log_dict = lambda *a, **k: None  # type: ignore[method-assign]  # no trainer here
     optimizer = module.configure_optimizers()["optimizer"]
-    half = str(cfg.trainer.precision).startswith("bf16")
+    half = chosen_precision(cfg.trainer.precision, device) == "bf16-mixed"
     if compiled:
         model.compile()
 
@@ -81,7 +82,7 @@ def spread(values: list[float]) -> dict[str, float]:
 def circumstances(cfg: DictConfig, batch_size: int) -> dict[str, Any]:
     return {
         "batch_size": batch_size,
-        "precision": cfg.trainer.precision,
+        "precision": chosen_precision(cfg.trainer.precision, "cpu"),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }

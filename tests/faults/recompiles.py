@@ -1,6 +1,6 @@
 """Compiled parts over ragged batches: graphs made, graphs made again, distance from eager code.
 
-python -m tests.faults.recompiles [BACKEND]     # aot_eager; inductor needs a C++ compiler
+python -m tests.faults.recompiles [BACKEND [TOWER]]     # aot_eager; inductor needs a C++ compiler
 """
 
 import json
@@ -21,10 +21,10 @@ RAGGED = ((1, 1, 1), (1, 1, 0), (0, 0, 0))
 EMPTY = ((0, 0, 0),) * 3
 
 
-def run(backend="aot_eager"):
-    """A row per case; "wrong" lists those that recompile or differ."""
+def run(backend="aot_eager", tower=None):
+    """A row per case, of one tower or of all; "wrong" lists those that recompile or differ."""
     warnings.simplefilter("ignore")
-    rows = [measure(kind, recompute, backend) for kind, recompute in CASES]
+    rows = [measure(*case, backend) for case in CASES if tower in (None, case[0])]
     wrong = [row for row in rows if row["recompiles"] or row["difference"] > 1e-4]
     return {"what": "recompiles", "backend": backend, "rows": rows, "wrong": wrong}
 

@@ -25,11 +25,12 @@ def test_uneven_empty_and_ragged_layouts_pair_every_step():
     assert found["wrong"] == []
 
 
-def test_of_a_damaged_shard_every_sample_is_yielded_or_counted():
+def test_of_a_damaged_shard_every_sample_is_yielded_or_counted(monkeypatch):
+    monkeypatch.setattr(tars, "SAMPLES", 8)
     found = tars.run()
     assert found["wrong"] == []
-    assert found["yielded"] > 1000
-    assert found["dropped"] > 1000
+    assert found["yielded"] > 150
+    assert found["dropped"] > 150
     assert "partial" not in found
 
 

@@ -11,6 +11,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+LOCK = threading.Lock()
 IMPORTED = ("open_clip", "pytest", "hydra", "cloc.report.build", "tests.helpers.fit")
 
 
@@ -69,12 +71,14 @@ def _server(tester: int) -> subprocess.Popen[str]:
 
 
 def _ask(words: dict[str, Any]) -> Any:
-    server = _server(os.getpid())
-    assert server.stdin is not None
-    assert server.stdout is not None
-    server.stdin.write(json.dumps(words) + "\n")
-    server.stdin.flush()
-    return json.loads(server.stdout.readline())
+    """One at a time: tests start commands from several threads."""
+    with LOCK:
+        server = _server(os.getpid())
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(json.dumps(words) + "\n")
+        server.stdin.flush()
+        return json.loads(server.stdout.readline())
 
 
 def _serve() -> dict[str, Any] | None:

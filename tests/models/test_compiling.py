@@ -16,9 +16,10 @@ pytestmark = pytest.mark.slow
 
 
 def test_no_recompiles_over_ragged_batches_and_the_gradients_of_eager_code():
-    """Graphs are of an image block, of text blocks and of the Prompter."""
+    """Graphs are of an image block, of text blocks and of the Prompter. `make faults` has the other
+    tower, and the backend that compiles gradients too."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.recompiles"],
+        [sys.executable, "-m", "tests.faults.recompiles", "eager", "siglip"],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -26,11 +27,7 @@ def test_no_recompiles_over_ragged_batches_and_the_gradients_of_eager_code():
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = json.loads(done.stdout.splitlines()[-1])["rows"]
-    assert [(row["tower"], row["recompute"]) for row in rows] == [
-        ("native", True),
-        ("siglip", False),
-    ]
-    assert [row["recompiles"] for row in rows] == [0, 0]
-    assert all(2 < row["graphs"] <= 5 for row in rows)  # whatever the number of blocks
-    assert max(row["difference"] for row in rows) < 1e-4
+    [row] = json.loads(done.stdout.splitlines()[-1])["rows"]
+    assert (row["tower"], row["recompiles"]) == ("siglip", 0)
+    assert 2 < row["graphs"] <= 5  # whatever the number of blocks
+    assert row["difference"] < 1e-4

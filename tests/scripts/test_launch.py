@@ -10,6 +10,7 @@ import _layout
 import _train
 import prepare
 import pytest
+import torch
 import train
 from _launch import decided, environment, freeze, kept_if_begun
 from _peers import JOB, Peers, find_peers
@@ -225,6 +226,20 @@ def test_auto_is_what_the_launcher_started(peers, overrides, expected):
 
 
 @pytest.mark.parametrize(
+    ("tiles", "vectors", "expected"),
+    [(False, False, "32-true"), (True, False, "bf16-mixed"), (False, True, "bf16-mixed")],
+)
+def test_bf16_is_for_cpus_that_have_products_of_it(monkeypatch, tiles, vectors, expected):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors)
+    cfg = compose_config("train", [*RUN, "trainer=cpu"])
+    _layout.settle_layout(cfg, ALONE)
+    assert cfg.trainer.precision == expected
+    assert _layout.chosen_precision("auto", "cuda") == "bf16-mixed"
+    assert _layout.chosen_precision("64-true", "cpu") == "64-true"
+
+
+@pytest.mark.parametrize(
     ("peers", "overrides", "expected"),
     [
         (ALONE, ["trainer=gpu"], (1, 1)),
@@ -262,7 +277,7 @@ WRONG = [
     (ALONE, ["trainer=gpu"], "but torch finds no GPU on this machine; set trainer=cpu"),
     (ALONE, ["trainer=ddp"], "but torch finds no GPU on this machine; set trainer=cpu"),
     (ALONE, ["trainer.accelerator=tpu"], "accelerator=tpu is unknown; choose from auto, cpu, gpu"),
-    (ALONE, ["trainer.precision=fp8"], "precision=fp8 is unknown; choose from 32-true, bf16-mixed"),
+    (ALONE, ["trainer.precision=fp8"], "precision=fp8 is unknown; choose from auto, 32-true"),
     (ALONE, ["trainer.precision=16-mixed"], "is for GPUs; set trainer.precision=bf16-mixed"),
     (ALONE, ["trainer.precision=16-true"], "would round boxes .*; set trainer.precision=bf16-mix"),
     (ALONE, ["trainer.strategy=dpp"], "trainer.strategy=dpp is unknown; choose from auto, ddp"),
