@@ -19,11 +19,13 @@ GIVEN = {  # said only where the user has given the key
     "trainer.accumulate_grad_batches",
     "lora.rank",
     "lora.targets",
+    "model.tower.vocabulary",  # said where it is given
     "optimizer.eps",  # `bench.py what=race` gives it with optimizer=adamw
     "stages.detect.model",  # said by the stage that has it
 }
 ONE_OF = ("engine", "stages")  # whose files have other keys each, and say their own alone
 KINDS = {"model.region_head.pool": "prompter", "model.region_head.num_heads": "prompter"}
+KINDS_OF_VALUES = "_kinds.py"  # patterns of keys, and it says none
 FILE = (".yaml", ".py", ".json", ".txt", ".tar", ".ckpt", ".safetensors", ".html", ".jsonl")
 
 
@@ -82,9 +84,10 @@ TOPS = {top for found in FILES.values() for top in found if isinstance(found[top
 
 def named():
     """(where, key) of every dotted key of a command that a text names."""
-    for folder in ("cloc", "scripts", "data_prep"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for line, text in texts(ast.parse(path.read_text())):
+    paths = [p for f in ("cloc", "scripts", "data_prep") for p in sorted((ROOT / f).rglob("*.py"))]
+    for path in (path for path in paths if path.name != KINDS_OF_VALUES):
+        for line, text in texts(ast.parse(path.read_text())):
+            if "\n" not in text.strip():  # else a page, or code that is shown
                 for key in re.findall(
                     rf"(?<![\w./:@$'{HOLE}-])(\+*[a-z]\w*(?:\.[\w{HOLE}]+)+)", text
                 ):

@@ -87,19 +87,21 @@ def make_layouts():
 
 
 def make_model(dtype):
-    """It gives the teacher's rows of the batch for those of a teacher of its own."""
+    """It gives the teacher's rows of the batch for those of a teacher of its own, and its bias to
+    losses that need one: softmax losses refuse it."""
     config = copy.deepcopy(NATIVE)
     config["text_cfg"]["vocab_size"] = WORDS
     config["init_logit_bias"] = -3.0
     torch.manual_seed(0)
     model = build_model({"config": config}, **copy.deepcopy(CLOC_PARTS)).to(dtype)
     model.register_forward_hook(teach)
+    model.gives_bias = False
     return model
 
 
 def teach(model, given, out):
     rows = {name: x.to(out.image.dtype) for name, x in given[0].extra.items()}
-    return out._replace(extra=rows)
+    return out._replace(extra=rows, bias=out.bias if model.gives_bias else None)
 
 
 def make_batch(valid, captions, *, negatives):
@@ -155,7 +157,7 @@ class Step(nn.Module):
 
     def __init__(self, model):
         super().__init__()
-        self.module = make_module(model, losses={}, weights={})
+        self.module = make_module(model)  # of losses that `choose` replaces
         self.module.eval()
         self.module.log_dict = self.keep
 
@@ -165,6 +167,7 @@ class Step(nn.Module):
     def choose(self, losses, pieces):
         self.module.losses, self.module.weights = losses, dict.fromkeys(losses, 1.5)
         self.module.accumulate = pieces
+        self.module.model.gives_bias = any("bias" in loss.needs for loss in losses.values())
 
     def forward(self, batch):
         return self.module.training_step(batch, 0)

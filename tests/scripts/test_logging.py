@@ -62,5 +62,5 @@ def test_wandb_offline_holds_the_pictures(run):
 
 
 def test_a_peak_that_is_no_rate_is_one_line(tmp_path):
-    with chdir(tmp_path), pytest.raises(UserError, match="peak_tflops=-1; give TFLOP/s"):
+    with chdir(tmp_path), pytest.raises(UserError, match="peak_tflops=-1; give a number above 0"):
         train.main(["experiment=smoke", "peak_tflops=-1"])

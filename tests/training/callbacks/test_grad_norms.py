@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from cloc.losses.image_text import ImageText
 from cloc.training.callbacks.grad_norms import GradNorms, gradient_norms
 from tests.helpers.fit import Kept, fit, make_module
 from tests.helpers.models import make_model, model_batch
@@ -56,7 +57,7 @@ def test_the_rate_is_the_one_of_this_step(tmp_path):
 
 
 def test_a_part_without_gradients_has_no_norm():
-    module = make_module(make_model(region_head=None), losses={})
+    module = make_module(make_model(region_head=None), losses={"image_text": ImageText()})
     assert gradient_norms(module) == {}
     weight = module.model.tower.clip.visual.ln_post.weight
     weight.grad = torch.zeros_like(weight).index_fill(0, torch.tensor([1, 5]), 2.0)
