@@ -281,7 +281,6 @@ WRONG = [
     (ALONE, ["trainer.precision=16-mixed"], "is for GPUs; set trainer.precision=bf16-mixed"),
     (ALONE, ["trainer.precision=16-true"], "would round boxes .*; set trainer.precision=bf16-mix"),
     (ALONE, ["trainer.strategy=dpp"], "trainer.strategy=dpp is unknown; choose from auto, ddp"),
-    (ALONE, ["--cfg=job"], "--cfg=job is unknown; a command has keys, no flags but train.py -m"),
     (ALONE, ["seed=1,2"], r"seed=1,2 has several values; write key=\[a,b\] for a list; scripts/tr"),
     (
         ALONE,

@@ -141,7 +141,6 @@ def test_text_towers_of_hugging_face(kind):
 
 
 def test_lora_is_made_of_matrices():
-    pytest.importorskip("peft")
     lora = {"rank": 2, "alpha": 4, "targets": ["mlp.c_fc"]}
     model = make_model(region_head=None, lora=lora)
     found = roles(model)

@@ -25,10 +25,7 @@ def test_a_jpeg_is_found_whatever_its_name_ends_in(tmp_path, name):
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "TIFF", "AVIF"])
 def test_other_pictures_are_found_by_how_they_begin(tmp_path, kind):
-    try:
-        draw(tmp_path / "a", format=kind)
-    except (KeyError, OSError):
-        pytest.skip(f"this Pillow writes no {kind}")
+    draw(tmp_path / "a", format=kind)
     assert is_picture(tmp_path / "a")
 
 

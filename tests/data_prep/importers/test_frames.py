@@ -6,7 +6,9 @@ from collections import Counter
 
 import numpy as np
 import PIL.Image
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from cloc.data.decode import decode_image, decode_record
 from cloc.data.view import View, look
@@ -232,7 +234,6 @@ def of_finehard(folder):
 
 
 def of_grit(folder):
-    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     row = {"key": "7", "status": "success", "caption": "red", "ref_exps": [[0, 3, *PLACE, 0.9]]}
     row |= {"noun_chunks": [], "original_width": 30, "original_height": 40}
     parquet.write_table(pa.Table.from_pylist([row]), folder / "0.parquet")
