@@ -49,7 +49,8 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         *("input", "shards"),
     ),
     Form.TEXT: (
-        *("name", "start", "model.tower.start", "resume", "checkpoints", "data.root"),
+        *("name", "start", "model.tower.start", "model.tower.vocabulary", "data.root"),
+        *("resume", "checkpoints"),
         *("index_folder", "data.index_folder", "data.skip_shards", "data.skip_keys"),
         *("run", "encoder", "out", "twin", "push", "images", "instances", "panoptic", "captions"),
         *("annotations", "classes", "boxes", "dataset", "entities", "folder", "image_data"),

@@ -85,7 +85,7 @@ def launch_all(place, most):
     """How many launches, and what went wrong."""
     found, wrong = ways(place, most), []
     for name, (ranks, launch) in found.items():
-        codes, said = finish(launch(*keys_of(name), "name=x${now:%f}"))
+        codes, said = finish(launch(*keys_of(name), "name=x"))
         now = problems(place, name, ranks, codes)
         wrong += [f"{line}: {said[-500:]}" for line in now]
     return len(found), wrong

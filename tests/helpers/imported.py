@@ -1,6 +1,5 @@
 """What the prepare command wrote, read back as the loader reads it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ from scripts.prepare import main
 
 def prepared(name: str, out: Path, **settings: Any) -> None:
     """Runs `prepare.py import=NAME`, all the way through its configuration."""
-    given = {k: v if isinstance(v, list) else json.dumps(str(v)) for k, v in settings.items()}
-    main([f"import={name}", f"out={out}", *(f"{k}={v}" for k, v in given.items())])
+    main([f"import={name}", f"out={out}", *(f"{k}={v}" for k, v in settings.items())])
 
 
 def imported(folder: Path) -> dict[str, Record]:

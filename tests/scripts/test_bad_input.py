@@ -87,7 +87,7 @@ def test_a_bad_box_in_a_worker_is_one_line_of_a_real_run(shards, smoke, tmp_path
     done = start("train", *smoke, f"data.train={path}", "data.num_workers=1", cwd=tmp_path)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
-    assert lines[-1].startswith(f"error: data.train={path}: {path}: ")
+    assert lines[-1].startswith(f"error: data.train={path}: {path}"), lines[-1]
     assert "not a finite number; fix or drop the region" in lines[-1]
     assert len(lines) == 1, done.stderr
 

@@ -1,6 +1,6 @@
 """The command beside its measures: the device it measures on."""
 
-import evaluate
+import _evaluate
 import pytest
 import torch
 
@@ -10,12 +10,12 @@ from cloc.errors import UserError
 def test_only_a_cpu_is_tuned(monkeypatch):
     """Without flash attention a GPU is slower and holds every attention matrix."""
     tuned = []
-    monkeypatch.setattr(evaluate, "tune_for_cpu", lambda: tuned.append(True))
+    monkeypatch.setattr(_evaluate, "tune_for_cpu", lambda: tuned.append(True))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert evaluate.chosen_device("cuda:1") == torch.device("cuda", 1)
-    assert evaluate.chosen_device("cuda") == torch.device("cuda")
+    assert _evaluate.chosen_device("cuda:1") == torch.device("cuda", 1)
+    assert _evaluate.chosen_device("cuda") == torch.device("cuda")
     assert tuned == []
-    assert evaluate.chosen_device("cpu") == torch.device("cpu")
+    assert _evaluate.chosen_device("cpu") == torch.device("cpu")
     assert tuned == [True]
 
 
@@ -23,4 +23,4 @@ def test_only_a_cpu_is_tuned(monkeypatch):
 def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=f"device={name}.* give device=cpu"):
-        evaluate.chosen_device(name)
+        _evaluate.chosen_device(name)
