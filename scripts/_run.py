@@ -116,6 +116,8 @@ def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, DictConfi
             groups = [override for override in overrides if names_a_group(override)]
             check_grammar(groups, groups)
             defaults = compose(name, groups)
+            if groups == overrides:  # composing takes a third of a second
+                return defaults, defaults.copy()
             kind_of = partial(kind, defaults)
             words = [o if o in groups else quoted(o, kind_of) for o in overrides]
             check_grammar(words, overrides)

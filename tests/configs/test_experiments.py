@@ -1,6 +1,7 @@
 """Every experiment builds, down to its half-applied parts, and every config file composes."""
 
 import inspect
+from functools import cache
 from pathlib import Path
 
 import lightning as L
@@ -35,6 +36,16 @@ KEYS = {
 }
 
 
+@cache
+def _experiment(name):
+    return compose_config("train", [f"experiment={name}", *PLACES[name]])
+
+
+def experiment(name):
+    """A config of its own; it is composed once, which takes a second."""
+    return _experiment(name).copy()
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     """A start: the scenes tower with random weights."""
@@ -55,7 +66,7 @@ def built(cfg, kept):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_builds(name, kept):
-    cfg = compose_config("train", [f"experiment={name}", *PLACES[name]])
+    cfg = experiment(name)
     model = built(cfg, kept)
     module = make_module(cfg, model)
     configured = module.configure_optimizers()  # a misspelt argument of a partial raises only here
@@ -73,7 +84,7 @@ def test_an_experiment_builds(name, kept):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_has_the_keys_of_a_run_and_no_others(name):
-    cfg = compose_config("train", [f"experiment={name}", *PLACES[name]])
+    cfg = experiment(name)
     assert set(cfg) == KEYS
     assert cfg.name == name
 
@@ -90,7 +101,7 @@ def test_an_experiment_says_how_it_is_run_and_what_came_out(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_needs_the_heads_of_its_losses_and_trains_the_heads_it_has(name):
     """A head whose loss is off would hold weights without gradient, which DDP refuses."""
-    cfg = compose_config("train", [f"experiment={name}", *PLACES[name]])
+    cfg = experiment(name)
     assert (cfg.model.get("region_head") is not None) == ("region_text" in cfg.losses)
     assert (cfg.model.get("box_head") is not None) == ("grounding" in cfg.losses)
 
@@ -153,10 +164,7 @@ def test_the_papers_experiments_take_its_tokenizer_where_the_file_is_given(tmp_p
 def test_a_clip_twin_differs_by_its_regions_alone(twin):
     other = {"clip_paper": "cloc_paper"}.get(twin[:10], "")
     other = other + twin[10:] if other else twin.removesuffix("_clip")
-    cfgs = [
-        plain(compose_config("train", [f"experiment={name}", *PLACES[name]]))
-        for name in (other, twin)
-    ]
+    cfgs = [plain(experiment(name)) for name in (other, twin)]
     for cfg in cfgs:
         for key in ("name", "losses", "weights"):
             del cfg[key]

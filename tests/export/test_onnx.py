@@ -1,7 +1,6 @@
 """Exported graphs in onnxruntime, at sizes that nothing was traced or compared with.
 
-Their weights are stored as float16, which is the longer way: float32 lacks a step of it, and is
-what tests/test_docs.py exports.
+Their weights are stored as float16, which is the longer way: float32 lacks a step of it.
 """
 
 import json

@@ -1,7 +1,6 @@
 """Saved programs through torch's own loader, at sizes that nothing was traced or compared with.
 
-Their weights are stored as bfloat16, which is the longer way: float32 lacks a step of it, and is
-what tests/test_docs.py exports.
+Their weights are stored as bfloat16, which is the longer way: float32 lacks a step of it.
 """
 
 import json

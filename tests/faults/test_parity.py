@@ -6,6 +6,7 @@ import torch
 from tests.faults import parity
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 @pytest.mark.dist
 def test_two_ranks_in_two_pieces_give_the_gradients_of_one_process():

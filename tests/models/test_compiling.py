@@ -15,6 +15,7 @@ from tests.helpers.commands import ROOT
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.rare
 def test_no_recompiles_over_ragged_batches_and_the_gradients_of_eager_code():
     """Graphs are of an image block, of text blocks and of the Prompter. `make faults` has the other
     tower, and the backend that compiles gradients too."""

@@ -41,6 +41,7 @@ def answer(capsys, *overrides):
     return json.loads(printed[-1]), printed[:-1]
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_the_tax_in_flops_of_the_papers_model_is_within_its_target(capsys):
     """Four regions of an image, all phrases distinct: what one step may cost at most."""
@@ -66,6 +67,7 @@ def test_the_tax_with_the_phrases_of_real_batches_and_in_time(smoke, capsys, mon
     assert found["batch_size"] == 2
 
 
+@pytest.mark.rare
 def test_the_losses_cost_of_an_image_grows_with_the_batch():
     """What allows counting it on a part; `COUNTED` images are all in one part."""
     cfg = compose_config("train", ["experiment=cloc_paper_vit_b16", "data.train=none"])
@@ -243,6 +245,7 @@ def _both_sides_here(tmp_path, monkeypatch):
     monkeypatch.setattr(main, "cosine_lr", main.cosine_lr)
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*pin_memory", "ignore::ResourceWarning")
 @pytest.mark.usefixtures("_both_sides_here")

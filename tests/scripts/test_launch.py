@@ -395,6 +395,7 @@ def test_torchrun_makes_one_run_with_one_config(place):
     assert (cfg.trainer.devices, cfg.trainer.num_nodes, cfg.trainer.accelerator) == (2, 1, "cpu")
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 @pytest.mark.dist
 def test_a_slurm_job_whose_tasks_start_apart_makes_one_run(place):

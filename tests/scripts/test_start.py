@@ -46,6 +46,7 @@ def rows(place, name):
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_frozen_towers_stay_the_starts_exactly_on_two_ranks(place):
     done = tune(place, "frozen", "steps=3", "trainer.devices=2", recipe="frozen")
@@ -58,6 +59,7 @@ def test_frozen_towers_stay_the_starts_exactly_on_two_ranks(place):
     assert set(left) == {1.0}
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_regions_alone_train_on_two_ranks(place):
     """Nothing reads the captions then, nor the projection of whole images."""

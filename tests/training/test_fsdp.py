@@ -158,6 +158,7 @@ def _check_changed(folder, before, after):
             torch.testing.assert_close(value, theirs[name], rtol=0, atol=1e-12, msg=name)
 
 
+@pytest.mark.rare
 @pytest.mark.dist
 @pytest.mark.slow
 def test_resumed_it_is_bit_equal_and_any_strategy_can_go_on_from_another(tmp_path):

@@ -10,6 +10,7 @@ from tests.helpers.prep import begin, digests, write_input
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.rare
 def test_tasks_and_actors_write_the_bytes_of_the_inline_engine_and_survive_a_death(tmp_path):
     """One start of Ray for all of it: a start takes seconds."""
     folder = write_input(tmp_path / "in", shards=5)
