@@ -8,6 +8,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
+# where it is set, every process of thousands of files would compile them again
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help env demo test faults lint clean
 
 help: ## list the targets

@@ -43,7 +43,7 @@ class TrainLoader:
             num_workers=num_workers,
             pin_memory=torch.cuda.is_available(),
             timeout=TIMEOUT_S if num_workers else 0,
-            multiprocessing_context=_forkserver() if num_workers else None,
+            multiprocessing_context=_forkserver(wants) if num_workers else None,
             worker_init_fn=_begin,
         )
 
@@ -88,10 +88,13 @@ def _end_with_the_run() -> None:
     os._exit(1)
 
 
-def _forkserver() -> BaseContext:
-    """A fork after the process group has started can hang (measured: 3 of 12 runs)."""
+def _forkserver(wants: ModelInput) -> BaseContext:
+    """A fork after the process group has started can hang (measured: 3 of 12 runs).
+
+    torch, and what a tokenizer is made of, are imported once there and not by every worker.
+    """
     context = get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __name__])  # torch is imported once, not by each
+    context.set_forkserver_preload(["__main__", __name__, type(wants.tokenize).__module__])
     if threading.current_thread() is threading.main_thread():
         before = [signal.signal(number, signal.SIG_IGN) for number in SIGNALS]
         forkserver.ensure_running()  # it and its helper keep ignoring what is ignored now

@@ -81,6 +81,7 @@ def test_a_bad_box_names_its_sample(shards, smoke, tmp_path, box, says):
         train.main([*smoke, f"data.train={path}"])
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_a_bad_box_in_a_worker_is_one_line_of_a_real_run(shards, smoke, tmp_path):
     path = with_box(shards, tmp_path / "bad", "[NaN, 5, 10, 20]")

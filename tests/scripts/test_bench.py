@@ -103,6 +103,7 @@ def test_shards_without_captioned_photographs_are_refused(tmp_path):
         bench.main(["what=loader", f"shards={tmp_path / 'set'}"])
 
 
+@pytest.mark.rare
 def test_planning_is_timed_in_a_process_of_its_own(capsys, monkeypatch):
     monkeypatch.setattr(_bench_data, "FOLDERS", 3)
     monkeypatch.setattr(_bench_data, "SHARDS", 50)
@@ -134,6 +135,7 @@ def test_a_seek_is_timed_against_a_start(tmp_path, capsys, monkeypatch):
     assert times["middle"]["median"] > 0
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_losses_are_measured_on_one_rank_of_many_and_dense(capsys, monkeypatch):
     monkeypatch.setattr(_bench_loss, "COLUMNS", (2048,))

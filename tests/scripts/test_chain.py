@@ -42,7 +42,7 @@ def chain(tmp_path_factory):
     """The folder everything is in, and what each command printed."""
     place = tmp_path_factory.mktemp("chain")
     printed = {"prepare": succeed("prepare", *PREPARE, "samples_per_shard=16", cwd=place).stdout}
-    two = ("name=two", "trainer.devices=2", "trainer.strategy=ddp", *COUNT)
+    two = ("name=two", "trainer.devices=2", "trainer.strategy=ddp", "data.num_workers=0", *COUNT)
     with ThreadPoolExecutor() as meanwhile, chdir(place):
         ranks = meanwhile.submit(succeed, "train", "experiment=smoke", *two, cwd=place)
         printed["train"] = succeed("train", "experiment=smoke", *COUNT, cwd=place).stdout

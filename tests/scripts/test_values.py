@@ -7,6 +7,7 @@ from _explain import CONFIGS, _missing, options
 from _help import _leaves
 from _kinds import FORMS, Form, _fits, kind
 from _run import compose_config, composed, resolved
+from _trust import check_targets
 from _values import check_values
 from omegaconf import OmegaConf
 
@@ -17,6 +18,8 @@ CHOICES = [
     *(("train", [f"experiment={name}"]) for name in options("experiment")),
     *(("train", [f"{group}={name}"]) for group in ("data", "optimizer") for name in options(group)),
     *(("train", [f"{group}={name}"]) for group in ("model", "trainer") for name in options(group)),
+    *(("train", [f"{group}=[{n}]"]) for group in ("losses", "logger") for n in options(group)),
+    *(("export", [f"format={name}"]) for name in options("format")),
     *(("prepare", [f"import={name}"]) for name in options("import")),
     *(("prepare", ["pipeline=vesl", f"engine={name}"]) for name in options("engine")),
     *(
@@ -28,14 +31,25 @@ CHOICES = [
 ]
 
 
+def targets(value):
+    """What names code, without its other arguments, of which some are not set."""
+    if isinstance(value, dict) and "$" not in str(value.get("_target_", "$")):
+        yield {key: value[key] for key in ("_target_", "path") if key in value}
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in inner:
+        yield from targets(part)
+
+
 @pytest.mark.parametrize(("name", "given"), CHOICES, ids=lambda x: str(x))
 def test_a_key_without_a_default_has_a_kind_and_a_default_is_of_its_kind(name, given):
     defaults = composed(name, given)[1]
-    for key, value in _leaves(OmegaConf.to_container(defaults, resolve=False), ""):
+    values = OmegaConf.to_container(defaults, resolve=False)
+    check_targets(OmegaConf.create({"parts": list(targets(values))}))
+    for key, value in _leaves(values, ""):
         if value in (None, "???"):
             known = kind(defaults, key).form is not Form.ANY or _fits(key, FORMS[Form.ANY])
             assert known, f"{key}: say in scripts/_kinds.py what it holds"
-    if not list(_missing(OmegaConf.to_container(defaults, resolve=False), "")):
+    if not list(_missing(values, "")):
         check_values(defaults, resolved(defaults))
 
 
