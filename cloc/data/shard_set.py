@@ -3,7 +3,6 @@
 No torch here: data preparation and the loader both stand on this file.
 """
 
-import glob
 import hashlib
 import os
 from array import array
@@ -18,6 +17,7 @@ from braceexpand import braceexpand
 from cloc.data.indexes import Indexes
 from cloc.data.manifest import MANIFEST, parse_manifest, read_bytes
 from cloc.data.names import Names
+from cloc.data.patterns import find
 from cloc.data.plain_folder import tars_in
 from cloc.data.remote import check_url, fetch, is_remote
 from cloc.data.skips import SHARDS, Listed, ShardNames, whole_list
@@ -198,7 +198,7 @@ def _checked(paths: list[str], key: str) -> list[str]:
 def _in_pattern(text: str, key: str, skip: ShardNames) -> list[str]:
     found: list[str] = []
     for pattern in _expanded(text, key):
-        matches = sorted(glob.glob(pattern))  # without magic: itself, if it exists
+        matches = find(pattern)
         if not matches and skip(pattern):
             matches = [pattern]
         elif not matches or not all(Path(match).is_file() for match in matches):

@@ -4,13 +4,13 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
-from glob import glob
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cloc.data import validate
+from cloc.data.patterns import find
 from cloc.data.record import Record, Region
 from cloc.data.validate import shown
 from cloc.errors import UserError
@@ -118,7 +118,7 @@ def read_narratives(spec: str) -> dict[str, list[Any]]:
     """Image -> captions, of Localized Narratives with or without their traces: of a file, or of all
     that a pattern finds, as those of train come in ten."""
     found: dict[str, list[Any]] = {}
-    for path in sorted(map(Path, glob(spec))) or [Path(spec)]:
+    for path in map(Path, find(spec) or [spec]):
         for row in rows(path, key="narratives"):
             wrong = [n for n in ("image_id", "caption") if not isinstance(row.get(n), str)]
             if wrong:

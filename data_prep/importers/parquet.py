@@ -1,10 +1,10 @@
 """Rows of parquet files, a few at a time."""
 
 from collections.abc import Iterator, Sequence
-from glob import glob
 from pathlib import Path
 from typing import Any
 
+from cloc.data.patterns import find
 from cloc.errors import UserError, one_line
 
 BATCH = 256  # rows in memory
@@ -13,7 +13,7 @@ BATCH = 256  # rows in memory
 def parquet_files(spec: str, *, key: str) -> list[Path]:
     """A file, a glob or all `*.parquet` of a folder, in order."""
     place = Path(spec)
-    found = sorted(place.glob("*.parquet")) if place.is_dir() else sorted(map(Path, glob(spec)))
+    found = sorted(place.glob("*.parquet")) if place.is_dir() else [*map(Path, find(spec))]
     if not found:
         raise UserError(f"{key}={spec}: no parquet file; give a file, a folder or a glob")
     return found
