@@ -4,7 +4,7 @@ from itertools import islice
 from pathlib import Path
 
 from _batch_page import write_batches
-from _run import plain
+from _start import model_settings
 from _train import make_data
 from omegaconf import DictConfig
 
@@ -13,11 +13,11 @@ from cloc.models.build import build_model
 
 def draw(cfg: DictConfig) -> None:
     """The first batches of the run that `cfg` describes, as `cfg.out`/batch.html."""
-    tower = build_model(**plain(cfg.model)).tower
+    out = Path(cfg.out)
+    tower = build_model(**model_settings(cfg, out, resumed=False)).tower
     data = make_data(cfg, tower, steps=cfg.batches)
     loader = data.train_dataloader()
     batches = list(islice(loader, cfg.batches))
-    out = Path(cfg.out)
     out.mkdir(parents=True, exist_ok=True)
     path = out / "batch.html"
     write_batches(

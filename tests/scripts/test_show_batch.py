@@ -45,6 +45,12 @@ def test_pictures_words_and_drops_are_on_the_page(tmp_path, capsys):
     assert EVIL in text
 
 
+def test_a_start_that_the_model_does_not_take_is_refused_as_by_training(tmp_path):
+    with pytest.raises(UserError, match="start=run:x, but this model has an architecture of its"):
+        show_batch.main(["experiment=smoke", "start=run:x", f"out={tmp_path}/out"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_of_other_peoples_tars_is_shown_and_its_disk_left_alone(tmp_path, capsys):
     """No manifest, no index, and a logo without a background."""
     (tmp_path / "set").mkdir()
