@@ -44,7 +44,7 @@ lint: env ## ruff, mypy and the import contracts
 test: lint ## everything CI runs
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
-faults: env ## the long fault suites, then one table of what they found: over an hour on 2 cores
+faults: env ## the long fault suites and tests, then one table of what they found: over an hour on 2 cores
 	$(PY) -m tests.faults $(SUITES)
 
 clean: ## remove the environment and what the demo wrote

@@ -24,6 +24,7 @@ class Form(Enum):
     NUMBERS = "a list of numbers, such as [0.9,0.98]"
     INT = "a whole number"
     NUMBER = "a number"
+    NUMBER_OR_MAP = "a number, or {step: number}, each"
     BOOL = "true or false"
     TEXT_OR_MAP = "a text, or {key: value}"
     MAP = "a mapping, such as {key: value}"
@@ -71,11 +72,12 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         *("stages.*.aspect_at_most", "stages.filter.nms_iou_across"),
         "stages.*.endpoint.requests_per_s",
     ),
+    Form.NUMBER_OR_MAP: ("data.sources.*.weight",),
     Form.BOOL: ("optimizer.fused",),
     Form.MAP: ("lora", "model.region_head", "model.region_scale", "model.box_head"),
     Form.TEXT_OR_MAP: ("model.tower.config", "trainer.strategy"),
     Form.ANY: (
-        *("trainer.devices", "trainer.num_nodes", "region_context", "data.sources.*.weight"),
+        *("trainer.devices", "trainer.num_nodes", "region_context"),
         *("trainer.strategy.*_parallel_size", "model.tower.image_size", "*._target_"),
         *("*.vision_cfg.image_size", "stages.images.reject", "engine.actors", "engine.slurm"),
     ),
@@ -110,6 +112,7 @@ BOUNDS: Mapping[tuple[float, bool, float], tuple[str, ...]] = {
     ),
     SHARE: (
         *("wise_ft", "patch_dropout", "data.drop_budget", "budget", "max_unreadable", "twins"),
+        *("data.sources.*.weight",),
         *("relational", "stages.*.area_at_*", "stages.*.score_at_least", "stages.*_iou*"),
         *("stages.detect.at_least", "ema.decay", "retention.floor", "optimizer.momentum"),
         "optimizer.betas",
@@ -121,9 +124,7 @@ BOUNDS: Mapping[tuple[float, bool, float], tuple[str, ...]] = {
 
 def kind(defaults: DictConfig, key: str) -> Kind:
     """Of a dotted key, where `defaults` is the configuration before the person's own values."""
-    default = default_of(defaults, key)
-    while isinstance(default, str) and (same := re.fullmatch(r"\$\{([\w.]+)\}", default)):
-        key, default = same[1], default_of(defaults, same[1])
+    key, default = pointed_at(defaults, key)
     form = _form(key, default)
     bounds = (bounds for bounds, keys in BOUNDS.items() if _fits(key, keys))
     low, above, high = next(bounds, (0, False, math.inf))
@@ -131,6 +132,14 @@ def kind(defaults: DictConfig, key: str) -> Kind:
     is_empty = default == "" or _fits(key, EMPTY)
     length = len(default) if form is Form.NUMBERS and isinstance(default, list) else None
     return Kind(form, is_null, low, high, above, is_empty, length)
+
+
+def pointed_at(defaults: DictConfig, key: str) -> tuple[str, Any]:
+    """The key and its default, or those of the key that it points at."""
+    default = default_of(defaults, key)
+    while isinstance(default, str) and (same := re.fullmatch(r"\$\{([\w.]+)\}", default)):
+        key, default = same[1], default_of(defaults, same[1])
+    return key, default
 
 
 def default_of(defaults: DictConfig, key: str) -> Any:
@@ -147,7 +156,7 @@ def default_of(defaults: DictConfig, key: str) -> Any:
 
 def _form(key: str, default: Any) -> Form:
     by_type = {bool: Form.BOOL, int: Form.INT, float: Form.NUMBER}.get(type(default))
-    if by_type and not _fits(key, FORMS[Form.ANY]):
+    if by_type and not _fits(key, (*FORMS[Form.ANY], *FORMS[Form.NUMBER_OR_MAP])):
         return by_type
     listed = next((form for form, keys in FORMS.items() if _fits(key, keys)), None)
     if listed is not None and not (isinstance(default, list) and listed is Form.TEXTS):

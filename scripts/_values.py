@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from _kinds import Form, Kind, default_of, kind
+from _kinds import Form, Kind, default_of, kind, pointed_at
 from omegaconf import DictConfig
 
 from cloc.errors import UserError
@@ -15,7 +15,7 @@ def check_values(defaults: DictConfig, values: Mapping[str, Any]) -> None:
     configuration before the person's own values. `values` are resolved."""
     for key, value in _flat(defaults, values, ""):
         wanted = kind(defaults, key)
-        default = default_of(defaults, key)
+        _, default = pointed_at(defaults, key)
         if isinstance(default, dict) and wanted.form is Form.ANY:
             if not isinstance(value, dict):
                 keys = ", ".join(f"{key}.{name}" for name in default)
@@ -61,6 +61,11 @@ def _is_number(value: Any, wanted: Kind) -> bool:
     return math.isfinite(value) and not is_low and value <= wanted.high
 
 
+def _is_share(value: Any, wanted: Kind) -> bool:
+    several = value.values() if isinstance(value, dict) else [value]
+    return all(_is_number(inner, wanted) for inner in several)
+
+
 _TESTS: Mapping[Form, Callable[[Any, Kind], Any]] = {
     Form.TEXT: _is_text,
     Form.TEXTS: lambda value, kind: _is_text(value, kind) or (_are_texts(value, kind) and value),
@@ -68,6 +73,7 @@ _TESTS: Mapping[Form, Callable[[Any, Kind], Any]] = {
     Form.NUMBERS: _are_numbers,
     Form.INT: _is_number,
     Form.NUMBER: _is_number,
+    Form.NUMBER_OR_MAP: _is_share,
     Form.BOOL: lambda value, kind: isinstance(value, bool),
     Form.TEXT_OR_MAP: lambda value, kind: isinstance(value, dict) or _is_text(value, kind),
     Form.MAP: lambda value, kind: isinstance(value, dict),
@@ -78,7 +84,7 @@ _TESTS: Mapping[Form, Callable[[Any, Kind], Any]] = {
 def expected(wanted: Kind) -> str:
     """What would work, such as "a number above 0, or null"."""
     said = f"{wanted.length} numbers, as [a,b]" if wanted.length else wanted.form.value
-    if wanted.form in (Form.INT, Form.NUMBER):
+    if wanted.form in (Form.INT, Form.NUMBER, Form.NUMBER_OR_MAP):
         least = f"above {wanted.low:g}" if wanted.above else f"of {wanted.low:g} or more"
         said += (
             f" {least}" if wanted.high == math.inf else f" from {wanted.low:g} to {wanted.high:g}"

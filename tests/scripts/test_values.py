@@ -65,6 +65,12 @@ def test_a_key_without_a_default_has_a_kind_and_a_default_is_of_its_kind(name, g
         ("optimizer.lr=nan", "optimizer.lr=nan; give a number above 0"),
         ("optimizer.betas=[0.9]", r"optimizer.betas=\[0.9\]; give 2 numbers, as \[a,b\]"),
         ("optimizer.betas=[0.9,2]", r"optimizer.betas=\[0.9,2\]; give 2 numbers"),
+        (
+            "data.sources.train.weight=nope",
+            "weight=nope; give a number, or .step: number., each fr",
+        ),
+        ("data.sources.train.weight={0: 2}", "weight={0:2}; give a number, or .*from 0 to 1"),
+        ("data.sources.train.parse=nope", "parse=nope; data.sources.train.parse holds other keys"),
         ("compile=1", "compile=1; give true or false"),
         ("ema.decay=2", "ema.decay=2; give a number from 0 to 1, or null"),
         (
