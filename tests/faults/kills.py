@@ -20,7 +20,7 @@ from cloc.checkpoint_places import place_of
 from tests.helpers.commands import ROOT, start, succeed
 
 SETTINGS = ("experiment=smoke", "steps=12", "checkpoint_every=3", "eval.every=0")
-CPU = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=bf16-mixed")
+CPU = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=auto")
 AFTER_A_CHECKPOINT = 0.75  # of the kills; most of a run this short is its imports
 LAST_STEPS_S = 1.0  # about what the steps from the first checkpoint to the end take
 LAYOUTS = {
