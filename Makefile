@@ -42,7 +42,7 @@ lint: env ## ruff, mypy and the import contracts
 	$(BIN)/lint-imports
 
 test: lint ## everything CI runs
-	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: env ## the long fault suites and tests, then one table of what they found: over an hour on 2 cores
 	$(PY) -m tests.faults $(SUITES)

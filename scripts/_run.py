@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import yaml
@@ -115,7 +115,7 @@ def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, DictConfi
         try:
             groups = [override for override in overrides if names_a_group(override)]
             check_grammar(groups, groups)
-            defaults = compose(name, groups)
+            defaults = _of_files(name, tuple(groups), str(CONFIGS))
             if groups == overrides:  # composing takes a third of a second
                 return defaults, defaults.copy()
             kind_of = partial(kind, defaults)
@@ -124,6 +124,12 @@ def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, DictConfi
             return defaults, compose(name, words)
         except HydraException as error:
             raise UserError(explained(name, str(error), overrides)) from None
+
+
+@cache  # of a sweep, or of many commands in one process, the files are read once
+def _of_files(name: str, groups: tuple[str, ...], folder: str) -> DictConfig:
+    """What the files of `folder` say before a person's own values; not to be changed."""
+    return compose(name, list(groups))
 
 
 def compose_words(name: str, arguments: Sequence[str], *, key: str) -> DictConfig:
