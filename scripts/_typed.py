@@ -43,8 +43,10 @@ def is_override(word: str) -> bool:
 
 
 def added_if_named(override: str) -> str:
-    """An entry of `NAMED` with the sign that adds it."""
-    return f"++{override}" if override.startswith(NAMED) else override
+    """An entry of `NAMED`, or several as {name: value}, with the sign that adds them."""
+    key, _, value = override.partition("=")
+    are_several = f"{key}." in NAMED and value.lstrip().startswith("{")
+    return f"++{override}" if are_several or override.startswith(NAMED) else override
 
 
 def quoted(override: str, kind_of: Callable[[str], Kind]) -> str:

@@ -182,3 +182,8 @@ def test_words_of_any_letters_pass_hydra_and_omegaconf():
     data = {"x": [{"y": text} for text in texts]}
     assert plain(OmegaConf.create(literal(data))) == data
     assert make(data) == data
+
+
+def test_several_entries_of_a_mapping_that_has_none_are_added():
+    cfg = compose_config("evaluate", ["run=x", "splits={val: a/b, novel: [c, d]}"])
+    assert cfg.splits == {"val": "a/b", "novel": ["c", "d"]}
