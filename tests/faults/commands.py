@@ -46,6 +46,7 @@ FREE += (
 OF_FORM = {
     Form.INT: ("abc", "-1", "1.5", "[1,2]", "{a: 1}", "nan", "true", "'1'", ""),
     Form.NUMBER: ("abc", "-1", "[1]", "{a: 1}", "nan", "inf", "true", ""),
+    Form.NUMBER_OR_MAP: ("abc", "-1", "[1]", "{0: abc}", "{0: -1}", "nan", "true", ""),
     Form.BOOL: ("maybe", "2", "[true]", "{a: true}", "0.5", ""),
     Form.LIST: ("abc", "3", "{a: b}", "[nope]", "true"),
     Form.NUMBERS: ("abc", "3", "[a,b]", "{a: 1}", "[-1,2]", "[0.5]", "[]"),
