@@ -29,7 +29,7 @@ def settle_layout(cfg: DictConfig, peers: Peers) -> None:
         )
     check_precision(trainer.precision, trainer.accelerator)
     trainer.precision = chosen_precision(trainer.precision, trainer.accelerator)
-    if not isinstance(trainer.strategy, DictConfig):
+    if not (isinstance(trainer.strategy, DictConfig) and "_target_" in trainer.strategy):
         _one_of("trainer.strategy", trainer.strategy, STRATEGIES)
     trainer.num_nodes = _nodes(trainer.num_nodes, peers)
     trainer.devices = devices = _devices(plain(trainer).get("devices"), peers, trainer, gpus)

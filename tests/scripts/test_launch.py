@@ -280,6 +280,7 @@ WRONG = [
     (ALONE, ["trainer.precision=fp8"], "precision=fp8 is unknown; choose from auto, 32-true"),
     (ALONE, ["trainer.precision=16-mixed"], "is for GPUs; set trainer.precision=bf16-mixed"),
     (ALONE, ["trainer.precision=16-true"], "would round boxes .*; set trainer.precision=bf16-mix"),
+    (ALONE, ["trainer.strategy={nope: 1}"], "trainer.strategy=.*nope.* is unknown; choose from"),
     (ALONE, ["trainer.strategy=dpp"], "trainer.strategy=dpp is unknown; choose from auto, ddp"),
     (ALONE, ["seed=1,2"], r"seed=1,2 has several values; write key=\[a,b\] for a list; scripts/tr"),
     (
