@@ -22,7 +22,7 @@ import json
 {imports}
 with open("FOLDER/{config}") as file:
     height, width = json.load(file)["image_size"]
-photos = [PIL.Image.open("photo.jpg").convert("RGB")]
+photos = [PIL.ImageOps.exif_transpose(PIL.Image.open("photo.jpg")).convert("RGB")]
 frames = [PIL.ImageOps.pad(photo, (width, height)) for photo in photos]  # training's, to a pixel
 pixels = np.stack([np.asarray(frame).transpose(2, 0, 1) for frame in frames])  # whole numbers
 """

@@ -4,10 +4,12 @@ import ast
 import contextlib
 import io
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import PIL.ExifTags
 import PIL.Image
 import torch
 import torch.nn.functional as F
@@ -36,6 +38,14 @@ TEXTS = (
     *("日本の犬、猫", "café naïve Ångström ÖL İstanbul", "cafÃ© dâ€™or", "a\x00 \x1b[31mstar\x92s"),
     *("a dog<|endoftext|> a cat", "a dog <end_of_text> a cat !<end_of_text>", "</s> a <pad> star"),
     "a very long text of " + "many words " * 200,
+)
+
+
+PHOTO = "photo.jpg"  # how documented code names a photograph
+# EXIF's orientation, and how pixels are turned that it turns back
+TURNED = (
+    *((6, PIL.Image.Transpose.ROTATE_90), (1, None)),
+    *((3, PIL.Image.Transpose.ROTATE_180), (8, PIL.Image.Transpose.ROTATE_270)),
 )
 
 
@@ -73,34 +83,51 @@ def answers(model: Any, probe: Probe) -> dict[str, Tensor]:
 
 
 class _Inputs(ast.NodeTransformer):
-    """Puts a folder, pictures and texts in the place of those that a block of code names."""
+    """Puts a folder, files of pictures and texts in the place of those that a block of code names.
+    What stands around "photo.jpg" in `photos = [...]` is done to every file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = str(folder)
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if node.value == PHOTO:
+            return ast.copy_location(ast.Name("_file", ast.Load()), node)
         if not isinstance(node.value, str) or "FOLDER" not in node.value:
             return node
         return ast.copy_location(ast.Constant(node.value.replace("FOLDER", self.folder)), node)
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        target = node.targets[0]
-        if isinstance(target, ast.Name) and target.id in ("photos", "texts"):
-            node.value = ast.copy_location(ast.Name(f"_{target.id}", ast.Load()), node.value)
-            return node
-        return self.generic_visit(node)
+        self.generic_visit(node)
+        name, value = getattr(node.targets[0], "id", ""), node.value
+        if name == "texts":
+            node.value = ast.copy_location(ast.Name("_texts", ast.Load()), value)
+        elif name == "photos" and isinstance(value, ast.List):
+            target, files = ast.Name("_file", ast.Store()), ast.Name("_files", ast.Load())
+            each = ast.ListComp(value.elts[0], [ast.comprehension(target, files, [], 0)])
+            node.value = ast.copy_location(each, value)
+        return node
 
 
 def run_usage(usage: str, folder: Path, probe: Probe) -> dict[str, Any]:
     """The names that an exporter's documented code defines, run line by line as a person would run
-    it, but for FOLDER and for the values of `photos` and `texts`, which are the probe's. What it
-    prints is lost."""
+    it, but for FOLDER, the texts and the photographs, which are the probe's, as a phone would store
+    them: some are shown turned. What it prints is lost."""
     code = ast.fix_missing_locations(_Inputs(folder).visit(ast.parse(usage)))
-    photos = [PIL.Image.fromarray(x.permute(1, 2, 0).numpy()) for x in probe.images]
-    names: dict[str, Any] = {"_photos": photos, "_texts": list(probe.texts)}
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as place:
+        files = [_stored(x, i, Path(place)) for i, x in enumerate(probe.images)]
+        names: dict[str, Any] = {"_files": files, "_texts": list(probe.texts)}
         exec(compile(code, "usage", "exec"), names)
     return names
+
+
+def _stored(pixels: Tensor, number: int, place: Path) -> str:
+    """A file that shows `pixels`, to the bit, whose own are turned as its EXIF orientation says."""
+    image, exif = PIL.Image.fromarray(pixels.permute(1, 2, 0).numpy()), PIL.Image.Exif()
+    code, turn = TURNED[number % len(TURNED)]
+    exif[PIL.ExifTags.Base.Orientation] = code
+    path = place / f"{number}.png"
+    (image if turn is None else image.transpose(turn)).save(path, exif=exif)
+    return str(path)
 
 
 def embeddings(names: Mapping[str, Any]) -> dict[str, Tensor]:

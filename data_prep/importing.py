@@ -23,8 +23,8 @@ from cloc.data.header import SCAN
 from cloc.data.record import Record
 from cloc.data.shards import write_shards
 from cloc.errors import BadSample, UserError
-from cloc.text import clean, flat
-from data_prep.parts import Parts
+from cloc.text import clean
+from data_prep.parts import Parts, licence_of
 
 # MPO is what Pillow calls a JPEG of a camera that holds more pictures behind the first
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
@@ -205,6 +205,5 @@ def write_splits(
 
 def _licensed(records: Iterable[Record], licences: Counter[str]) -> Iterator[Record]:
     for record in records:
-        if licence := flat(record.meta.get("license")):
-            licences[licence] += 1
+        licences.update(licence_of(record))
         yield record

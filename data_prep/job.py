@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from cloc.data.manifest import MANIFEST, read_manifest
@@ -37,12 +38,23 @@ def plan_units(shards: ShardSet, *, sha256: Mapping[str, str]) -> tuple[Unit, ..
     )
 
 
-def manifest_digests(spec: Any) -> dict[str, str]:
-    """Path -> sha256 of every shard of a folder with a manifest; {} for other inputs."""
+def input_manifest(spec: Any) -> dict[str, Any]:
+    """Of a folder with a manifest; {} for other inputs."""
     if not isinstance(spec, str | Path) or not (Path(spec) / MANIFEST).is_file():
         return {}
-    entries = read_manifest(Path(spec))["shards"]
+    return read_manifest(Path(spec))
+
+
+def manifest_digests(spec: Any) -> dict[str, str]:
+    """Path -> sha256 of every shard of a folder with a manifest; {} for other inputs."""
+    entries = input_manifest(spec).get("shards", ())
     return {f"{spec}/{e['name']}": e["sha256"] for e in entries if "sha256" in e}
+
+
+def named_classes(spec: Any) -> dict[str, Any]:
+    """What the input's manifest says of classes: regions that keep their labels are of these."""
+    found = input_manifest(spec)
+    return {key: found[key] for key in ("classes", "synonyms") if key in found}
 
 
 def _stamp(path: str) -> str:
@@ -137,8 +149,16 @@ def markers(job: Job) -> Iterator[tuple[Unit, dict[str, Any] | None]]:
         yield unit, read_marker(job.out, unit, job.digest)
 
 
-def finish(job: Job, failed: Iterable[Outcome], *, budget: float, left: int = 0) -> dict[str, Any]:
-    """Writes the manifest of all that is done, and returns it; the folder is a shard set then.
+def finish(
+    job: Job,
+    failed: Iterable[Outcome],
+    *,
+    budget: float,
+    left: int = 0,
+    classes: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Writes the manifest of all that is done, with what `named_classes` gives as `classes`, and
+    returns it; the folder is a shard set then.
 
     Failed units stand in `quarantine.json` and under "quarantined" in the manifest. More of them
     than `budget`, a share of the units, raises `UserError`, and there is no manifest: a rerun tries
@@ -158,7 +178,7 @@ def finish(job: Job, failed: Iterable[Outcome], *, budget: float, left: int = 0)
             f"{errors[0]['path']}: {errors[0]['error']}; all of them are in {aside}{rest}; the "
             "same command goes on where the cause is mended, or with a budget= that admits them"
         )
-    manifest = _manifest(job, errors)
+    manifest = {**_manifest(job, errors), **classes}
     if not manifest["samples"]:
         raise UserError(f"no sample is left of {len(job.units)} shards: {_drops(manifest)}")
     write_json(job.out / MANIFEST, manifest)
@@ -167,13 +187,16 @@ def finish(job: Job, failed: Iterable[Outcome], *, budget: float, left: int = 0)
 
 
 def _manifest(job: Job, errors: list[dict[str, str]]) -> dict[str, Any]:
-    drops, events, regions, read = Counter[str](), Counter[str](), 0, 0
+    drops, events, licences = Counter[str](), Counter[str](), Counter[str]()
+    regions = captions = read = 0
     shards = []
     for _, marker in markers(job):
         if marker is None:  # quarantined
             continue
         read += marker["input"]["samples"]
         regions += marker["regions"]
+        captions += marker.get("captions", 0)  # markers of before have none
+        licences.update(marker.get("license", {}))
         for row in marker["drops"]:
             drops[f"{row['stage']}: {row['what']}, {row['reason']}"] += row["count"]
         events.update(marker["events"])
@@ -184,6 +207,8 @@ def _manifest(job: Job, errors: list[dict[str, str]]) -> dict[str, Any]:
         "shards": shards,
         "samples": sum(shard["samples"] for shard in shards),
         "regions": regions,
+        "captions": captions,
+        "license": dict(sorted(licences.items())),
         "input_samples": read,
         "drops": dict(sorted(drops.items())),
         "events": dict(sorted(events.items())),

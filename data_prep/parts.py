@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from cloc.data import validate
 from cloc.data.record import Record
 from cloc.errors import UserError
+from cloc.text import flat
 
 SHARE = 0.1  # of all captions, and of all regions: no public set loses so many
 AT_LEAST = 10  # fewer say little of a set, unless they are all it has
@@ -70,3 +71,9 @@ def check_parts(
                 f"{f'; {hint}' if hint else ''}); mend them, or allow for it with {key}="
                 f"{math.ceil(100 * count / total) / 100:g}"
             )
+
+
+def licence_of(record: Record) -> list[str]:
+    """Its licence, where its `meta` says one in words."""
+    licence = flat(record.meta.get("license"))
+    return [licence] if licence else []

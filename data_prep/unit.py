@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from cloc.data.read import Parse, Reader
 from cloc.data.record import Record
 from cloc.data.shards import write_shard
 from cloc.errors import BadSample, UserError, one_line
-from data_prep.parts import check_parts
+from data_prep.parts import check_parts, licence_of
 from data_prep.stage import PHRASES, Notes, Stage
 
 MARKERS, PARTIAL = "markers", "partial"  # folders inside the output folder
@@ -97,6 +98,8 @@ def run_unit(
         "input": {"path": unit.path, "fingerprint": unit.fingerprint, "samples": unit.samples},
         "stages": said,
         "regions": sum(len(record.regions) for record in records),
+        "captions": sum(len(record.captions) for record in records),
+        "license": Counter(name for record in records for name in licence_of(record)),
         **seen.told(),
     }
     return _publish(unit, work, records, marker)

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from cloc.data.indexes import Indexes, size_of
 from cloc.data.manifest import MANIFEST, parse_manifest, read_manifest
+from cloc.data.record import Record
 from cloc.data.remote import exists, fetch, is_remote
 from cloc.data.shard_set import expand_shards
 from cloc.errors import UserError
@@ -80,9 +82,32 @@ class Report:
         return f"{self.counts.total()} problems: {', '.join(parts)}"
 
 
+class Held:
+    """Of every folder, how many samples it has, and how many of these have something to learn."""
+
+    def __init__(self) -> None:
+        self.samples: Counter[str] = Counter()
+        self.useful: Counter[str] = Counter()
+
+    def add(self, path: str, record: Record) -> None:
+        """A sample of the shard at `path`."""
+        folder = path.rpartition("/")[0] or "."
+        self.samples[folder] += 1
+        self.useful[folder] += bool(record.captions or record.regions)
+
+    def empty(self) -> list[tuple[str, int]]:
+        """Folders with samples, and nothing in them."""
+        return [(f, count) for f, count in self.samples.items() if not self.useful[f]]
+
+
+def _see(seen: Statistics, held: Held, path: str, record: Record) -> None:
+    seen.add(record)
+    held.add(path, record)
+
+
 def run(specs: Sequence[str], *, write_index: bool, out: Path | None, indexes: Indexes) -> Report:
     """Checks all of it; a progress bar shows when stdout is a terminal."""
-    report, seen = Report(), Statistics()
+    report, seen, held = Report(), Statistics(), Held()
     shards, total = list[Shard](), 0
     for spec in specs:
         try:
@@ -100,13 +125,13 @@ def run(specs: Sequence[str], *, write_index: bool, out: Path | None, indexes: I
                 shard,
                 may_write=write_index,
                 indexes=indexes,
-                see=seen.add,
+                see=partial(_see, seen, held, shard.path),
                 progress=lambda size: bar.advance(task, size),
             ):
                 report.add(problem)
-    if seen.samples and not seen.captions and not seen.regions:
-        line = f"{' '.join(specs)}: none of {seen.samples} samples has a caption or a region"
-        report.add(Problem("empty", f"{line} to learn from"))
+    for folder, samples in held.empty():
+        line = f"{folder}: none of {samples} samples has a caption or a region to learn from"
+        report.add(Problem("empty", line))
     if out is not None:
         write_statistics(out, seen, report.counts, report.kept, [s.path for s in shards])
     return report

@@ -18,6 +18,7 @@ from data_prep.job import (
     is_complete,
     manifest_digests,
     markers,
+    named_classes,
     open_job,
     plan_units,
     remember_stages,
@@ -58,7 +59,8 @@ def run_pipeline(settings: Mapping[str, Any], out: Path) -> bool:
     from _stage_gallery import write_gallery  # matplotlib behind it costs a second: not at first
 
     write_gallery(job, work.parse, index_folder=index_folder)
-    finish(job, failed, budget=budget, left=left)
+    classes = named_classes(settings["input"])
+    finish(job, failed, budget=budget, left=left, classes=classes)
     return True
 
 

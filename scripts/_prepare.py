@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,9 @@ def _check_same(settings: dict[str, Any], out: Path) -> None:
 
 
 def summary(out: Path) -> Table:
-    """One row per split: images, regions, boxes left out by reason, shards, size and place."""
-    table = Table("split", "images", "regions", "left out", "shards", "MiB", "where")
+    """One row per split: what it holds, what was left out by reason, shards, size and place."""
+    held = ("images", "captions", "regions")
+    table = Table("split", *held, "left out", "shards", "MiB", "where")
     for folder in sorted(path.parent for path in out.glob("*/manifest.json")):
         manifest = read_manifest(folder)
         drops = [f"{count} {reason}" for reason, count in manifest.get("drops", {}).items()]
@@ -70,6 +72,7 @@ def summary(out: Path) -> Table:
         table.add_row(
             folder.name,
             f"{manifest['samples']:,}",
+            f"{manifest['captions']:,}" if "captions" in manifest else "?",
             f"{manifest['regions']:,}",
             ", ".join(drops) or "none",
             str(len(manifest["shards"])),
@@ -86,10 +89,26 @@ def write(settings: dict[str, Any]) -> None:
         made = run_pipeline(settings, out)
         print(f"{out} is complete" if made else f"{out} was complete: there is nothing to do")
         Console().print(totals(read_manifest(out)))
+        tell_empty([out])
         return
     if not prepare(settings, out=out, if_exists=if_exists):
         print(f"{out} was there already, with the same settings")
     Console().print(summary(out))
+    tell_empty(sorted(path.parent for path in out.glob("*/manifest.json")))
+
+
+def tell_empty(folders: Sequence[Path]) -> None:
+    """A line for each set from which nothing can be learnt; pictures alone are the beginning of a
+    pipeline, so that it is no error."""
+    for folder in folders:
+        manifest = read_manifest(folder)
+        if not manifest["regions"] and not manifest.get("captions", 1):
+            print(
+                f"{folder}: none of {manifest['samples']:,} samples has a caption or a region, so "
+                "nothing can be trained on it; scripts/prepare.py pipeline=vesl with "
+                "stages/recaption=... writes captions for pictures alone",
+                file=sys.stderr,
+            )
 
 
 def totals(manifest: Mapping[str, Any]) -> Table:
@@ -97,6 +116,7 @@ def totals(manifest: Mapping[str, Any]) -> Table:
     table = Table("", "count", show_header=False)
     table.add_row("images read", f"{manifest['input_samples']:,}")
     table.add_row("images written", f"{manifest['samples']:,}")
+    table.add_row("captions", f"{manifest['captions']:,}" if "captions" in manifest else "?")
     table.add_row("regions", f"{manifest['regions']:,}")
     for reason, count in manifest["drops"].items():
         table.add_row(f"left out, {reason}", f"{count:,}")

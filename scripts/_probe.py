@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from cloc.data.examples import read_split
 from cloc.data.scenes import composed
 from cloc.errors import UserError
-from cloc.frame import Colour
+from cloc.frame import Colour, upright
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
 from cloc.parity import TEXTS, Probe
@@ -58,7 +58,7 @@ def _folder(folder: Path) -> list[PIL.Image.Image]:
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES)[:COUNT]
     if not paths:
         raise UserError(f"images={folder}: no {', '.join(SUFFIXES)} there; give a folder of photos")
-    return [PIL.Image.open(path) for path in paths]
+    return [upright(PIL.Image.open(path)) for path in paths]
 
 
 def _boxes(image: PIL.Image.Image) -> np.ndarray:

@@ -60,11 +60,12 @@ def test_above_the_tolerance_or_not_a_number_is_an_error_and_no_record(tmp_path,
 
 CODE = """\
 import PIL.Image
+import PIL.ImageOps
 import numpy as np
 
 with open("FOLDER/it's.txt") as file:
     place = file.read()
-photos = [PIL.Image.open("photo.jpg")]
+photos = [PIL.ImageOps.exif_transpose(PIL.Image.open("photo.jpg"))]
 texts = ["a red star", "a dog"]
 pixels = np.stack([np.asarray(photo) for photo in photos])
 text = np.array([[len(text)] for text in texts])
@@ -82,6 +83,14 @@ def test_documented_code_runs_as_it_is_on_the_probes_pictures_and_texts(tmp_path
     assert torch.from_numpy(names["pixels"]).permute(0, 3, 1, 2).equal(probe.images)
     assert embeddings(names)["text"].flatten().tolist() == list(map(len, TEXTS))
     assert capsys.readouterr().out == ""
+
+
+def test_a_photograph_that_is_not_turned_upright_is_not_the_models(tmp_path):
+    (tmp_path / "it's.txt").write_text("here")
+    probe = probe_of(make_model(region_head=None))
+    plain = CODE.replace("PIL.ImageOps.exif_transpose", "")
+    pixels = run_usage(plain, tmp_path, probe)["pixels"]
+    assert not torch.from_numpy(pixels).permute(0, 3, 1, 2).equal(probe.images)
 
 
 def test_what_rounding_did_to_the_model_stands_beside(tmp_path):

@@ -1,5 +1,6 @@
 """Evaluation splits: annotated pictures, decoded, in shard order."""
 
+import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from cloc.data.decode import decode_shown, origin
-from cloc.data.manifest import MANIFEST, read_manifest
+from cloc.data.manifest import MANIFEST, parse_manifest
 from cloc.data.read import Parse, read_samples
 from cloc.data.record import Record, refuse_problems
+from cloc.data.remote import exists, fetch, is_remote
 from cloc.data.shard_set import open_shards
 from cloc.errors import UserError
 from cloc.frame import WHITE, Colour, to_upright
@@ -29,9 +31,10 @@ def read_split(
 ) -> Split:
     """The first `limit` samples (all where None) of a folder, glob, list file or list of shards.
 
-    Classes and their synonyms are those of the folder's manifest; {} where it names none or there
-    is none. `key` is the config key that holds `spec`, for messages; transparent pixels show
-    `background`, the model's, and indexes that are missing are made in `index_folder`.
+    Classes and their synonyms are those of the manifest of the one folder that all shards lie in;
+    {} where it names none or there is none, which is told where regions have labels. `key` is the
+    config key that holds `spec`, for messages; transparent pixels show `background`, the model's,
+    and indexes that are missing are made in `index_folder`.
     Where no sample has a caption or a region, `UserError`.
     """
     shards = open_shards(spec, key=key, index_folder=index_folder)
@@ -42,7 +45,15 @@ def read_split(
             f"{key}={spec}: none of {len(examples)} samples has a caption or a region, so there is "
             f"nothing to measure; set {key} to shards that have some"
         )
-    return Split(name, examples, _named(spec, "classes"), _named(spec, "synonyms"))
+    manifest = _manifest([shards.paths[i] for i in range(len(shards.paths))])
+    classes = dict(manifest.get("classes", {}))
+    if not classes and any(label for example in examples for label in example.labels):
+        print(
+            f"{key}={spec}: regions have labels, but no manifest names the classes, so top-1 over "
+            "all classes is left out; name shards of one folder with a manifest.json",
+            file=sys.stderr,
+        )
+    return Split(name, examples, classes, dict(manifest.get("synonyms", {})))
 
 
 def _example(record: Record, where: str, background: Colour) -> Example:
@@ -60,7 +71,10 @@ def _example(record: Record, where: str, background: Colour) -> Example:
     )
 
 
-def _named(spec: str | Sequence[str], what: str) -> dict[str, Any]:
-    if isinstance(spec, str) and (Path(spec) / MANIFEST).is_file():
-        return dict(read_manifest(Path(spec)).get(what, {}))
-    return {}
+def _manifest(paths: Sequence[str]) -> dict[str, Any]:
+    """Of the folder of all the shards; {} where they lie in several, or it has none."""
+    folder, *others = {path.rpartition("/")[0] for path in paths}
+    place = f"{folder or '.'}/{MANIFEST}"
+    if others or not (exists(place) if is_remote(folder) else Path(place).is_file()):
+        return {}
+    return parse_manifest(fetch(place) if is_remote(folder) else Path(place).read_bytes(), place)

@@ -80,6 +80,7 @@ class Row(NamedTuple):
     boxes: int
     captions: int
     dropped: tuple[Dropped, ...]
+    source: str
     shard: str
     skipped: str | None = None  # what asked for it; then the sample is blank
 
@@ -125,11 +126,11 @@ class TrainStream(IterableDataset[Loaded]):
         source, shards = self.plan.sources[name], self.plan.shards[name]
         size, path = self.wants.image_size, shards.paths[shard]
         if shard in shards.skipped:
-            return Row(blank(size), 0, 0, (), path, skipped=path)
+            return Row(blank(size), 0, 0, (), name, path, skipped=path)
         try:
             raw = read(path, index, count=int(shards.counts[shard]))
             if entry := self.plan.skips.entry(path, raw["__key__"]):
-                return Row(blank(size), 0, 0, (), path, skipped=entry)
+                return Row(blank(size), 0, 0, (), name, path, skipped=entry)
             record = source.parse(raw)
             rng = seeded(self.plan.seed, name, "view", epoch, shard, index)
             sample = look(
@@ -142,11 +143,11 @@ class TrainStream(IterableDataset[Loaded]):
             )
         except BadSample as error:
             whole = Dropped("samples", error.reason, name, str(error))
-            return Row(blank(size), 0, 0, (whole,), path)
+            return Row(blank(size), 0, 0, (whole,), name, path)
         dropped = tuple(Dropped(_kind(problem.reason), *problem) for problem in record.problems)
         lost = Counter(kind for kind, *_ in dropped)
         boxes, captions = len(record.regions), len(record.captions)
-        return Row(sample, boxes + lost["boxes"], captions + lost["captions"], dropped, path)
+        return Row(sample, boxes + lost["boxes"], captions + lost["captions"], dropped, name, path)
 
 
 def _kind(reason: str) -> str:
@@ -167,6 +168,8 @@ def _seen(made: Sequence[Row], cut: Sequence[tuple[str, str]]) -> Seen:
         dropped=dropped,
         shards=tuple(row.shard for row in made if _is_whole(row) is False),
         skipped=tuple(row.skipped for row in made if row.skipped),
+        sources=tuple({row.source for row in made}),
+        useful=tuple({row.source for row in made if row.boxes or row.captions}),
     )
 
 

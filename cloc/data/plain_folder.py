@@ -4,6 +4,7 @@ No torch here: data preparation and the loader both stand on this file.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from cloc.data.tar_cures import refuse_name
@@ -33,6 +34,12 @@ def tars_in(folder: Path, key: str) -> list[str]:
         if not (folder / name).is_file():
             what = "a folder" if (folder / name).is_dir() else "no file that is there"
             raise UserError(f"{key}={folder}: {name} is {what}; move it away, or name the tars")
+    inner = _inner(folder, names)
+    if inner:
+        raise UserError(
+            f"{key}={folder}: there are tars, and folders of more ({', '.join(inner[:_SHOWN])}), "
+            f"which would be left out; name what is meant: '{folder}/*.tar' or '{folder}/*/*.tar'"
+        )
     return [f"{folder}/{name}" for name in tars]
 
 
@@ -46,7 +53,7 @@ def _refuse_unfinished(folder: Path, key: str) -> None:
 
 def _instead(folder: Path, names: list[str]) -> str:
     """What there is, where there are no tars."""
-    inner = [n for n in names if not n.endswith(_PARTIAL) and _holds_shards(folder / n)]
+    inner = _inner(folder, names)
     if inner:
         shown = ", ".join(inner[:_SHOWN]) + (", .." if len(inner) > _SHOWN else "")
         return (
@@ -57,6 +64,10 @@ def _instead(folder: Path, names: list[str]) -> str:
         return "the folder is empty; name one that holds tars"
     shown = ", ".join(names[:_SHOWN]) + (", .." if len(names) > _SHOWN else "")
     return f"no tar and no manifest.json, but {shown}; name a folder that holds tars"
+
+
+def _inner(folder: Path, names: Sequence[str]) -> list[str]:
+    return [n for n in names if not n.endswith(_PARTIAL) and _holds_shards(folder / n)]
 
 
 def _holds_shards(folder: Path) -> bool:

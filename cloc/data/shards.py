@@ -41,7 +41,7 @@ def write_shards(
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # what an interrupted run left
     partial.mkdir(parents=True)
-    counts: Counter[str] = Counter(regions=0)
+    counts: Counter[str] = Counter(regions=0, captions=0)
     shards = [
         write_shard(chunk, partial / f"{name}-{number:06d}.tar")
         for number, chunk in enumerate(_chunks(_counted(records, counts), samples_per_shard))
@@ -74,6 +74,7 @@ def _chunks(records: Iterator[Record], size: int) -> Iterator[Iterator[Record]]:
 def _counted(records: Iterable[Record], counts: Counter[str]) -> Iterator[Record]:
     for record in records:
         counts["regions"] += len(record.regions)
+        counts["captions"] += len(record.captions)
         yield record
 
 

@@ -34,6 +34,8 @@ class Seen(NamedTuple):
     shards: tuple[str, ...] = ()  # those of the dropped samples, in order
     captions: int = 0  # as `boxes`
     skipped: tuple[str, ...] = ()  # entries of the list of keys that took samples out
+    sources: tuple[str, ...] = ()  # those that had a row
+    useful: tuple[str, ...] = ()  # of these, those of which one had a caption or a region
 
 
 class Tally:
@@ -51,6 +53,7 @@ class Tally:
         self.samples, self.boxes, self.captions, self.skipped = 0, 0, 0, 0
         self.in_row, self.row_shards = 0, set[str]()  # dropped samples, and the shards they are of
         self.met: set[str] = set()  # entries of the list of keys
+        self.sources, self.useful = set[str](), set[str]()  # as in `Seen`
         self.counts: Counter[tuple[str, str, str]] = Counter()  # (what, reason, source)
         self.examples: dict[tuple[str, str, str], str] = {}  # the first message of each
         self.last: dict[str, str] = {}  # what -> the last message
@@ -62,6 +65,8 @@ class Tally:
         self.captions += seen.captions
         self.skipped += sum(whole is None for whole in seen.whole)
         self.met.update(seen.skipped)
+        self.sources.update(seen.sources)
+        self.useful.update(seen.useful)
         for dropped in seen.dropped:
             key = dropped[:3]
             if key not in self.counts and len(self.counts) >= MAX_KINDS:
@@ -120,6 +125,8 @@ class Tally:
             whole.load_state_dict(tally.state_dict())
             whole.last |= tally.last
             whole.met |= tally.met
+            whole.sources |= tally.sources
+            whole.useful |= tally.useful
             whole.row_shards |= tally.row_shards
         if all(tally.in_row for tally in tallies):
             whole.in_row = sum(tally.in_row for tally in tallies)

@@ -21,7 +21,7 @@ from transformers import AutoImageProcessor, CLASS
 
 model = CLASS.from_pretrained("FOLDER").eval()
 processor = AutoImageProcessor.from_pretrained("FOLDER")
-photos = [PIL.Image.open("photo.jpg").convert("RGB")]
+photos = [PIL.ImageOps.exif_transpose(PIL.Image.open("photo.jpg")).convert("RGB")]
 size = model.config.vision_config.image_size
 frames = [PIL.ImageOps.pad(photo, (size, size)) for photo in photos]  # training's, to a pixel
 pixels = processor(images=frames, return_tensors="pt")["pixel_values"]

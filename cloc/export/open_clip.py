@@ -25,12 +25,13 @@ class OpenCLIP:
     usage = """\
 import open_clip
 import PIL.Image
+import PIL.ImageOps
 import torch
 
 model, _, preprocess = open_clip.create_model_and_transforms("local-dir:FOLDER")
 tokenizer = open_clip.get_tokenizer("local-dir:FOLDER")
 model.eval()
-photos = [PIL.Image.open("photo.jpg").convert("RGB")]
+photos = [PIL.ImageOps.exif_transpose(PIL.Image.open("photo.jpg")).convert("RGB")]
 texts = ["a red star", "a dog"]
 pixels = torch.stack([preprocess(photo) for photo in photos])
 with torch.no_grad():

@@ -50,12 +50,13 @@ class Timm:
     loads_back = False
     usage = """\
 import PIL.Image
+import PIL.ImageOps
 import timm
 import torch
 
 model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()  # the image tower
 transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
-photos = [PIL.Image.open("photo.jpg").convert("RGB")]
+photos = [PIL.ImageOps.exif_transpose(PIL.Image.open("photo.jpg")).convert("RGB")]
 pixels = torch.stack([transform(photo) for photo in photos])
 with torch.no_grad():
     tokens = model.forward_features(pixels)  # a backbone for detection or segmentation

@@ -70,17 +70,18 @@ def picture(
     """A panel per phrase, side by side, and a line of text per phrase.
 
     A panel is the similarity of the phrase with a box around every place of the image, over the
-    image; the box that the model predicts for the phrase is solid, the given ones are dashed.
+    image; the box that the model predicts for the phrase is solid, the given ones are dashed. Of
+    phrases that the model reads as the same one the first has a panel.
     """
     whole = np.array([[0, 0, *image.size]] * len(phrases), np.float32)
     example = Example("", image, (), whole, tuple(phrases), ("",) * len(phrases), {})
     item = look(embedder, example, heatmaps=len(phrases))
     panels, told = [], []
-    for i, (phrase, values) in enumerate(item.heatmaps):
+    for phrase, values in item.heatmaps:
         lines, labels = list(boxes), [f"box {j + 1}" for j in range(len(boxes))]
         told.append(f"{phrase}: {values.min():.3f} to {values.max():.3f} over the image")
         if item.predicted is not None:
-            predicted = item.predicted[i].tolist()
+            predicted = item.predicted[item.phrases.index(phrase)].tolist()
             lines, labels = [*lines, predicted], [*labels, phrase]
             told[-1] += f", predicted at {','.join(f'{x:.0f}' for x in predicted)}"
         else:

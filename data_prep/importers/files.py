@@ -8,13 +8,16 @@ from cloc.errors import UserError
 
 READ = (".jpg", ".jpeg", ".png", ".webp", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp")
 # Also looked at, so that what no shard can hold (a GIF) is counted and not passed over in silence.
-OTHERS = ".apng .avif .bmp .dng .gif .heic .heif .jp2 .jxl .mpo .tif .tiff"
+OTHERS = (
+    ".apng .avif .bmp .dib .dng .gif .heic .heif .ico .j2k .jp2 .jxl .mpo .pbm .pcx .pgm .pnm .ppm "
+    ".tga .tif .tiff"
+)
 PICTURES = frozenset((*READ, *OTHERS.split()))
 # Never opened: one may lie beside every picture.
 TEXTS = frozenset(".csv .html .json .jsonl .md .npy .tsv .txt .xml .yaml .yml".split())
 BEGINNINGS = (
     *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"),
-    *(b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x0a"),
+    *(b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x0a", b"\xff\x4f\xff\x51", b"BM"),
 )
 KINDS = ((8, b"WEBP"), (4, b"ftypavif"), (4, b"ftypheic"), (4, b"ftypmif1"))
 
@@ -60,6 +63,11 @@ def is_picture(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in PICTURES or suffix in TEXTS:
         return suffix in PICTURES
+    if path.is_symlink() and not path.exists():
+        raise UserError(
+            f"{path} is a link to {os.readlink(path)}, which is not there; mount it, or remove the "
+            "link"
+        )
     if not path.is_file():  # a pipe would never end
         return False
     try:

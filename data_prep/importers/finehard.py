@@ -60,7 +60,7 @@ def write_finehard(
 def find_files(place: Path) -> list[Path]:
     if not place.is_dir():
         return [place]
-    found = sorted(path for path in place.iterdir() if path.suffix in (".json", ".jsonl"))
+    found = sorted(p for p in place.rglob("*") if p.suffix.lower() in (".json", ".jsonl"))
     if not found:
         raise UserError(f"{place} holds no .json; give FineHARD's jsonfiles with annotations=DIR")
     return found
@@ -144,12 +144,15 @@ def negatives_of(info: Mapping[str, Any], text: str, drops: Counter[str]) -> tup
     One that says the same as `text`, or that no shard takes, is counted as "negatives".
     """
     given = info.get("short_expr_negs")
+    given = list(given.values()) if isinstance(given, dict) else given
     is_there = flag_of(info.get("flag_short_neg"))
     if is_there is None:  # neither yes nor no
-        drops["negatives"] += len(given) if isinstance(given, dict) else 1
-    if not is_there or not isinstance(given, dict):
+        drops["negatives"] += len(given) if isinstance(given, list) else 1
+    elif is_there and not isinstance(given, list) and not unsaid(given):
+        drops["negatives"] += 1
+    if not is_there or not isinstance(given, list):
         return ()
-    found = dict.fromkeys(map(words, given.values()))
+    found = dict.fromkeys(map(words, given))
     same = {phrase for phrase in found if phrase.casefold() == text.casefold()}
     good = [p for p in found if validate.is_phrase(p) and p not in same]
     if lost := len(given) - len(good):

@@ -24,6 +24,7 @@ from data_prep.importers.files import pictures_below, stem_of
 from data_prep.importers.json_rows import rows
 from data_prep.importing import write_splits
 
+NONE = "none"  # captions of folders that have none
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 QUOTES = 'correct the line; a text with separators or quotes is written "so, ""quoted"""'
 CURE = "restore the file, or allow for it with budget="
@@ -52,14 +53,50 @@ def write_folder(
     All pictures below `images`, those without a caption too; a key is the path there without its
     extension, other dots as `_`. Without `captions` each line of `a.txt` is a caption of `a.jpg`;
     with it the file's `caption_key` holds those of `file_key`, a path below `images`, and a picture
-    that is listed but not there counts as "missing". Names and captions are held in memory.
+    that is listed but not there counts as "missing". Where none has
+    a caption, but other files lie beside them, `UserError`, but for `captions="none"`: pictures
+    alone. Names and captions are held in memory.
     """
     folder = Path(images)
-    table = read_table(Path(captions), file_key, caption_key) if captions else None
-    names = by_key({*find_pictures(folder), *(table or ())})
+    pictures = find_pictures(folder)
+    table = None
+    if captions not in (None, NONE):
+        table = by_picture(read_table(Path(captions), file_key, caption_key), pictures)
+    names = by_key({*pictures, *(table or ())})
     read = partial(_records, names, Captions(folder, table))
     splits = held_out(read, val=val, budget=budget, total=len(names))
-    return write_splits(out, splits, name="folder", samples_per_shard=samples_per_shard)
+    manifests = write_splits(out, splits, name="folder", samples_per_shard=samples_per_shard)
+    if not (captions == NONE or any(m["captions"] for m in manifests.values())):
+        _refuse_other_files(folder, pictures)
+    return manifests
+
+
+def by_picture(table: Mapping[str, list[Any]], pictures: Sequence[str]) -> dict[str, list[Any]]:
+    """The table by the names of pictures, where it has them without their ending or with another
+    (`a`, `a.JPG` for `a.jpg`) and one alone can be meant."""
+    known, stems = set(pictures), dict[str, list[str]]()
+    for picture in pictures:
+        stems.setdefault(stem_of(PurePosixPath(picture)), []).append(picture)
+    found: dict[str, list[Any]] = {}
+    for name, given in table.items():
+        alike = stems.get(stem_of(PurePosixPath(name)), ())
+        meant = alike[0] if name not in known and len(alike) == 1 else name
+        found.setdefault(meant, []).extend(given)
+    return found
+
+
+def _refuse_other_files(folder: Path, pictures: Sequence[str]) -> None:
+    """Pictures alone are a set too; captions that stand where nobody looked are lost."""
+    first = folder / pictures[0]
+    stem = Path(stem_of(first)).name
+    others = sorted(p.name for p in first.parent.iterdir() if p.name.startswith(f"{stem}."))
+    beside = [name for name in others if name != first.name]
+    if beside:
+        raise UserError(
+            f"{folder}: none of {len(pictures)} pictures has a caption; beside {first.name} lies "
+            f"{', '.join(beside[:3])}: rename such files to {stem}.txt, a caption on each line, or "
+            f"give captions=FILE, or captions={NONE} for pictures alone"
+        )
 
 
 def find_pictures(folder: Path) -> list[str]:

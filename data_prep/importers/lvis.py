@@ -79,8 +79,8 @@ def write_lvis(
 
 
 def _names(row: Row) -> list[str]:
-    given = row.get("synonyms")
-    names = [row["name"], *(given if isinstance(given, list) else ())]
+    given = row.get("synonyms") or ()
+    names = [row["name"], *(given if isinstance(given, list | tuple) else [given])]
     return [words(name).replace("_", " ") for name in names]
 
 

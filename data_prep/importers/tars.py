@@ -89,8 +89,10 @@ def read_details(sample: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_status(data: Mapping[str, Any], where: str) -> None:
-    """What img2dataset says of the download; nothing, or success."""
-    if data.get("status") not in (None, "success"):
+    """What img2dataset says of the download: "failed_to_download", "failed_to_resize". A field of
+    that name may be of others, such as a number of HTTP, and say something else."""
+    status = data.get("status")
+    if isinstance(status, str) and status.strip().casefold().startswith("failed"):
         says = f"{data['status']}, {data.get('error_message')}"
         raise BadSample("status", f"{where}: it was not downloaded ({says}); {CURE}")
 

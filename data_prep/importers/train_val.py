@@ -37,7 +37,10 @@ def write_train_val(
         raise UserError("train is not set; give train=FILE, val=FILE or both")
     classes = {k: v for annotations in given.values() for k, v in annotations.classes().items()}
     categories = [c for annotations in given.values() for c in annotations.categories.values()]
-    synonyms = {c.label: c.names for c in categories if len(c.names) > 1}
+    united: dict[str, dict[str, None]] = {}  # of classes that two numbers, or both files, have
+    for category in categories:
+        united.setdefault(category.label, {}).update(dict.fromkeys(category.names))
+    synonyms = {label: tuple(names) for label, names in united.items() if len(names) > 1}
     splits = {split: _split(split, a, make, budget) for split, a in given.items()}
     return write_splits(
         out,

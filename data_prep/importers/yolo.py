@@ -36,7 +36,10 @@ class YoloSet(NamedTuple):
         path = self.splits[split][key]
         picture = read_picture(path, cure=CURE)
         file = label_file(path)
-        lines = _lines(file) if file.is_file() else []
+        if file.is_file():
+            lines = _lines(file)
+        else:
+            lines, drops["unlabelled"] = [], drops["unlabelled"] + 1
         boxed = any(line.strip() for line in lines)
         frame = frame_of(picture, self.boxes_in, str(path), has_boxes=boxed)
         found = [self.found(line, frame.size, f"{file}:{i}") for i, line in enumerate(lines, 1)]
@@ -92,12 +95,14 @@ def read_yolo(dataset: str | Path, *, boxes_in: str = UNKNOWN) -> YoloSet:
 
 
 def label_file(picture: Path) -> Path:
-    """`labels/a.txt` for `images/a.jpg`, at the last folder of that name; beside it without one."""
+    """`labels/a.txt` (or .TXT) for `images/a.jpg`, at the last folder of that name; beside it
+    without one."""
     parts = list(Path(f"{stem_of(picture)}.txt").parts)
     places = [i for i, part in enumerate(parts[:-1]) if part == "images"]
     if places:
         parts[places[-1]] = "labels"
-    return Path(*parts)
+    upper = Path(*parts).with_suffix(".TXT")
+    return upper if upper.is_file() else Path(*parts)
 
 
 def write_yolo(
@@ -110,7 +115,8 @@ def write_yolo(
 ) -> dict[str, dict[str, Any]]:
     """Writes a folder for each split that `data.yaml` names; returns their manifests.
 
-    A picture without a label file is an image without regions; a split without any is refused.
+    A picture without a label file is an image without regions, and is counted as "unlabelled"; a
+    split without any is refused.
     """
     found = read_yolo(dataset, boxes_in=boxes_in)
     splits = {

@@ -39,7 +39,7 @@ def test_the_limit_stops_the_reading(tmp_path):
     assert len(split.examples) == 4
 
 
-def test_labels_meta_and_the_classes_of_the_manifest(tmp_path):
+def test_labels_meta_and_the_classes_of_the_manifest(tmp_path, capsys):
     region = Region((0.0, 0.0, 4.0, 4.0), "a small red star", label="red star")
     meta = {"relations": [{"caption": "a", "flipped": "b"}]}
     record = Record("k", encode(flat(8, 8)), "png", 8, 8, regions=(region,), meta=meta)
@@ -49,9 +49,13 @@ def test_labels_meta_and_the_classes_of_the_manifest(tmp_path):
     assert split.classes == classes
     assert split.examples[0].labels == ("red star",)
     assert split.examples[0].meta == meta
-    assert read_split(str(tmp_path / "set" / "*.tar"), name="val", parse=parse).classes == {}
+    url = f"file://{tmp_path}/set"
+    for spec in (str(tmp_path / "set/*.tar"), [f"{tmp_path}/set/shard-000000.tar"], url):
+        assert read_split(spec, name="val", parse=parse).classes == classes
+    assert capsys.readouterr().err == ""
     (tmp_path / "set/manifest.json").unlink()
     assert read_split(str(tmp_path / "set"), name="val", parse=parse).classes == {}
+    assert "set: regions have labels, but no manifest names the classes" in capsys.readouterr().err
 
 
 def test_missing_shards_name_the_key(tmp_path):

@@ -35,6 +35,7 @@ def test_the_tars_are_taken_by_name_and_nothing_else(tmp_path):
         (["a.tar", "b.tgz"], r"b\.tgz: compressed by gzip"),
         (["a.tar", "job.json"], "prepare.py has not finished it"),
         (["a.tar/inner.jpg"], r"a\.tar is a folder; move it away"),
+        (["a.tar", "part2/b.tar"], r"tars, and folders of more \(part2\), which would be left out"),
     ],
 )
 def test_what_is_no_set_of_tars_is_told(tmp_path, names, says):

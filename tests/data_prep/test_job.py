@@ -1,10 +1,12 @@
 """The output folder: gone on with, never mixed, finished once; failed shards are set aside."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from cloc.data.shard_set import open_shards
+from cloc.data.shards import write_shards
 from cloc.errors import UserError
 from data_prep.drive import Outcome
 from data_prep.engines.inline import Inline
@@ -14,10 +16,12 @@ from data_prep.job import (
     finish,
     is_complete,
     markers,
+    named_classes,
     open_job,
     remember_stages,
 )
 from tests.helpers.prep import begin, digests, write_input
+from tests.helpers.shards import make_record
 
 
 @pytest.fixture
@@ -45,6 +49,17 @@ def test_a_finished_folder_is_a_shard_set_with_its_counts(folder, tmp_path):
     assert open_shards(str(tmp_path / "out"), key="x").total == 8
     assert is_complete(job)
     assert not (tmp_path / "out/partial").exists()
+    assert (manifest["captions"], manifest["license"]) == (8, {})
+
+
+def test_classes_of_the_input_stay_named_and_licences_are_counted_again(tmp_path):
+    record = replace(make_record(0), meta={"license": "CC BY 4.0"})
+    classes = {"dog": ["a dog"]}
+    write_shards([record], tmp_path / "in", samples_per_shard=1, extra={"classes": classes})
+    job, work = begin(tmp_path / "in", tmp_path / "out")
+    list(Inline().run(work, list(job.units)))
+    manifest = finish(job, [], budget=0, classes=named_classes(str(tmp_path / "in")))
+    assert (manifest["classes"], manifest["license"]) == (classes, {"CC BY 4.0": 1})
 
 
 def test_only_what_is_missing_is_done_and_the_bytes_are_those_of_an_undisturbed_run(

@@ -380,6 +380,9 @@ def test_a_set_without_captions_and_regions_is_a_problem(tmp_path, capsys):
         f"{tmp_path}/set: {says}",
         "1 problems: 1 empty",
     ]
+    make_shards(tmp_path / "good", shards=1, each=3)
+    assert main([str(tmp_path / "good"), str(tmp_path / "set")]) == 1
+    assert f"{tmp_path}/set: {says}" in capsys.readouterr().out
 
 
 def test_tars_whose_captions_are_in_their_json_are_read(tmp_path, capsys):

@@ -12,6 +12,7 @@ from scripts._prepare import prepare, summary
 from scripts._run import cli, command
 from scripts.prepare import main
 from tests.helpers.coco import coco_overrides
+from tests.helpers.imported import draw
 
 
 @pytest.fixture
@@ -26,6 +27,13 @@ def test_prepare_writes_the_shards_and_prints_what_it_wrote(given, tmp_path, cap
     printed = capsys.readouterr().out
     assert "1 crowd" in printed
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["prepare.json", "train"]
+
+
+def test_a_set_of_which_nothing_can_be_learnt_is_told(tmp_path, capsys):
+    draw(tmp_path / "images/a.png")
+    main(["import=folder", f"images={tmp_path}/images", f"out={tmp_path}/out"])
+    told = capsys.readouterr().err
+    assert f"{tmp_path}/out/train: none of 1 samples has a caption or a region, so nothing" in told
 
 
 def test_scenes_are_prepared_by_the_same_command(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import cloc
 from cloc.errors import UserError
 from cloc.tools import region_demo
+from cloc.tools.region_answers import picture
 from cloc.tools.region_demo import main
 from tests.helpers.checkpoints import save_run
 from tests.helpers.models import make_model
@@ -55,6 +56,14 @@ def test_a_run_from_image_to_png(place, capsys):
     with PIL.Image.open(out) as found:
         assert found.format == "PNG"
         assert found.size == (2 * 512 + 3 * GAP, 384 + 2 * GAP)
+
+
+def test_phrases_that_read_alike_have_one_panel_and_each_its_own_box(place):
+    embedder, image = cloc.load(place / "run"), PIL.Image.open(place / "photo.png")
+    _, plain = picture(embedder, image, ["a red star", "a dog"], [])
+    sheet, told = picture(embedder, image, ["a red star", "A Red Star", "a dog"], [])
+    assert told == plain
+    assert sheet.size[0] == 2 * 512 + 3 * GAP
 
 
 def test_a_heatmap_that_cannot_be_written_is_one_line(place, monkeypatch):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from cloc.data.decode import image_member, image_size, origin
+from cloc.data.json_objects import without_repeats
 from cloc.data.orientation import orientation
 from cloc.data.record import Caption, Problem, Record
 from cloc.data.tar_cures import missing_member
@@ -51,7 +52,7 @@ def _of_json(data: bytes, where: str, *, is_needed: bool) -> str:
     """ "" where the caption is null, as of a picture that img2dataset had none for."""
     check_size(data, where)
     try:
-        found = json.loads(decode(data))
+        found = json.loads(decode(data), object_pairs_hook=without_repeats)
     except (ValueError, RecursionError) as error:
         if not is_needed:
             return ""

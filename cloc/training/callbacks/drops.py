@@ -11,6 +11,8 @@ import lightning as L
 from cloc import dist
 from cloc.interfaces import RegionBatch
 
+ENOUGH = 10_000  # samples in which a source shows what it has
+
 
 class Drops(L.Callback):
     """Sums the loaders' tallies over ranks every `every_n_steps` and at the end of a run.
@@ -19,7 +21,8 @@ class Drops(L.Callback):
     reason, `data/skipped_samples` where some are, and writes `FOLDER/drops.json`. Above the budget
     it ends all ranks in the same step; a rank that is above it by itself does not wait for that.
     Counts go on where a run was resumed. `unmet` makes a line about the entries of a list of keys
-    from those that were met; it is told at the end.
+    from those that were met; it is told at the end. A source of which no sample had a caption or a
+    region is told of once: after `ENOUGH` samples, or at the end.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Drops(L.Callback):
         self.every_n_steps = every_n_steps
         self.before: Mapping[str, Any] | None = None  # of all ranks, when the run was resumed
         self.trainer: L.Trainer | None = None
+        self.told: set[str] = set()  # sources
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Remembers whose loader it is: Lightning asks for the state without saying."""
@@ -63,11 +67,14 @@ class Drops(L.Callback):
         )
         self._write(tally)
         tally.check()
+        if tally.samples >= ENOUGH:
+            self._tell_idle(tally)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The last count, whatever the number of steps; and which keys nobody had."""
         tally = self._tally()
         self._write(tally)
+        self._tell_idle(tally)
         line = self.unmet(tally.met)
         if line and dist.rank() == 0:
             print(f"{line} among those of this command", file=sys.stderr)
@@ -89,6 +96,17 @@ class Drops(L.Callback):
         if self.before is not None:
             whole.load_state_dict(self.before)
         return whole
+
+    def _tell_idle(self, tally: Any) -> None:
+        """Where all are so, `Work` ends the run."""
+        idle = sorted(tally.sources - tally.useful - self.told)
+        self.told |= set(idle)
+        for name in idle if dist.rank() == 0 and tally.useful else ():
+            print(
+                f"data.sources.{name}: no sample so far had a caption or a region, so this source "
+                f"trains nothing; look at it by scripts/check_shards.py",
+                file=sys.stderr,
+            )
 
     def _write(self, tally: Any) -> None:
         if dist.rank() == 0:

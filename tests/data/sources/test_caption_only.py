@@ -100,3 +100,11 @@ def test_a_picture_is_shown_as_people_see_it_who_write_captions():
     turned = parse({**RAW, "jpg": file.getvalue(), "txt": b"a cat"})
     assert (turned.width, turned.height, turned.orientation) == (30, 20, 6)
     assert parse({**RAW, "txt": b"a cat"}).orientation == 1
+
+
+def test_of_two_captions_of_one_json_none_wins():
+    sample = {**RAW, "json": b'{"caption": "a cat", "caption": "a dog"}'}
+    with pytest.raises(
+        BadSample, match="'caption' occurs twice in one object, as 'a cat' and 'a d"
+    ):
+        parse(sample)

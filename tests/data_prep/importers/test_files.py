@@ -34,13 +34,25 @@ def test_what_is_no_picture_is_left_alone(tmp_path):
     for name in ("a.txt", "b.json", "notes", "archive.bin", ".b.jpg", "c"):
         (tmp_path / name).write_bytes(b"\xff\xd8 no" if name != ".b.jpg" else b"\xff\xd8\xff")
     os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "nowhere").symlink_to("gone")
-    (tmp_path / "round").symlink_to("round")
     draw(tmp_path / ".thumbs/a.jpg")
     draw(tmp_path / "__MACOSX/a.jpg")
     assert below(tmp_path) == ["a.jpg"]
     (tmp_path / "gone.jpg").symlink_to("gone")  # says that it is one: to be counted
     assert below(tmp_path) == ["a.jpg", "gone.jpg"]
+
+
+@pytest.mark.parametrize("target", ["gone", "part2"])
+def test_a_link_that_leads_nowhere_may_be_a_folder_of_pictures(tmp_path, target):
+    draw(tmp_path / "a.jpg")
+    (tmp_path / "part2").symlink_to(target)
+    with pytest.raises(UserError, match=f"part2 is a link to {target}, which is not there; mount"):
+        below(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.ppm", "a.tga", "a.j2k", "a.dib"])
+def test_pictures_that_no_shard_holds_are_found_to_be_counted(tmp_path, name):
+    (tmp_path / name).write_bytes(b"P6 1 1 255 abc")
+    assert below(tmp_path) == [name]
 
 
 def test_links_to_folders_are_followed_once(tmp_path):

@@ -72,10 +72,13 @@ def test_negatives_only_where_the_flag_says_so_and_never_the_text_itself(tmp_pat
         info(flag_short_neg=0),
         info(short_expr_negs={"0": "A White car", "1": "a red car", "2": "a red car", "3": " "}),
         info(short_expr_negs=None),
+        info(short_expr_negs=["a blue car"]),
+        info(short_expr_negs="a blue car"),
     ]
     [record], drops = imported(tmp_path, images, [item(bbox_info=infos)])
-    assert [r.negatives for r in record.regions] == [(), ("a red car",), ()]
-    assert drops == {"negatives": 3}
+    found = [r.negatives for r in record.regions]
+    assert found == [(), ("a red car",), (), ("a blue car",), ()]
+    assert drops == {"negatives": 4}
 
 
 def test_boxes_and_texts_that_cannot_be_used_are_counted(tmp_path, images):
@@ -105,7 +108,8 @@ def test_a_folder_of_files_is_read_one_after_the_other_lists_and_lines_alike(tmp
     folder = tmp_path / "jsonfiles"
     folder.mkdir()
     (folder / "a.json").write_text(json.dumps([item()]))
-    (folder / "b.jsonl").write_text(json.dumps(item("coyo_image_0/00000/00002.jpg")) + "\n")
+    (folder / "more").mkdir()
+    (folder / "more/b.JSONL").write_text(json.dumps(item("coyo_image_0/00000/00002.jpg")) + "\n")
     write_finehard(tmp_path / "out", annotations=folder, images=images)
     keys = [record.key for record in written(tmp_path / "out/train")]
     assert keys == ["coyo_image_0/00000/00001", "coyo_image_0/00000/00002"]

@@ -190,3 +190,22 @@ def test_of_two_captions_under_one_name_none_wins_silently(images, tmp_path, nam
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=rf"{name}: .*{says}"):
         write_folder(tmp_path / "out", images=images, captions=tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.caption", "a.json", "a.jpg.txt", "a.Txt"])
+def test_captions_that_stand_elsewhere_are_not_lost_in_silence(tmp_path, name):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.jpg").write_bytes(jpeg())
+    (tmp_path / "images" / name).write_text("a cat")
+    says = f"none of 1 pictures has a caption; beside a.jpg lies {name}: rename such files to a.txt"
+    with pytest.raises(UserError, match=says):
+        write_folder(tmp_path / "out", images=tmp_path / "images")
+    given = {"images": tmp_path / "images", "captions": "none"}
+    assert write_folder(tmp_path / "alone", **given)["train"]["captions"] == 0
+
+
+@pytest.mark.parametrize("name", ["a", "a.JPG", "a.png"])
+def test_a_table_may_name_pictures_without_their_ending_or_by_another(images, tmp_path, name):
+    (tmp_path / "c.csv").write_text(f"file_name,text\n{name},a cat\n")
+    write_folder(tmp_path / "out", images=images, captions=tmp_path / "c.csv")
+    assert texts(tmp_path / "out/train") == {"a": ["a cat"], "sub_v2/b_c": []}

@@ -154,3 +154,10 @@ def test_ids_written_as_text_are_numbers_and_a_flag_is_none(given, tmp_path):
     bad = annotations(tmp_path / "bad.json", images=[image(7, absent=[True])], boxes=[])
     with pytest.raises(UserError, match=r"image 7 has neg_category_ids \[True\], expected ids of"):
         read_lvis(bad, "val")
+
+
+def test_the_synonyms_of_two_numbers_of_one_class_are_united(given, tmp_path):
+    more = [{"id": 8, "name": "aerosol_can", "synonyms": "spray", "frequency": "c"}]
+    given["val"] = annotations(tmp_path / "v.json", categories=[*CATEGORIES, *more])
+    manifest = write_lvis(tmp_path / "out", **given)["val"]
+    assert manifest["synonyms"] == {"aerosol_can": ["aerosol can", "spray can", "spray"]}

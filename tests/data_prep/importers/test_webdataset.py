@@ -39,6 +39,7 @@ def tars(tmp_path):
 
 
 def drops_of(tmp_path, members, **given):
+    tmp_path.mkdir(exist_ok=True)
     write_tar(tmp_path / "00000.tar", members)
     manifest = write_webdataset(tmp_path / "out", shards=f"{tmp_path}/00000.tar", **given)["train"]
     return manifest["drops"]
@@ -193,3 +194,26 @@ def test_a_set_of_texts_in_another_encoding_is_refused(tmp_path, encoding):
     with pytest.raises(UserError, match=r"12 of 12 captions .*; texts are read as UTF-8\); mend"):
         drops_of(tmp_path, members)
     assert not (tmp_path / "out/train").exists()
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({"0.json": b'{"text": "a cat", "id": 3}'}, r"the json has text, id\. Set caption_key="),
+        ({"0.json": b'{"TEXT": "a cat"}'}, r"the json has TEXT\. Set caption_key="),
+        ({"0.caption": b"a cat"}, r"there are members \.caption\. Set .* rename the members"),
+        ({"0.Text": b"a cat"}, r"there are members \.text\."),
+    ],
+)
+def test_captions_that_stand_elsewhere_are_not_lost_in_silence(tmp_path, members, says):
+    members = {"0.jpg": jpeg(), **members}
+    with pytest.raises(UserError, match=rf"no sample has a caption, as txt or .*; {says}"):
+        drops_of(tmp_path, members)
+    assert drops_of(tmp_path / "set", members, caption_key="none") == {}
+
+
+@pytest.mark.parametrize("status", [200, "200", "Success", "ok", True, float("nan"), ""])
+def test_only_what_img2dataset_says_of_a_failure_is_one(tmp_path, status):
+    assert drops_of(tmp_path, sample("a", status=status)) == {}
+    with pytest.raises(UserError, match="it was not downloaded"):
+        drops_of(tmp_path / "b", sample("a", status="failed_to_download"))

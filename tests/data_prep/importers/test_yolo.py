@@ -94,7 +94,7 @@ def test_boxes_are_clipped_or_counted_by_reason(data, tmp_path):
     text = "0 0.0 0.5 0.5 0.2\n0 0.5 0.5 0.01 0.2\n0 0.5 0.5 0 0.2\n"
     label(data.parent, "train", "a.rf.1", text)
     drops = write_yolo(tmp_path / "out", dataset=data)["train"]["drops"]
-    assert drops == {"box_small": 1, "box_reversed": 1}
+    assert drops == {"box_small": 1, "box_reversed": 1, "unlabelled": 1}
     assert imported(tmp_path / "out/train")["train_a_rf_1"].regions[0].box == (0, 12, 10, 18)
 
 
@@ -120,7 +120,7 @@ def test_a_wrong_label_ends_the_import_or_costs_its_picture_within_the_budget(
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out/train").exists()
     train = write_yolo(tmp_path / "out", dataset=data, budget=0.5)["train"]
-    assert (train["samples"], train["drops"]) == (1, {"label": 1})
+    assert (train["samples"], train["drops"]) == (1, {"label": 1, "unlabelled": 1})
 
 
 def test_a_picture_that_exif_turns_is_left_out_where_the_frame_of_its_labels_is_unknown(
@@ -131,8 +131,10 @@ def test_a_picture_that_exif_turns_is_left_out_where_the_frame_of_its_labels_is_
     draw(data.parent / "images/train/a.rf.1.jpg", exif=exif)
     with pytest.raises(UserError, match="its EXIF orientation is 6"):
         write_yolo(tmp_path / "out", dataset=data)
-    assert write_yolo(tmp_path / "out", dataset=data, budget=0.5)["train"]["drops"] == {"turned": 1}
-    assert write_yolo(tmp_path / "all", dataset=data, boxes_in="upright")["train"]["drops"] == {}
+    drops = write_yolo(tmp_path / "out", dataset=data, budget=0.5)["train"]["drops"]
+    assert drops == {"turned": 1, "unlabelled": 1}
+    drops = write_yolo(tmp_path / "all", dataset=data, boxes_in="upright")["train"]["drops"]
+    assert drops == {"unlabelled": 1}
 
 
 def test_a_hidden_file_is_no_picture(data, tmp_path):
@@ -143,7 +145,7 @@ def test_a_hidden_file_is_no_picture(data, tmp_path):
 def test_a_picture_of_another_format_is_counted(data, tmp_path):
     draw(data.parent / "images/train/c.bmp")
     drops = write_yolo(tmp_path / "out", dataset=data, budget=0.5)["train"]["drops"]
-    assert drops == {"picture": 1}
+    assert drops == {"picture": 1, "unlabelled": 1}
 
 
 @pytest.mark.parametrize(
@@ -227,3 +229,10 @@ def test_pictures_behind_links_and_of_any_ending_have_their_labels(data, tmp_pat
     found = imported(tmp_path / "out/train")
     assert len(found["train_more_c"].regions) == len(found["train_more_IMG_2024"].regions) == 1
     assert len(found) == 4
+
+
+def test_a_label_file_may_be_written_large_and_one_that_is_not_there_is_counted(data, tmp_path):
+    file = data.parent / "labels/train/a.rf.1.txt"
+    file.rename(file.with_suffix(".TXT"))
+    train = write_yolo(tmp_path / "out", dataset=data)["train"]
+    assert (train["regions"], train["drops"]) == (2, {"unlabelled": 1})

@@ -76,3 +76,12 @@ def _check_rank(rank, folder):
 def test_above_the_budget_all_ranks_end_in_the_same_step(tmp_path):
     """One dropped sample of a hundred is allowed, and each rank has one."""
     run_ranks(_check_rank, tmp_path)
+
+
+def test_a_source_that_trains_nothing_is_told_of_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("cloc.training.callbacks.drops.ENOUGH", 4)
+    row = Seen([True, True], 9, (), sources=("train", "captions"), useful=("train",))
+    run(tmp_path, [row] * 3)
+    told = capsys.readouterr().err
+    assert told.count("data.sources.captions: no sample so far had a caption or a region") == 1
+    assert "data.sources.train" not in told
