@@ -41,8 +41,8 @@ def write_webdataset(
     """
     paths = tar_paths(shards, key="shards")
     kept = Fields(keep, key="keep")
-    is_field = caption_key not in (None, NONE)
-    captions = Fields([caption_key] if is_field else [], key="caption_key")
+    names = [caption_key] if caption_key and caption_key != NONE else []
+    captions = Fields(names, key="caption_key")
     beside: set[str] = set()
     read = partial(_records, paths, captions, kept, beside)
     splits = held_out(read, val=val, budget=budget)
