@@ -8,7 +8,7 @@ from typing import NamedTuple
 from _launch import freeze
 from _layout import settle_layout
 from _peers import Peers
-from _resume import changed_settings, note_changes, step_to_resume
+from _resume import Change, changed_settings, note_changes, precision_before, step_to_resume
 from _run import frozen
 from _trust import check_targets
 from omegaconf import DictConfig, OmegaConf
@@ -22,6 +22,7 @@ class Job(NamedTuple):
     config: str  # the frozen config.yaml
     done: int  # steps, of the checkpoint to go on from; 0: none
     trust: tuple[str, ...] = ()  # what the command line said, and no file
+    changes: tuple[Change, ...] = ()  # of settings, where it goes on
 
     def cfg(self) -> DictConfig:
         """Of the frozen text, in the first process too."""
@@ -36,7 +37,8 @@ class Job(NamedTuple):
     @classmethod
     def load(cls, words: str) -> "Job":
         """Of what `dump` gave."""
-        return cls(*json.loads(words))
+        job = cls(*json.loads(words))
+        return job._replace(changes=tuple(Change(*change) for change in job.changes))
 
 
 def run_folder(cfg: DictConfig) -> Path:
@@ -44,19 +46,27 @@ def run_folder(cfg: DictConfig) -> Path:
 
 
 def prepare(cfg: DictConfig, peers: Peers, trust: Sequence[str]) -> Job:
-    """Checks the config and freezes it in the run folder; says if nothing is to do."""
+    """Checks the config; says if nothing is to do. A run that begins has its config frozen in its
+    folder here, one that goes on when it does (`goes_on`): one that is refused stays as it is."""
+    run = run_folder(cfg)
+    if cfg.trainer.precision == "auto" and cfg.resume == "auto":
+        cfg.trainer.precision = precision_before(run)
     settle_layout(cfg, peers)
     config = OmegaConf.to_yaml(cfg, resolve=True)
-    run = run_folder(cfg)
     done = step_to_resume(cfg, run, place_of(run, cfg.checkpoints))
     if done >= cfg.steps:
         print(f"{run} is finished: {done} of {cfg.steps} steps{_to_go_on(cfg)}")
-    else:
-        changes = changed_settings(cfg, run) if done else []
-        if changes:
-            note_changes(run, done, changes)
+        return Job(config, done, tuple(trust))
+    if not done:
         freeze(run, config, fresh=cfg.resume is None)
-    return Job(config, done, tuple(trust))
+    return Job(config, done, tuple(trust), tuple(changed_settings(cfg, run)) if done else ())
+
+
+def goes_on(run: Path, job: Job) -> None:
+    """Notes what was changed and freezes the config, of a run that goes on."""
+    if job.changes:
+        note_changes(run, job.done, job.changes)
+    freeze(run, job.config, fresh=False)
 
 
 def _to_go_on(cfg: DictConfig) -> str:

@@ -162,8 +162,15 @@ def _form(key: str, default: Any) -> Form:
     if listed is not None and not (isinstance(default, list) and listed is Form.TEXTS):
         return listed
     if isinstance(default, list):
-        return Form.NUMBERS if default and not isinstance(default[0], str) else Form.LIST
+        return _of_list({type(value) for value in default})
     return Form.TEXT if isinstance(default, str) and default != "???" else Form.ANY
+
+
+def _of_list(types: set[type]) -> Form:
+    """A part of a person's own may hold lists of anything."""
+    if types <= {str}:
+        return Form.LIST
+    return Form.NUMBERS if types <= {int, float} else Form.ANY
 
 
 def _fits(key: str, patterns: Iterable[str]) -> bool:

@@ -80,6 +80,15 @@ def step_to_resume(cfg: DictConfig, run: Path, place: Place) -> int:
     return step
 
 
+def precision_before(run: Path) -> str:
+    """What `auto` became when the run began, maybe on another machine; "auto" where none did."""
+    path = run / "config.yaml"
+    if not path.is_file():
+        return "auto"
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return str(found["trainer"]["precision"])
+
+
 def check_listed(cfg: DictConfig) -> None:
     """What `resume_changes` names must be something that can change without changing the rest."""
     listed = plain(cfg.resume_changes)

@@ -1,6 +1,7 @@
 """What every script does first and last: compose its config, and say what is wrong in one line."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from _explain import (
 )
 from _help import help_text, split_flags
 from _instantiate import built
-from _kinds import kind
+from _kinds import default_of, kind
 from _trust import check_targets, trust_of
 from _typed import added_if_named, is_override, literal, quoted
 from _values import check_values
@@ -121,9 +122,15 @@ def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, DictConfi
             kind_of = partial(kind, defaults)
             words = [o if o in groups else quoted(o, kind_of) for o in overrides]
             check_grammar(words, overrides)
-            return defaults, compose(name, words)
+            return defaults, compose(name, [*_set_first(overrides, defaults), *words])
         except HydraException as error:
             raise UserError(explained(name, str(error), overrides)) from None
+
+
+def _set_first(overrides: Sequence[str], defaults: DictConfig) -> list[str]:
+    """For Hydra a key whose value is null is not there, and cannot be taken away."""
+    keys = [override[1:] for override in overrides if re.fullmatch(r"~[\w.]+", override)]
+    return [f"{key}=0" for key in keys if default_of(defaults, key) is None]
 
 
 @cache  # of a sweep, or of many commands in one process, the files are read once

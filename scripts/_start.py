@@ -21,20 +21,22 @@ from cloc.training.freeze import freeze, freeze_unread
 
 
 def model_settings(cfg: DictConfig, run: Path, *, resumed: bool) -> dict[str, Any]:
-    """`build_model`'s; a resumed run begins with the start or the vocabulary that it kept, wherever
+    """`build_model`'s; a resumed run begins with the start or the tokenizer that it kept, wherever
     that came from."""
     settings: dict[str, Any] = plain(cfg.model)
+    tower = settings["tower"]
     if cfg.start is None:
-        if resumed and settings["tower"].get("vocabulary") is not None:
-            settings["tower"]["vocabulary"] = str(run / VOCABULARY)
+        if resumed and (run / VOCABULARY).is_dir():
+            of_t5 = tower.get("vocabulary") is not None
+            tower["vocabulary" if of_t5 else "folder"] = str(run / VOCABULARY)
         return settings
-    if settings["tower"].get("start") is None:
+    if tower.get("start") is None:
         raise UserError(
             f"start={cfg.start}, but this model has an architecture of its own (model.tower.config)"
             "; choose model=from_start"
         )
     if resumed:
-        settings["tower"]["start"] = f"run:{run / FOLDER}"
+        tower["start"] = f"run:{run / FOLDER}"
     return settings
 
 

@@ -13,12 +13,13 @@ import lightning as L
 from _cpu import tune_for_cpu
 from _guards import check_batch, own_processes
 from _habits import make_callbacks
-from _job import Job, prepare, run_folder
+from _job import Job, goes_on, prepare, run_folder
 from _launch import decided, environment, kept_if_begun
 from _peers import Peers
 from _resume import check_data, is_used, shards_before
 from _run import make, plain
 from _start import adapt, keep_start, model_settings
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.plugins.environments import ClusterEnvironment
 from omegaconf import DictConfig
 
@@ -67,6 +68,9 @@ def train(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> None:
         if not peers.rank:
             print(line, file=sys.stderr)
     trainer = make_trainer(cfg, run, model, data, folders=folders, environment=environment(peers))
+    if job.done and not peers.rank:  # behind all that may refuse it
+        begun = LambdaCallback(on_train_start=lambda *_: goes_on(run, job))
+        trainer.callbacks.append(begun)  # type: ignore[attr-defined]
     resume = folders.path(job.done) if job.done else None
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     if trainer.is_global_zero:
@@ -92,7 +96,7 @@ def quiet() -> None:
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
     """Losses and optimizer joined to the model; past this line there is no OmegaConf."""
     losses = make(cfg.losses)
-    check_batch(cfg.batch_size, losses)
+    check_batch(cfg.batch_size, losses, plain(cfg.weights))
     adapt(cfg, model, losses)
     if cfg.patch_dropout:
         model.tower.drop_patches(cfg.patch_dropout)

@@ -19,10 +19,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cloc.errors import UserError, one_line
 
-PARTS = ("cloc.data", "cloc.training.optim", "data_prep.importers")  # functions and classes
-CLASSES = (  # of these, which also hold functions that start, load or measure something, no others
-    *("cloc.losses", "cloc.eval", "cloc.export", "cloc.training", "_grounding_detector"),
-    *("data_prep.stages", "data_prep.engines", "data_prep.endpoint", "torch.optim", "timm.optim"),
+FUNCTIONS = ("cloc.data.sources", "cloc.training.optim.warmup_cosine")  # that read or compute
+# write a folder: what `prepare.py` is asked for, and part of nothing else
+WRITERS = re.compile(r"cloc\.data\.scenes\.write_scenes|data_prep\.importers\.(\w+)\.write_\1")
+CLASSES = (  # of these, which also hold functions that write, start, load or measure something
+    *("cloc.data", "cloc.losses", "cloc.eval", "cloc.export", "cloc.training"),
+    *("_grounding_detector", "data_prep.importers", "data_prep.stages", "data_prep.engines"),
+    *("data_prep.endpoint", "torch.optim", "timm.optim"),
     *("lightning.Trainer", "lightning.pytorch.loggers", "lightning.pytorch.callbacks"),
     *("lightning.pytorch.strategies", "lightning.pytorch.plugins", "lightning.pytorch.profilers"),
 )
@@ -118,7 +121,7 @@ def check_name(key: str, name: str, trust: Sequence[str] = ()) -> None:
         raise UserError(f"{key}={name} is a command, which no configuration may name")
     if _under(name, trust):
         return
-    root = _under(name, (*PARTS, *CLASSES))
+    root = _under(name, CLASSES)
     if root is None or any(part.startswith("_") for part in name[len(root) :].split(".")):
         package = name.partition(".")[0]
         raise UserError(
@@ -134,12 +137,16 @@ def check_found(key: str, name: str, trust: Sequence[str] = ()) -> None:
     `Strategy.load_checkpoint` are no parts.
     """
     found = find(key, name)
-    is_ours = _under(name, trust) or _under(name, PARTS)
-    if not (inspect.isclass(found) or (is_ours and inspect.isfunction(found))):
-        kind = "class or function" if is_ours else "class"
+    is_trusted, is_class = _under(name, trust) is not None, inspect.isclass(found)
+    is_function = inspect.isfunction(found)
+    if is_function and WRITERS.fullmatch(name) and key != "_target_" and not is_trusted:
+        raise UserError(f"{key}={name} writes files: only import= of scripts/prepare.py names it")
+    is_part = _under(name, FUNCTIONS) is not None or WRITERS.fullmatch(name) is not None
+    if not (is_class or (is_function and (is_trusted or is_part))):
+        kind = "class or function" if is_trusted or is_part else "class"
         raise UserError(f"{key}={name} is no {kind}, but a {type(found).__name__}")
     where = f"{found.__module__}.{found.__qualname__}"
-    roots = (*PARTS, *trust, *((*CLASSES, TRAINER) if inspect.isclass(found) else ()))
+    roots = (*CLASSES, TRAINER, *trust)
     if _is_command(where) or not _under(where, roots):
         raise UserError(
             f"{key}={name} is {where}, which is code from elsewhere; name what "

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ ATTEMPTS = 5
 FIRST_WAIT_S = 0.5  # doubled after every failure: 7.5 s in all
 LOCKS = 64  # files that stand for all chunks, so that none is fetched twice at once
 CLEAN_EVERY = 16  # chunks, on average
+OWN = re.compile(r"[0-9a-f]{32}-\d{6,}")  # the name of a chunk
 PARTIAL = ".partial"  # of a chunk; only the holder of its lock writes it
 
 STAMPS = ("ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "created")
@@ -85,10 +87,12 @@ class Cache:
         return data[slice(*part)]
 
     def clean(self) -> None:
-        """Removes what has not been read for longest, until `gib` GiB are left."""
+        """Removes what has not been read for longest, until `gib` GiB are left. Other files that
+        the folder holds are somebody else's."""
         files = []
         for path in Path(self.folder).expanduser().glob("*/*-*"):
-            if path.name.endswith(PARTIAL):  # being written, or written anew after a crash
+            # a partial one is being written, or written anew after a crash
+            if not OWN.fullmatch(path.name) or path.parent.name != path.name[:2]:
                 continue
             with contextlib.suppress(FileNotFoundError):  # another process cleans too
                 files.append((path.stat().st_mtime, path.stat().st_size, path))

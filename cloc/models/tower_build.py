@@ -27,7 +27,7 @@ def make_tower(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     positions: Mapping[str, Any] | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     background: Any = None,
     vocabulary: str | Path | None = None,
 ) -> Tower:
@@ -40,7 +40,8 @@ def make_tower(
     trained with, or CLIP's. `folder` holds the tokenizer's files. Transparent pixels show
     `background` (RGB of 0 to 255), the start's, or white. `vocabulary` is a file of T5's (`t5.py`).
     """
-    found = _with_vocabulary(_chosen(config, start, folder), vocabulary)
+    place = None if folder is None else Path(folder)
+    found = _with_vocabulary(_chosen(config, start, place), vocabulary)
     model_config = resized(found.config, image_size, context_length)
     refuse(model_config)
     clip = _from_config(model_config)

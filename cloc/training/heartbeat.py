@@ -21,6 +21,11 @@ RANKS = ("torch/distributed/", "torch/nn/parallel/distributed.py", "cloc/dist.py
 BACKWARD = "torch/autograd/graph.py"
 # The host waits for its own device, which may be at work or wait for other ranks.
 DEVICE = ("torch/cuda/", "torch/accelerator/")
+# It waits for a GPU where it reads a value from there: each logged step, each look before a save.
+READS = (
+    *("lightning/fabric/utilities/apply_func.py", "cloc/numerics.py", "cloc/training/soundness.py"),
+    "cloc/training/callbacks/work.py",
+)
 PASSES_ON = (
     *("torch/_ops.py", "torch/_library/", "torch/utils/_contextlib.py"),
     "torch/autograd/function.py",
@@ -101,10 +106,11 @@ def waiting(stack: Sequence[tuple[str, int, str]], *, busy: bool) -> tuple[bool,
     """
     files = [file for file, _, _ in stack if not any(part in file for part in PASSES_ON)]
     innermost = files[0] if files else ""
+    on_gpu = torch.cuda.is_initialized()
     if BACKWARD in innermost:
-        on_gpu = torch.cuda.is_initialized()
         return on_gpu or not busy, on_gpu
-    on_device = any(part in innermost for part in DEVICE)
+    places = (*DEVICE, *READS) if on_gpu else DEVICE
+    on_device = any(part in innermost for part in places)
     return on_device or any(part in innermost for part in RANKS), on_device
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, Loss, RegionBatch
 from cloc.training.fsdp import shard
-from cloc.training.optim import cap_scales, clippable, on_device, parameter_groups
+from cloc.training.optim import cap_scales, clippable, made, on_device, parameter_groups
 
 
 class CLOCModule(L.LightningModule):
@@ -75,7 +75,7 @@ class CLOCModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer over the trainable parameters, its schedule stepped every step."""
-        optimizer = clippable(on_device(self.make_optimizer(self.make_groups(self.model))))
+        optimizer = clippable(on_device(made(self.make_optimizer, self.make_groups(self.model))))
         cap_scales(optimizer, self.model)
         schedule = self.make_schedule(optimizer)
         return {

@@ -1,7 +1,7 @@
 """Parameter groups with their learning rates, what clipping needs, and the schedule."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from cloc.errors import UserError
+from cloc.errors import UserError, one_line
 from cloc.parts import block_of, depth_of, is_staged, part_of
 from cloc.training.roles import FILTER, INPUT, MATRIX, OUTPUT, SCALE, TABLE, roles
 
@@ -21,6 +21,11 @@ KINDS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     ((TABLE, SCALE), {"use_muon": False, "weight_decay": 0.0}),
 )
 HIGHEST_RATE = 1e6  # far above it a step is no number that a kernel takes
+UNFIT = {
+    "LBFGS": "asks for the loss several times in a step",
+    "SparseAdam": "wants sparse gradients",
+    "Adahessian": "wants second derivatives",
+}
 WAYS = ("fused", "foreach", "capturable")  # to take the same step
 
 
@@ -132,6 +137,21 @@ def _depth(name: str, *, num_blocks: int) -> int:
             f"rates.layer_decay.{part_of(name)}: it is not known how deep {name} stands in this "
             f"tower; set rates.layer_decay.{part_of(name)}=1"
         ) from None
+
+
+def made(make: Callable[[Any], torch.optim.Optimizer], groups: Any) -> torch.optim.Optimizer:
+    """`make(groups)`; each optimizer has its own words for what it does not take, and some want
+    what no step here gives: `UserError` with the cure."""
+    name = getattr(make, "func", make).__name__
+    why, cause = UNFIT.get(name), None
+    if why is None:
+        try:
+            return make(groups)
+        except (ValueError, TypeError, RuntimeError) as error:
+            why, cause = f"cannot be made ({one_line(error)})", error
+    raise UserError(
+        f"optimizer._target_: {name} {why}; choose optimizer=adamw, muon or stable_adamw"
+    ) from cause
 
 
 def clippable(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

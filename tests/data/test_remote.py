@@ -157,8 +157,15 @@ def test_the_cache_is_bounded_and_what_was_read_last_stays(server, tmp_path):
     for number in range(5):
         cache.read(url, number * 4096, number * 4096 + 1, size=20480)
         cache.read(url, 0, 1, size=20480)
+    mine = [tmp_path / "cache" / name for name in ("photos/a-2019.jpg", "my-folder/sub-dir/a-b")]
+    for path in mine:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(9000))
     cache.clean()
-    left = sorted(path.name[-6:] for path in (tmp_path / "cache").glob("*/*-*"))
+    assert all(path.is_file() for path in mine)  # somebody else's
+    for path in mine:
+        path.unlink()
+    left = sorted(path.name[-6:] for path in (tmp_path / "cache").glob("*/*-*") if path.is_file())
     assert len(left) == 3
     assert "000000" in left
     assert "000004" in left

@@ -78,6 +78,24 @@ def test_none_that_is_whole_is_an_error(run):
         go_on()
 
 
+def test_a_resume_that_is_refused_changes_nothing_and_the_same_command_goes_on(
+    run, trained, monkeypatch
+):
+    """Also on a machine where `precision: auto` would be another one."""
+    folder, go_on = run
+    before = {name: (folder / name).read_bytes() for name in ("config.yaml", "provenance.json")}
+    with pytest.raises(UserError, match=r"optimizer\.lr=50000000"):
+        go_on("resume_changes=[optimizer.lr]", "optimizer.lr=5e7")
+    assert (folder / "config.yaml").read_bytes() == before["config.yaml"]
+    assert "changes" not in json.loads((folder / "provenance.json").read_text())
+    was = json.loads(before["provenance.json"])["precision"]
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: was == "32-true")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: was == "32-true")
+    go_on()
+    assert json.loads((folder / "provenance.json").read_text())["precision"] == was
+    assert_same(folder, trained[1])
+
+
 @pytest.mark.parametrize("left", ["no checkpoint", "a half written one", "no run folder"])
 def test_a_run_that_was_stopped_before_its_first_checkpoint_begins(run, trained, left):
     """The same command works on the first start and on every restart."""

@@ -149,3 +149,14 @@ def test_a_loss_of_the_other_family_is_refused_before_the_first_step(config, los
 def test_the_comma_of_a_start_is_no_sweep():
     cfg = compose_config("train", ["experiment=smoke", "start=open_clip:ViT-B-16,openai"])
     assert cfg.start == "open_clip:ViT-B-16,openai"
+
+
+@pytest.mark.parametrize("vocabulary", [None, "spiece.model"])
+def test_a_resumed_run_reads_the_tokenizer_that_it_kept(tmp_path, vocabulary):
+    given = [f"model.tower.vocabulary={vocabulary or 'null'}"]
+    cfg = compose_config("train", ["experiment=cloc_paper_vit_b16", "data.train=x", *given])
+    assert "folder" not in model_settings(cfg, tmp_path, resumed=True)["tower"]
+    (tmp_path / "tokenizer").mkdir()
+    tower = model_settings(cfg, tmp_path, resumed=True)["tower"]
+    assert tower["folder" if vocabulary is None else "vocabulary"] == f"{tmp_path}/tokenizer"
+    assert model_settings(cfg, tmp_path, resumed=False)["tower"]["vocabulary"] == vocabulary

@@ -11,7 +11,7 @@ import torch
 from _instantiate import built
 from _job import Job
 from _run import compose_config, make
-from _trust import CLASSES, PARTS, check_targets, trust_of
+from _trust import CLASSES, check_targets, trust_of
 from omegaconf import OmegaConf
 
 from cloc.errors import UserError
@@ -76,6 +76,31 @@ def test_code_from_elsewhere_is_refused_by_name(target):
 def test_a_name_that_only_passes_through_ours_is_refused(target, words):
     with pytest.raises(UserError, match=rf"^parts\[0\]\._target_=.*{words}"):
         check(target)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "cloc.data.shards.write_shard",
+        "cloc.data.shards.write_shards",
+        "cloc.data.index.write_index",
+        "cloc.data.remote.fetch",
+        "data_prep.importers.tars.tar_samples",
+        "cloc.training.optim.clippable",
+    ],
+)
+def test_a_function_that_writes_or_fetches_is_no_part(target):
+    with pytest.raises(UserError, match="is no class, but a function"):
+        check(target)
+
+
+@pytest.mark.parametrize(
+    "target", ["data_prep.importers.folder.write_folder", "cloc.data.scenes.write_scenes"]
+)
+def test_an_importer_stands_at_the_top_of_an_import_alone(target):
+    with pytest.raises(UserError, match=r"writes files: only import= of scripts/prepare\.py names"):
+        check(target)
+    check_targets(OmegaConf.create({"_target_": target}))
 
 
 def test_nothing_is_imported_before_every_name_has_been_looked_at():
@@ -237,7 +262,8 @@ def test_every_part_that_our_files_name_is_allowed():
     for path in sorted(CONFIGS.rglob("*.yaml")):
         cfg = OmegaConf.load(path)
         for part in _targets(OmegaConf.to_container(cfg, resolve=False)):
-            check_targets(OmegaConf.create({"part": part}))
+            whole = part if path.parent.name == "import" else {"part": part}
+            check_targets(OmegaConf.create(whole))
             found += 1
     assert found > 50
 
@@ -256,7 +282,7 @@ def _targets(value):
 def test_no_dotted_path_through_a_trusted_module_leads_out_of_it():
     """All that these modules hold, and every fifth of what that holds in turn; the rest, and
     modules that nothing here has imported, are tried by `make faults` (tests/faults/targets.py)."""
-    loaded = [m for n, m in sorted(sys.modules.items()) if n.startswith((*PARTS, *CLASSES)) and m]
+    loaded = [m for n, m in sorted(sys.modules.items()) if n.startswith(CLASSES) and m]
     tried, allowed, wrong = leads_out(loaded, every=5)
     assert wrong == []
     assert tried > 5_000

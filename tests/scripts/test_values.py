@@ -98,6 +98,28 @@ def test_a_value_of_another_kind_is_one_line(override, says):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("key", ["optimizer.fused", "model.tower.image_size", "resume"])
+def test_a_key_whose_value_is_null_can_be_taken_away(key):
+    cfg = composed("train", [*SMOKE, f"~{key}"])[1]
+    assert OmegaConf.select(cfg, key, default=...) is ...
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        ([[0.0, 0.5], [0.5, 1.0]], Form.ANY),
+        ([True, False], Form.ANY),
+        ([None, 1.0], Form.ANY),
+        ([{"a": 1}], Form.ANY),
+        ([1, 0.5], Form.NUMBERS),
+        (["a"], Form.LIST),
+        ([], Form.LIST),
+    ],
+)
+def test_a_list_of_ones_own_part_may_hold_anything(value, form):
+    assert kind(OmegaConf.create({"mine": {"bins": value}}), "mine.bins").form is form
+
+
 @pytest.mark.parametrize(
     "override",
     [

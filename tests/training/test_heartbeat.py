@@ -142,6 +142,11 @@ def test_at_some_of_the_places_where_ranks_wait_the_late_one_is_named():
         (["torch/_ops.py", "cloc/heads/x.py", "torch/distributed/x.py"], *"ffff"),
         (["torch/nn/parallel/distributed.py"], *"ffTf"),
         (["torch/cuda/streams.py", "cloc/training/callbacks/finite.py"], *"tfTT"),
+        (["lightning/fabric/utilities/apply_func.py"], *"ftTT"),  # a value that is logged
+        (["lightning/fabric/utilities/apply_func.py"], *"ffff"),
+        (["cloc/numerics.py", "cloc/training/checkpoint_io.py"], *"ttTT"),
+        (["cloc/training/soundness.py"], *"ftTT"),
+        (["cloc/training/callbacks/work.py"], *"ftTT"),
         ([], *"ffff"),
     ],
 )

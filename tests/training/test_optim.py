@@ -2,17 +2,21 @@
 
 import io
 import math
+from functools import partial
 
 import pytest
+import timm.optim
 import torch
 from _run import CONFIGS as CONFIG
 from _run import compose_config, make
 from timm.optim import param_groups_layer_decay
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cloc.errors import UserError
 from cloc.training.freeze import freeze
 from cloc.training.optim import (
+    made,
     on_device,
     parameter_groups,
     rated_groups,
@@ -391,3 +395,18 @@ def test_groups_are_split_by_the_steps_a_part_waits():
         rated_groups(model, lr=1.0, **factors, wait={"tower": 3})
     with pytest.raises(UserError, match=r"rates\.wait\.image_tower=-1: give"):
         rated_groups(model, lr=1.0, **factors, wait={"image_tower": -1})
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (torch.optim.Muon, r"Muon cannot be made \(Muon only supports 2D parameters"),
+        (torch.optim.LBFGS, "LBFGS asks for the loss several times"),
+        (torch.optim.SparseAdam, "SparseAdam wants sparse gradients"),
+        (timm.optim.Adahessian, "Adahessian wants second derivatives"),
+        (partial(torch.optim.SGD, lr="much"), r"SGD cannot be made \("),
+    ],
+)
+def test_an_optimizer_that_does_not_fit_is_one_line(make, says):
+    with pytest.raises(UserError, match=rf"^optimizer\._target_: {says}.*; choose optimizer=adamw"):
+        made(make, [{"params": [nn.Parameter(torch.zeros(2, 2, 2))]}])
