@@ -97,7 +97,11 @@ def known_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"device={name} is no device; give device=cpu or device=cuda") from None
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UserError(f"device={name} is no device here; give device=cpu or device=cuda")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError(f"device={name}, but there is no such GPU here; give device=cpu")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device={name}, but there is no GPU here; give device=cpu")
     return device

@@ -49,7 +49,10 @@ def check_options(options: Mapping[str, Any], others: Sequence[str]) -> bool:
 def repeats(options: Mapping[str, Any]) -> int:
     """Turns of a measurement."""
     given: int | None = options["repeat"]
-    default = TURNS_OF_STARTUP if options["what"] == "startup" else TURNS
+    startup = options["what"] == "startup"
+    default = TURNS_OF_STARTUP if startup else TURNS
+    if startup and given is not None and given < 2:
+        raise UserError(f"repeat={given}; a spread needs repeat=2 or more")
     return default if given is None else given
 
 

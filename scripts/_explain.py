@@ -4,9 +4,11 @@ import difflib
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from _kinds import default_of
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -51,11 +53,35 @@ def check_grammar(words: Sequence[str], overrides: Sequence[str]) -> None:
 
 
 def _check_choice(parsed: Override, override: str) -> None:
-    value = parsed.value()
+    """None at all is for the loggers and, while training, the benchmarks."""
+    group, value = parsed.key_or_group, parsed.value()
     several = value if isinstance(value, list) else [value]
-    if not all(name is None or isinstance(name, str) for name in several):
-        known = ", ".join(options(parsed.key_or_group))
-        raise UserError(f"{override} names no file of configs/{parsed.key_or_group}; give {known}")
+    emptied = value == [] and group not in ("logger", "benchmarks")
+    if emptied or not all(isinstance(name, str) for name in several):
+        known = ", ".join(options(group))
+        raise UserError(f"{override} names no file of configs/{group}; give {known}")
+
+
+# Entries that may be taken away: by a person's own names, or options whose code has a default.
+REMOVABLE = (
+    *("losses.*", "weights.*", "logger.*", "benchmarks.*", "optimizer.*", "splits.*"),
+    *("eval.splits.*", "rates.*.*", "engine.actors.*"),
+)
+
+
+def check_removed(name: str, defaults: DictConfig, overrides: Sequence[str]) -> None:
+    """`UserError` for `~KEY` of a key that the command reads, and for Hydra's own settings."""
+    for override in overrides:
+        key = re.split("[=@]", override, maxsplit=1)[0].lstrip("+~")
+        if key.partition(".")[0].partition("/")[0] == "hydra":
+            raise UserError(f"{override}: settings of Hydra itself are no keys here")
+        if not override.startswith("~"):
+            continue
+        if default_of(defaults, key) is ...:
+            raise UserError(explained(name, f"Could not override '{key}'", [*overrides, key]))
+        removable = any(fnmatchcase(key, pattern) for pattern in REMOVABLE)
+        if not removable or key == "optimizer.lr":
+            raise UserError(f"{override}: this key cannot be taken away; give {key}=...")
 
 
 def _shortened(message: str) -> str:

@@ -44,7 +44,7 @@ def split_flags(arguments: Sequence[str], *, sweeps: bool) -> tuple[set[str], li
 
 def help_text(about: str, name: str, cfg: DictConfig, overrides: Sequence[str]) -> str:
     """`about` is the command's own docstring, with its examples; `cfg` is of `overrides`."""
-    given = [override.split("=", 1) for override in overrides if names_a_group(override)]
+    given = [override.partition("=")[::2] for override in overrides if names_a_group(override)]
     chosen = {key.lstrip("+"): yaml.safe_load(value) for key, value in given if value}
     comments = {
         key: comment

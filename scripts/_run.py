@@ -15,6 +15,7 @@ from _explain import (
     check_emptied,
     check_grammar,
     check_missing,
+    check_removed,
     explained,
     names_a_group,
     one_line_of,
@@ -23,11 +24,11 @@ from _help import help_text, split_flags
 from _instantiate import built
 from _kinds import default_of, kind
 from _trust import check_targets, trust_of
-from _typed import added_if_named, is_override, literal, quoted
+from _typed import Entry, added_if_named, entries_of, is_override, literal, quoted
 from _values import check_values
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from cloc.errors import UserError, one_line
@@ -111,20 +112,49 @@ def compose_config(
 def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     """The config before the person's own values, and with them; only that every key is one is
     checked. A text stands in it as it was typed."""
-    overrides = [added_if_named(override) for override in trust_of(overrides)[1]]
+    placed, overrides = _placed(trust_of(overrides)[1])
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
-            groups = [override for override in overrides if names_a_group(override)]
+            groups = [o for o in overrides if names_a_group(o) and not o.startswith("~")]
             check_grammar(groups, groups)
             defaults = _of_files(name, tuple(groups), str(CONFIGS))
+            check_removed(name, defaults, overrides)
             if groups == overrides:  # composing takes a third of a second
-                return defaults, defaults.copy()
+                return defaults, _with(placed, groups, defaults.copy())
             kind_of = partial(kind, defaults)
             words = [o if o in groups else quoted(o, kind_of) for o in overrides]
             check_grammar(words, overrides)
-            return defaults, compose(name, [*_set_first(overrides, defaults), *words])
-        except HydraException as error:
+            cfg = compose(name, [*_set_first(overrides, defaults), *words])
+            return defaults, _with(placed, groups, cfg)
+        except (HydraException, OmegaConfBaseException) as error:
             raise UserError(explained(name, str(error), overrides)) from None
+
+
+def _placed(overrides: Sequence[str]) -> tuple[list[Entry], list[str]]:
+    """What a person names and where it lies, and the overrides that are Hydra's to read."""
+    found: list[Entry] = []
+    others = []
+    for override in overrides:
+        entries = entries_of(override)
+        if entries is None:
+            others.append(added_if_named(override))
+        else:
+            found += entries
+    return found, others
+
+
+def _with(placed: Sequence[Entry], groups: Sequence[str], cfg: DictConfig) -> DictConfig:
+    """In place; a group that was emptied (`logger=[]`) is a mapping without entries."""
+    with open_dict(cfg):
+        for group, choice in (override.partition("=")[::2] for override in groups):
+            if choice.strip() == "[]" and group not in cfg:
+                cfg[group] = {}
+        for key, name, value in placed:
+            node = OmegaConf.select(cfg, key)
+            if node is None:
+                raise UserError(f"{key} is not a key of this command")
+            node[name] = literal(value)
+    return cfg
 
 
 def _set_first(overrides: Sequence[str], defaults: DictConfig) -> list[str]:

@@ -10,13 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from _kinds import Form, Kind
+from braceexpand import braceexpand
+
+from cloc.data.patterns import find
+from cloc.errors import UserError
 
 _TEXTS = (Form.TEXT, Form.TEXTS, Form.TEXT_OR_MAP)
 _OVERRIDE = re.compile(r"(~|\+{0,2})([^=]*)=(.*)", re.DOTALL)
 
 
-# Mappings whose entries may have any name, so that one that is not there yet is added.
-NAMED = ("splits.", "eval.splits.", "rates.wait.", "weights.", "engine.actors.")
+# Mappings whose entries may have any name, so that one that is not there yet is added; in the first
+# ones these are names and paths of a person's own, which no grammar reads.
+PLACES = ("splits", "eval.splits")
+NAMED = (*(f"{key}." for key in PLACES), "rates.wait.", "weights.", "engine.actors.")
 
 
 class Given(NamedTuple):
@@ -37,9 +43,14 @@ def parse(override: str) -> Given | None:
 
 
 def is_override(word: str) -> bool:
-    """Of a command that also takes paths: KEY=VALUE, unless there is such a path."""
-    found = re.match(r"[+~]*[A-Za-z_][\w.]*=", word)
-    return bool(found) and not os.path.lexists(word)
+    """Of a command that also takes paths: KEY=VALUE, unless there is such a path, or one that it is
+    a pattern of (`dt=2024/*.tar`)."""
+    if not re.match(r"[+~]*[A-Za-z_][\w.]*=", word) or os.path.lexists(word):
+        return False
+    try:
+        return not any(find(path) for path in braceexpand(word))
+    except ValueError:  # braces that do not match
+        return True
 
 
 def added_if_named(override: str) -> str:
@@ -47,6 +58,40 @@ def added_if_named(override: str) -> str:
     key, _, value = override.partition("=")
     are_several = f"{key}." in NAMED and value.lstrip().startswith("{")
     return f"++{override}" if are_several or override.startswith(NAMED) else override
+
+
+class Entry(NamedTuple):
+    """Of a mapping of `PLACES`."""
+
+    key: str
+    name: str
+    value: str | list[str]
+
+
+def entries_of(override: str) -> list[Entry] | None:
+    """What `splits.NAME=PATH` or `splits={NAME: PATH, ..}` sets, as typed; None for another key.
+    A name that is there twice raises `UserError`."""
+    given = parse(override)
+    key = given and next((k for k in PLACES if given.key == k or given.key.startswith(f"{k}.")), "")
+    if given is None or not key or given.sign == "~":
+        return None
+    if given.key != key:
+        return [Entry(key, given.key[len(key) + 1 :], _place(given.value))]
+    inner = re.fullmatch(r"\s*\{(.+)\}\s*", given.value, re.DOTALL)
+    if inner is None:  # {} and null are Hydra's to read
+        return None
+    found = [part.partition(":") for part in _parts(inner[1])]
+    if not all(colon and name.strip() and path.strip() for name, colon, path in found):
+        raise UserError(f"{override}: write {key}={{NAME: PATH}}, or {key}.NAME=PATH")
+    names = [_unquoted(name.strip()) for name, _, _ in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"{override}: {twice} is there twice; keep one")
+    paths = [_unquoted(path.strip()) for _, _, path in found]
+    return [Entry(key, name, _place(path)) for name, path in zip(names, paths, strict=True)]
+
+
+def _place(value: str) -> str | list[str]:
+    return split(value.strip()[1:-1]) if _is_list(value) else value
 
 
 def quoted(override: str, kind_of: Callable[[str], Kind]) -> str:

@@ -13,6 +13,7 @@ from cloc.errors import UserError
 def check_values(defaults: DictConfig, values: Mapping[str, Any]) -> None:
     """`UserError` for the first value of another kind than its key's in `defaults`, which is the
     configuration before the person's own values. `values` are resolved."""
+    _check_parts(defaults, values)
     for key, value in _flat(defaults, values, ""):
         wanted = kind(defaults, key)
         _, default = pointed_at(defaults, key)
@@ -22,6 +23,26 @@ def check_values(defaults: DictConfig, values: Mapping[str, Any]) -> None:
                 raise UserError(f"{key}={_shown(value)}; {key} holds other keys: {keys or 'yours'}")
         elif not _is_of(value, wanted):
             raise UserError(f"{key}={_shown(value)}; give {expected(wanted)}")
+
+
+def _check_parts(defaults: DictConfig, values: Mapping[str, Any]) -> None:
+    """An entry of one's own is a part, and a source of data is whole."""
+    for group in ("losses", "benchmarks", "logger"):
+        for name, part in (values.get(group) or {}).items():
+            if not isinstance(part, dict) or "_target_" not in part:
+                raise UserError(
+                    f"{group}.{name}={_shown(part)} is no part; give {group}.{name}._target_="
+                    "package.Class, or a file of one's own in configs/"
+                )
+    sources = (values.get("data") or {}).get("sources") or {}
+    usual = default_of(defaults, "data.sources.train")
+    for name, source in sources.items() if isinstance(usual, dict) else ():
+        lacks = [key for key in usual if not isinstance(source, dict) or key not in source]
+        if lacks:
+            raise UserError(
+                f"data.sources.{name} has no {', '.join(lacks)}; a second source is data=mixed, or "
+                "write one whole in a file of configs/data"
+            )
 
 
 def _flat(defaults: DictConfig, value: Any, key: str) -> Iterator[tuple[str, Any]]:

@@ -121,7 +121,7 @@ def _found(
             raise UserError(f"{key} is an empty list; name a shard folder, a glob or a list file")
         for part in spec:
             yield from _found(part, key, skip)
-    elif str(spec).endswith(".txt"):
+    elif str(spec).endswith(".txt") and not Path(spec).is_dir():
         yield from _in_list_file(Path(spec), key, skip)
     else:
         yield _in_folder_or_pattern(str(spec), Path(), key, skip)

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from _explain import REMOVABLE  # noqa: E402
 from _help import _leaves, groups_of  # noqa: E402
 from _kinds import Form, default_of, kind  # noqa: E402
 from _run import composed  # noqa: E402
@@ -56,7 +58,20 @@ OF_FORM = {
     Form.TEXTS: ("nope", "", "[nope,nope]", "[]", "nope/*.tar"),
     Form.ANY: ("nope", "-1", "[nope]", "{nope: nope}"),
 }
-BROKEN = ("=5", "nope", "steps.=1", "~nope", "+", "x=[1", "x={", "x={a", "x=a,b", "++", "a b=c")
+BROKEN = (
+    "=5",
+    "nope",
+    "steps.=1",
+    "~nope",
+    "+",
+    "hydra=3",
+    "x=[1",
+    "x={",
+    "x={a",
+    "x=a,b",
+    "++",
+    "a b=c",
+)
 FLAGS = ("--info", "--cfg", "--cfg=hydra", "--steps=3", "-x", "--", "--config-name=x", "-cd", "-r")
 
 
@@ -141,7 +156,7 @@ def _of_keys(script, name, given, place):
     chosen = dict(word.split("=", 1) for word in given if word.startswith("pipeline="))
     for group in groups_of(name, chosen):
         if default_of(defaults, group) is not None and group != "benchmarks":
-            for value in ("nope", "[nope]", "3", "", "../x", "null,"):
+            for value in ("nope", "[nope]", "3", "", "../x", "null,", "null"):
                 yield Line(script, (*given, f"{group}={value}"), (group,))
     for key, _ in _leaves(OmegaConf.to_container(defaults, resolve=False), ""):
         if script == "bench" and name == "train" and not key.startswith(("model", "batch")):
@@ -152,6 +167,8 @@ def _of_keys(script, name, given, place):
         for value in _wrong(defaults, key, place):
             yield Line(script, (*given, f"{key}={value}"), (key, key.rpartition(".")[2]))
         yield Line(script, (*given, f"{key}s=1"), (f"{key}s",))
+        if not any(fnmatchcase(key, pattern) for pattern in REMOVABLE):
+            yield Line(script, (*given, f"~{key}"), (key,))
         if parent and OmegaConf.is_dict(OmegaConf.select(defaults, parent)):
             yield Line(script, (*given, f"{parent}=3"), (parent,))
 

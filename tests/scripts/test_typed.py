@@ -10,7 +10,7 @@ from _job import Job
 from _kinds import Form, Kind
 from _run import compose_config, frozen, make, plain
 from _sweep import combinations
-from _typed import literal, quoted
+from _typed import is_override, literal, quoted
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -66,6 +66,32 @@ def test_a_text_arrives_as_typed_and_stays_so_in_the_frozen_config():
             assert split == {"[a,b]": ["a", "b"], "[v2]": ["v2"]}.get(text, text)
 
 
+def test_in_a_mapping_of_places_paths_arrive_as_typed():
+    texts = [t for t in NAMES if not set(t) & set("[]{},'\"") and t.strip() == t]
+    assert len(texts) > 40
+    inner = ", ".join(f"x{i}: {text}" for i, text in enumerate([*texts, "a/{00..03}.tar"]))
+    found = compose_config("train", ["experiment=smoke", f"eval.splits={{{inner}}}"]).eval.splits
+    assert [found[f"x{i}"] for i in range(len(texts) + 1)] == [*texts, "a/{00..03}.tar"]
+
+
+@pytest.mark.parametrize("name", ["v1.0", "日本", "my val", "1e3", "2024_11", "set[v2]"])
+def test_a_split_of_any_name_is_named_so(name):
+    given = [f"eval.splits.{name}=a", f"eval.splits={{b: c, {name} 2: d}}"]
+    found = compose_config("train", ["experiment=smoke", *given])["eval"]["splits"]
+    assert (found[name], found["b"], found[f"{name} 2"]) == ("a", "c", "d")
+
+
+def test_a_pattern_with_an_equals_sign_is_a_path_where_it_finds_something(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert is_override("dt=2024/*.tar")
+    (tmp_path / "dt=2024").mkdir()
+    (tmp_path / "dt=2024/a-000.tar").touch()
+    for word in ("dt=2024/*.tar", "dt=2024/a-{000..000}.tar", "dt=2024/a-000.tar"):
+        assert not is_override(word)
+    assert is_override("write_index=true")
+    assert is_override("out={a")
+
+
 @pytest.mark.parametrize("text", ["2024_11", "photos (2024)", "null", "${name}", "it's \\"])
 def test_a_run_of_any_name_is_named_so_where_other_keys_point_at_it(text):
     given = [f"name={text}", f"runs={text}", f"data.train={text}", f"start=./{text}"]
@@ -89,7 +115,7 @@ KEYS = [
     ("train", ["experiment=coco_mini"], "data.root"),
     ("train", ["experiment=smoke"], "checkpoints"),
     ("train", ["experiment=smoke", "data=mixed", "data.train=x"], "data.captions"),
-    ("train", ["experiment=smoke"], "++data.sources.more.shards"),
+    ("train", ["experiment=smoke"], "data.sources.train.shards"),
     ("prepare", ["import=coco", "images=x"], "out"),
     ("prepare", ["import=coco", "out=x"], "images"),
     ("prepare", ["import=coco", "out=x", "images=y"], "instances"),
@@ -149,7 +175,6 @@ def test_a_folder_whose_name_is_a_list_is_itself(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("eval.splits={val: 2024_11}", "eval.splits.val=202411; give a text"),
         ("freeze=image_tower", r"freeze=image_tower; give a list of texts, such as \[a,b\]"),
         ("data.train=[]", r"data.train=\[\]; give a text, or several as \[a,b\]"),
         ("name=", "name=; give a text"),
