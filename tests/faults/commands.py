@@ -163,14 +163,18 @@ def _of_keys(script, name, given, place):
             continue  # what it does not read
         if script == "show_batch" and not key.startswith(("data.", "out", "batch", "model.")):
             continue
-        parent = key.rpartition(".")[0]
-        for value in _wrong(defaults, key, place):
-            yield Line(script, (*given, f"{key}={value}"), (key, key.rpartition(".")[2]))
-        yield Line(script, (*given, f"{key}s=1"), (f"{key}s",))
-        if not any(fnmatchcase(key, pattern) for pattern in REMOVABLE):
-            yield Line(script, (*given, f"~{key}"), (key,))
-        if parent and OmegaConf.is_dict(OmegaConf.select(defaults, parent)):
-            yield Line(script, (*given, f"{parent}=3"), (parent,))
+        yield from _of_key(script, given, defaults, key, place)
+
+
+def _of_key(script, given, defaults, key, place):
+    parent = key.rpartition(".")[0]
+    for value in _wrong(defaults, key, place):
+        yield Line(script, (*given, f"{key}={value}"), (key, key.rpartition(".")[2]))
+    yield Line(script, (*given, f"{key}s=1"), (f"{key}s",))
+    if not any(fnmatchcase(key, pattern) for pattern in REMOVABLE):
+        yield Line(script, (*given, f"~{key}"), (key,))
+    if parent and OmegaConf.is_dict(OmegaConf.select(defaults, parent)):
+        yield Line(script, (*given, f"{parent}=3"), (parent,))
 
 
 def _wrong(defaults, key, place):
