@@ -22,7 +22,7 @@ TURNS, TURNS_OF_STARTUP = 15, 5
 def keys_of_its_own(overrides: Sequence[str]) -> list[str]:
     """Those of configs/bench.yaml; the others are of the run that is measured."""
     keys = ("what", "repeat", "shards", *OWN_OPTIONS)
-    return [override for override in overrides if override.partition("=")[0] in keys]
+    return [override for override in overrides if override.lstrip("+~").partition("=")[0] in keys]
 
 
 def check_options(options: Mapping[str, Any], others: Sequence[str]) -> bool:

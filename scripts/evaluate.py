@@ -33,7 +33,8 @@ def named(overrides: list[str]) -> list[str]:
 def check_command(cfg: DictConfig) -> None:
     """What would be found out only at the end, or not be used at all."""
     if (cfg.run is None) == (cfg.encoder is None):
-        raise UserError("give either run=runs/NAME or model=open_clip:NAME/TAG")
+        both = "" if cfg.run is None else f"run={cfg.run} and model={cfg.encoder} (encoder): "
+        raise UserError(f"{both}give either run=runs/NAME or model=open_clip:NAME/TAG")
     if cfg.run is not None and cfg.out is not None:
         raise UserError(f"out={cfg.out} goes with model=; a run's numbers go to its own folder")
     if cfg.ema and cfg.run is None:

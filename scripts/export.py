@@ -31,6 +31,11 @@ def check_command(cfg: DictConfig) -> None:
     """Before the slow part."""
     if os.path.lexists(cfg.out):
         raise UserError(f"{cfg.out} exists; remove it or choose another out=")
+    if cfg.format.precision != cfg.precision:
+        raise UserError(
+            f"format.precision={cfg.format.precision} follows precision; give precision=float32, "
+            "float16 or bfloat16"
+        )
     if not re.fullmatch(r"[a-z0-9.+-]+", str(cfg.license)):
         raise UserError(
             f"license={cfg.license}; give one of the hub's words, such as apache-2.0, "

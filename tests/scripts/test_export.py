@@ -33,6 +33,10 @@ def command(saved, tmp_path):
         ("ema=maybe", "ema=maybe; give true or false"),
         ("license=[a,b]", r"license=\[a,b\]; give one of the hub's words"),
         ("push=model", "push=model; write push=ORG/NAME"),
+        (
+            "format.precision=half",
+            "format.precision=half follows precision; give precision=float32",
+        ),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_is_written(command, tmp_path, override, says):
