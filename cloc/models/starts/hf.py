@@ -11,6 +11,7 @@ from torch import Tensor
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import refuse_code
 from cloc.models.start import Start
+from cloc.models.text_probe import beyond
 from cloc.models.tokenizers import make_tokenizer
 from cloc.models.tower_build import make_tower
 from cloc.models.transformers_folder import (
@@ -147,22 +148,21 @@ def _tokenizer(model_cfg: dict[str, Any], config: Mapping[str, Any], folder: Pat
     text["hf_tokenizer_name"] = NAMES.get(text["vocab_size"], folder.name)
     if config["model_type"] == "siglip":
         text["tokenizer_kwargs"] = {"clean": "canonicalize"}  # as open_clip has it
-    words = _words(model_cfg, folder)
-    if max(words.values()) >= text["vocab_size"]:
+    last = _beyond(model_cfg, folder)
+    if last is not None:
         raise UserError(
-            f"{folder}: the tokenizer has ids up to {max(words.values())}, but the text tower only "
+            f"{folder}: the tokenizer has ids up to {last}, but the text tower only "
             f"{text['vocab_size']} (vocab_size): it is of another model"
         )
     return False
 
 
-def _words(model_cfg: Mapping[str, Any], folder: Path) -> dict[str, int]:
+def _beyond(model_cfg: Mapping[str, Any], folder: Path) -> int | None:
     try:
         made: Any = make_tokenizer(model_cfg, folder=folder)
-        found: dict[str, int] = made.tokenizer.get_vocab()
+        return beyond(made, model_cfg["text_cfg"]["vocab_size"])
     except Exception as error:  # the tokenizers' own errors are of no other class
         raise UserError(f"{folder}: its tokenizer cannot be read: {one_line(error)}") from error
-    return found
 
 
 def _is_clips(vocabulary: Mapping[str, int], config: Mapping[str, Any]) -> bool:
