@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from open_clip.hf_model import HFTextEncoder
 
 from cloc.errors import UserError, one_line
+from cloc.models.hugging_face_text import check_encoder
 from cloc.models.t5 import SPACE
 
 # the first two differ in their last word alone; the last is cut at any context
@@ -21,6 +22,9 @@ SHORT = 3  # of them
 # of a tokenizer's own (<mask>, <extra_id_7>, [unused3]): written in a text, or never given; but a
 # byte (<0x0A>) is what a character falls back to
 MARK = re.compile(rf"{SPACE}?(?!<0x)(?:<[^<>]*>|\[[^\[\]]*\])")
+FRAME = ("bos_token_id", "eos_token_id", "cls_token_id", "pad_token_id")  # of tokenizer_mode=clips
+# at a text; syntax reduction needs a package and its data
+FAILS = (ValueError, TypeError, RuntimeError, AssertionError, ImportError, LookupError)
 MARKED = 32  # tokens; more than any mark
 WHERE = "text_cfg (model.tower.config.text_cfg, or the start's configuration)"
 
@@ -35,10 +39,7 @@ class Read(NamedTuple):
 def check_text(text: Any, tokenize: Callable[..., Any], *, context: int, vocabulary: int) -> None:
     """`UserError` where `text`, open_clip's text tower of `vocabulary` tokens, would not read what
     `tokenize` gives as texts; with the keys that mend it."""
-    try:
-        rows: list[list[int]] = tokenize(list(PROBES), context).tolist()
-    except (ValueError, TypeError) as error:  # of a tokenizer without padding
-        raise UserError(f"the tokenizer cannot fill texts up: {one_line(error)}") from None
+    rows = _rows(tokenize, context)
     last = max(*map(max, rows), beyond(tokenize, vocabulary) or 0)
     if last >= vocabulary:
         raise UserError(
@@ -48,11 +49,29 @@ def check_text(text: Any, tokenize: Callable[..., Any], *, context: int, vocabul
         )
     padding = _padding(tokenize)
     if isinstance(text, HFTextEncoder):
+        check_encoder(text, context)
         _check_padding(rows, padding, text.config.pad_token_id)
     elif getattr(text, "cls_emb", None) is not None:
         _check_padding(rows, padding, text.pad_id)
     else:
         _check_places(text, tokenize, rows, padding)
+
+
+def _rows(tokenize: Any, context: int) -> list[list[int]]:
+    """The probes' tokens."""
+    if getattr(tokenize, "tokenizer_mode", None) == "clips":
+        lacks = [key for key in FRAME if getattr(tokenize.tokenizer, key) is None]
+        if lacks:
+            raise UserError(
+                f"text_cfg.tokenizer_mode=clips puts {', '.join(FRAME)} around a text, but the "
+                f"tokenizer has no {' and no '.join(lacks)}; set text_cfg.tokenizer_mode=null, or "
+                "take a tokenizer with them (text_cfg.hf_tokenizer_name)"
+            )
+    try:
+        found: list[list[int]] = tokenize(list(PROBES), context).tolist()
+    except FAILS as error:  # of a tokenizer without padding, among others
+        raise UserError(f"the tokenizer cannot fill texts up: {one_line(error)}") from None
+    return found
 
 
 def beyond(tokenize: Any, vocabulary: int) -> int | None:

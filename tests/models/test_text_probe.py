@@ -72,6 +72,7 @@ def test_the_default_pooling_of_another_vocabulary_is_refused_and_the_named_one_
         ({"pool_type": "eos", "eos_id": 1}, {"start": "</s>"}, "token 0 .* set pool_type=last"),
         ({"pool_type": "eos", "eos_id": 1}, {"padding_side": "left"}, "fills texts up in front"),
         ({}, {"padding": None}, "the tokenizer cannot fill texts up"),
+        ({"tokenizer_mode": "clips"}, {}, "no bos_token_id and no cls_token_id; set .*mode=null"),
         ({"vocab_size": 20}, {}, "does not fit: it gives token .* knows 20; take the tokenizer"),
     ],
 )
