@@ -19,5 +19,9 @@ class BadSample(UserError):
 
 
 def one_line(error: BaseException) -> str:
-    """The beginning of a library's message, for one of ours."""
-    return " ".join(str(error).split())[:300]
+    """The beginning of a library's message, for one of ours; with the name of its kind where it
+    says nothing without: an assertion's, or a key alone."""
+    message = " ".join(str(error).split())[:300]
+    if message and not isinstance(error, KeyError):
+        return message
+    return f"{type(error).__name__}: {message}".removesuffix(": ")

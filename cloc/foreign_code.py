@@ -9,7 +9,8 @@ from typing import Any
 
 from cloc.errors import UserError
 
-DESCRIBING = ("*.json", "*.jinja", "*.txt", "*.model")  # of a repository; neither weights nor code
+# of a repository; neither weights nor code: every file that a tokenizer of transformers' reads
+DESCRIBING = ("*.json", "*.jinja", "*.txt", "*.model", "*.spm", "*.codes", "*.tokenizer")
 VOCABULARIES = ("tokenizer.json", "vocab.json")  # their keys are words
 ASKS = ("auto_map", "trust_remote_code")  # transformers' keys for Python that lies beside
 

@@ -2,10 +2,14 @@
 
 import builtins
 import json
+import re
 import shutil
 import sys
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 import transformers
@@ -13,7 +17,7 @@ import transformers
 import cloc
 from cloc.errors import UserError
 from cloc.export.open_clip import OpenCLIP
-from cloc.foreign_code import refuse_code, unasked
+from cloc.foreign_code import described, refuse_code, unasked
 from cloc.models.kept import FOLDER, keep
 from cloc.models.load import load_model
 from cloc.models.start import read_start
@@ -22,6 +26,7 @@ from cloc.models.tower_build import make_tower
 from cloc.transformers_layout.tokenizer import write_tokenizer
 from data_prep.pretrained import load_pretrained
 from tests.helpers.hf import make_clip
+from tests.helpers.hub import local_hub
 from tests.helpers.models import CONTEXT, NATIVE, make_model
 from tests.helpers.probe import probe_of
 
@@ -104,7 +109,10 @@ def test_no_option_of_a_tokenizer_but_the_known_ones(tmp_path, mark):
     folder = attack(tmp_path / "folder", mark, "tokenizer_config.json")
     for options in ({"trust_remote_code": True}, {"code_revision": "x"}, {"clean": ["lower"]}):
         [key] = options
-        with pytest.raises(UserError, match=rf"tokenizer_kwargs\.{key}=.* there are clean \(str\)"):
+        with pytest.raises(
+            UserError,
+            match=rf"tokenizer_kwargs\.{key}=.* there are clean \(canon",
+        ):
             make_tokenizer(hugging_face(folder, **options))
         with pytest.raises(UserError, match=rf"tokenizer_kwargs\.{key}="):
             make_tower(hugging_face(folder, **options))
@@ -221,3 +229,20 @@ def test_pickled_weights_are_tensors_alone(tmp_path, mark):
     for start in ("open_clip:ViT-B-32,{}", "open_clip:{}", "timm:vit_tiny_patch16_224,{}"):
         with pytest.raises(UserError, match=r"weights\.pt|Weights only"):
             read_start(start.format(tmp_path / "weights.pt"))
+
+
+def test_every_file_that_a_tokenizer_of_transformers_reads_is_fetched(tmp_path, monkeypatch):
+    """What happened: PhoBERT's bpe.codes stayed behind, and its tokenizer was another one."""
+    sources = Path(transformers.__file__).parent.glob("models/*/tokenization*.py")
+    lists = [re.findall(r"VOCAB_FILES_NAMES = {(.*?)}", s.read_text(), re.DOTALL) for s in sources]
+    names = {name for found in lists for of in found for name in re.findall(r': "(.+?)"', of)}
+    assert names > {"bpe.codes", "source.spm", "prophetnet.tokenizer", "vocab.json"}
+    with local_hub() as (address, repositories):
+        own = partial(
+            huggingface_hub.snapshot_download, endpoint=address, cache_dir=tmp_path / "cache"
+        )
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", own)
+        for repository in ("somebody/model", "model"):
+            left = {"pytorch_model.bin": b"", "code.py": b"", "model.safetensors": b""}
+            repositories[repository] = {**dict.fromkeys(names, b"{}"), **left}
+            assert {path.name for path in described(repository).iterdir()} == names

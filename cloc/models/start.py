@@ -1,5 +1,6 @@
 """What a run starts from: weights that somebody has, as an open_clip model."""
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,9 @@ from cloc.numerics import first_not_finite
 
 # What libraries raise at a file that is not weights alone.
 UNREADABLE = (RuntimeError, ValueError, OSError, SafetensorError, UnpicklingError, EOFError)
+OPEN_CLIPS = "open_clip:NAME/TAG, open_clip:FILE-OR-FOLDER or open_clip:hf-hub:ORG/NAME"
+HFS = "hf:FOLDER or hf:ORG/NAME"
+WEB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([^/]+/[^/]+)(?:/tree/main)?/*")
 KINDS = ("open_clip", "hf", "timm", "run")
 
 
@@ -38,13 +42,21 @@ class Heads(NamedTuple):
     state: Mapping[str, Tensor]  # their weights: `CLOC.region_state`
 
 
+def on_hub(where: str) -> str | None:
+    """ORG/NAME where this is a page of the hub's, or looks like a repository there."""
+    if page := WEB.fullmatch(where):
+        return page[1]
+    name = where.rstrip("/")
+    return name if re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) else None
+
+
 def read_start(start: str) -> Start:
     """`start` is `KIND:WHERE`, and what WHERE may be is said by `cloc.models.starts.KIND.read`."""
     kind, colon, where = start.partition(":")
     if kind not in KINDS or not colon or not where:
         raise UserError(
-            f"start={start!r}; write open_clip:NAME/TAG, open_clip:FILE-OR-FOLDER, hf:FOLDER, "
-            "timm:NAME, timm:NAME,FILE or run:runs/NAME"
+            f"start={start!r}; write {OPEN_CLIPS}, {HFS}, timm:NAME, timm:NAME,FILE or "
+            "run:runs/NAME"
         )
     found: Start = import_module(f"cloc.models.starts.{kind}").read(where)
     if bad := first_not_finite(found.state or {}):

@@ -6,16 +6,26 @@ another; a causal tower that reads a word does not know what follows it. Probe s
 tokenized and the place that is read is looked at; no weight is.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from open_clip.hf_model import HFTextEncoder
 
 from cloc.errors import UserError, one_line
+from cloc.models.hugging_face_text import check_encoder
+from cloc.models.t5 import SPACE
 
 # the first two differ in their last word alone; the last is cut at any context
 PROBES = ("zebra cat", "zebra dog", "2 photos, left of the ring!", "x", "a red kite " * 200)
 SHORT = 3  # of them
+# of a tokenizer's own (<mask>, <extra_id_7>, [unused3]): written in a text, or never given; but a
+# byte (<0x0A>) is what a character falls back to
+MARK = re.compile(rf"{SPACE}?(?!<0x)(?:<[^<>]*>|\[[^\[\]]*\])")
+FRAME = ("bos_token_id", "eos_token_id", "cls_token_id", "pad_token_id")  # of tokenizer_mode=clips
+# at a text; syntax reduction needs a package and its data
+FAILS = (ValueError, TypeError, RuntimeError, AssertionError, ImportError, LookupError)
+MARKED = 32  # tokens; more than any mark
 WHERE = "text_cfg (model.tower.config.text_cfg, or the start's configuration)"
 
 
@@ -29,23 +39,55 @@ class Read(NamedTuple):
 def check_text(text: Any, tokenize: Callable[..., Any], *, context: int, vocabulary: int) -> None:
     """`UserError` where `text`, open_clip's text tower of `vocabulary` tokens, would not read what
     `tokenize` gives as texts; with the keys that mend it."""
-    try:
-        rows: list[list[int]] = tokenize(list(PROBES), context).tolist()
-    except (ValueError, TypeError) as error:  # of a tokenizer without padding
-        raise UserError(f"the tokenizer cannot fill texts up: {one_line(error)}") from None
-    last = max(map(max, rows))
+    rows = _rows(tokenize, context)
+    last = max(*map(max, rows), beyond(tokenize, vocabulary) or 0)
     if last >= vocabulary:
         raise UserError(
             f"the tokenizer does not fit: it gives token {last}, but the text tower knows "
-            f"{vocabulary}; take the tokenizer the weights were trained with"
+            f"{vocabulary}; take the tokenizer the weights were trained with, or for random "
+            f"weights set text_cfg.vocab_size={last + 1}"
         )
     padding = _padding(tokenize)
     if isinstance(text, HFTextEncoder):
+        check_encoder(text, context)
         _check_padding(rows, padding, text.config.pad_token_id)
     elif getattr(text, "cls_emb", None) is not None:
         _check_padding(rows, padding, text.pad_id)
     else:
         _check_places(text, tokenize, rows, padding)
+
+
+def _rows(tokenize: Any, context: int) -> list[list[int]]:
+    """The probes' tokens."""
+    if getattr(tokenize, "tokenizer_mode", None) == "clips":
+        lacks = [key for key in FRAME if getattr(tokenize.tokenizer, key) is None]
+        if lacks:
+            raise UserError(
+                f"text_cfg.tokenizer_mode=clips puts {', '.join(FRAME)} around a text, but the "
+                f"tokenizer has no {' and no '.join(lacks)}; set text_cfg.tokenizer_mode=null, or "
+                "take a tokenizer with them (text_cfg.hf_tokenizer_name)"
+            )
+    try:
+        found: list[list[int]] = tokenize(list(PROBES), context).tolist()
+    except FAILS as error:  # of a tokenizer without padding, among others
+        raise UserError(f"the tokenizer cannot fill texts up: {one_line(error)}") from None
+    return found
+
+
+def beyond(tokenize: Any, vocabulary: int) -> int | None:
+    """The highest id from `vocabulary` on that some text gets; None where there is none.
+
+    A mark counts where a text that says it gets it: published tokenizers have marks behind the
+    table of their tower, as SigLIP's of many languages, whose cleaning takes them apart.
+    """
+    unknown = getattr(getattr(tokenize, "tokenizer", None), "unk_token_id", None)
+    over = {word: i for word, i in _words(tokenize).items() if i >= vocabulary}
+    marks = [word for word, i in over.items() if MARK.fullmatch(word) and i != unknown]
+    found = {over[word] for word in over.keys() - set(marks)}
+    if marks and not found:
+        rows = tokenize([word.removeprefix(SPACE) for word in marks], MARKED)
+        found = {last for row in rows.tolist() if (last := max(row)) >= vocabulary}
+    return max(found, default=None)
 
 
 def pooling(text: Any) -> tuple[str | None, int | None]:
@@ -108,16 +150,16 @@ def _wrong(
     ends = {tokens[place] for tokens, place in read}
     if len(ends) > 1 or (pool == "eos" and ends != {end}):
         return f"reads the tokens {sorted(ends)} of {len(read)} texts, not their end"
-    highest = _highest(tokenize) if pool == "argmax" else min(ends)
+    highest = max(_words(tokenize).values()) if pool == "argmax" else min(ends)
     if highest > min(ends):
         return f"takes the highest token for a text's end, {min(ends)}, but words go to {highest}"
     return None
 
 
-def _highest(tokenize: Any) -> int:
+def _words(tokenize: Any) -> dict[str, int]:
     own = getattr(tokenize, "tokenizer", None)  # of Hugging Face's
-    vocabulary: dict[str, int] = tokenize.encoder if own is None else own.get_vocab()
-    return max(vocabulary.values())
+    found: dict[str, int] = tokenize.encoder if own is None else own.get_vocab()
+    return found
 
 
 def _padding(tokenize: Any) -> int:

@@ -7,14 +7,22 @@ from typing import Any
 import open_clip
 from torch import Tensor
 
-from cloc.errors import UserError
+from cloc.errors import UserError, one_line
 from cloc.foreign_code import described, unasked
 from cloc.models.t5 import t5_tokenizer
 
-# What a configuration may say of its tokenizer, by type: the rest of `text_cfg.tokenizer_kwargs`
-# would reach transformers, where `trust_remote_code` runs code.
-OPTIONS = {"clean": str, "strip_sep_token": bool, "language": str}  # of a Hugging Face tokenizer
-OWN_OPTIONS = {"clean": str, "additional_special_tokens": list, "reduction_mask": str}
+# What a configuration may say of its tokenizer, by type or value: the rest of
+# `text_cfg.tokenizer_kwargs` would reach transformers, where `trust_remote_code` runs code.
+Allowed = type | tuple[str, ...]
+CLEANS = ("canonicalize", "lower", "whitespace")
+REDUCTIONS = ("", "simple", "random", "shuffle", "syntax")
+# of a Hugging Face tokenizer
+OPTIONS: dict[str, Allowed] = {"clean": CLEANS, "strip_sep_token": bool, "language": str}
+OWN_OPTIONS: dict[str, Allowed] = {
+    "clean": CLEANS,
+    "additional_special_tokens": list,
+    "reduction_mask": REDUCTIONS,
+}
 MODES = (None, "", "clips")
 
 
@@ -40,13 +48,12 @@ def make_tokenizer(
         files = str(described(source))
         with unasked():
             return open_clip.tokenizer.HFTokenizer(files, context, tokenizer_mode=mode, **options)
-    except (ImportError, OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        line = " ".join(str(error).split())[:200]
+    except UserError:
+        raise
+    except Exception as error:  # a tokenizer of another kind fails in a way of its own
         raise UserError(
-            f"the tokenizer {source} cannot be loaded ({line}); it needs the package transformers, "
-            "and a network or a copy in the hub's cache"
+            f"the tokenizer {source} cannot be loaded ({one_line(error)}); it needs the package "
+            "transformers, and a network or a copy in the hub's cache"
         ) from error
 
 
@@ -57,8 +64,8 @@ def tokenizer_options(text: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise UserError(f"text_cfg.tokenizer_kwargs={given!r} is no mapping of options")
     for key, value in given.items():
-        if not isinstance(value, known.get(key, ())):
-            allowed = ", ".join(f"{name} ({kind.__name__})" for name, kind in known.items())
+        if not _allows(known.get(key, ()), value):
+            allowed = ", ".join(f"{name} ({_said(kind)})" for name, kind in known.items())
             raise UserError(
                 f"text_cfg.tokenizer_kwargs.{key}={value!r} is no option that a configuration may "
                 f"give its tokenizer; there are {allowed}"
@@ -66,6 +73,19 @@ def tokenizer_options(text: Mapping[str, Any]) -> dict[str, Any]:
     if text.get("tokenizer_mode") not in MODES:
         raise UserError(f"text_cfg.tokenizer_mode={text['tokenizer_mode']!r}; only clips is known")
     return dict(given)
+
+
+def _allows(known: Allowed, value: Any) -> bool:
+    if not isinstance(known, type):
+        return value in known
+    words = all(type(x) is str for x in value) if isinstance(value, list) else True
+    return isinstance(value, known) and words
+
+
+def _said(known: Allowed) -> str:
+    if isinstance(known, type):
+        return known.__name__
+    return " or ".join(word or repr(word) for word in known)
 
 
 def decode(tokenizer: Any, tokens: Sequence[int]) -> str:

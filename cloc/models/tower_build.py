@@ -17,6 +17,12 @@ from cloc.models.t5 import t5_file, with_t5
 from cloc.models.tower_config import refuse, resized, resolve_config
 from cloc.models.towers import Tower
 
+# what open_clip, timm and transformers raise at a configuration of no model
+UNBUILT = (
+    *(TypeError, ValueError, RuntimeError, OSError, AssertionError),
+    *(LookupError, AttributeError, ArithmeticError),
+)
+
 
 def make_tower(
     config: Mapping[str, Any] | str | None = None,
@@ -128,7 +134,7 @@ def _from_config(model_config: Mapping[str, Any]) -> Any:
     try:
         with unasked():
             return make(**config)
-    except (TypeError, RuntimeError, OSError) as error:
+    except UNBUILT as error:
         raise UserError(f"open_clip cannot build model.tower.config: {one_line(error)}") from error
 
 

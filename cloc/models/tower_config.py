@@ -9,9 +9,15 @@ import open_clip
 
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import check_plain, described
+from cloc.models.hugging_face_text import check_choices
 from cloc.models.tokenizers import tokenizer_options
 from cloc.models.unpooled import NO_POOLED_TOKENS
 
+# of open_clip's own towers: the key that names one of another library, and their pool_type
+POOLS = {
+    "vision_cfg": ("timm_model_name", ("tok", "avg", "none")),
+    "text_cfg": ("hf_model_name", ("argmax", "eos", "first", "last", "none")),
+}
 REQUIRED = ("embed_dim", "vision_cfg", "text_cfg")
 
 
@@ -60,8 +66,8 @@ def refuse_place(trunk: str) -> None:
 
 
 def refuse_elsewhere(model_config: Mapping[str, Any]) -> None:
-    """Raises `UserError` for a configuration that brings code, or the name of a place that does:
-    before anything is built or read of it."""
+    """Raises `UserError` for a configuration that brings code, or the name of a place that does, or
+    names what open_clip has not: before anything is built or read of it."""
     for key in ("vision_cfg", "text_cfg"):
         if not isinstance(model_config.get(key), Mapping):
             found = model_config.get(key)
@@ -70,10 +76,17 @@ def refuse_elsewhere(model_config: Mapping[str, Any]) -> None:
     if vision.get("timm_model_name"):
         refuse_place(str(vision["timm_model_name"]))
     tokenizer_options(text)
+    for part, (other, pools) in POOLS.items():
+        found = model_config[part]
+        if not found.get(other) and found.get("pool_type", pools[0]) not in pools:
+            raise UserError(
+                f"{part}.pool_type={found['pool_type']!r} is none of open_clip's; there are "
+                f"{', '.join(pools)}"
+            )
     check_plain(model_config, "the model's configuration")
     if text.get("hf_model_name"):
         try:
-            described(str(text["hf_model_name"]))
+            check_choices(text, described(str(text["hf_model_name"])))
         except (ImportError, OSError, ValueError) as error:
             if isinstance(error, UserError):
                 raise

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +27,8 @@ class Hub(BaseHTTPRequestHandler):
         if "/resolve/" in path:
             self.serve(*path.split("/resolve/"))
             return
-        name = "/".join(path.split("/")[2:4])
+        # "api/models/NAME", with an owner in front of it or without
+        name = "/".join(re.split("/(?:tree|revision)/", path)[0].split("/")[2:])
         files = self.repositories.get(name, {})
         if name not in self.repositories and ("/tree/" in path or "/revision/" in path):
             self.answer({"error": "Repository not found"}, status=404)

@@ -72,6 +72,7 @@ def test_the_default_pooling_of_another_vocabulary_is_refused_and_the_named_one_
         ({"pool_type": "eos", "eos_id": 1}, {"start": "</s>"}, "token 0 .* set pool_type=last"),
         ({"pool_type": "eos", "eos_id": 1}, {"padding_side": "left"}, "fills texts up in front"),
         ({}, {"padding": None}, "the tokenizer cannot fill texts up"),
+        ({"tokenizer_mode": "clips"}, {}, "no bos_token_id and no cls_token_id; set .*mode=null"),
         ({"vocab_size": 20}, {}, "does not fit: it gives token .* knows 20; take the tokenizer"),
     ],
 )
@@ -151,3 +152,62 @@ def test_no_probe_needs_a_weight():
     text.pool_type, text.attn_mask = "argmax", torch.zeros(1)
     tokenize = make_tower(NATIVE).tokenizer()
     check_text(text, tokenize, context=CONTEXT, vocabulary=49408)
+
+
+def with_tokens(folder, target, *tokens):
+    """The tokenizer of `folder` with these added, and how many it had without them."""
+    from transformers import AutoTokenizer
+
+    fast = AutoTokenizer.from_pretrained(folder)
+    size = len(fast)
+    fast.add_tokens(list(tokens))
+    fast.save_pretrained(target)
+    return size
+
+
+@pytest.mark.parametrize(
+    ("token", "clean", "given"),
+    [
+        ("ruby", "whitespace", True),  # a word that no probe has
+        ("<region>", "whitespace", True),
+        ("<region>", "canonicalize", False),  # is read as "region"
+        ("[region]", "canonicalize", False),
+        ("<0x0A>", "canonicalize", True),  # a byte of some character
+    ],
+)
+def test_ids_behind_the_table_are_refused_where_a_text_can_get_them(
+    folders, tmp_path, token, clean, given
+):
+    """What happened: every probe passed, and a caption of another word ended the run."""
+    size = with_tokens(folders(), tmp_path, token)
+    text = {"pool_type": "eos", "eos_id": 1, "tokenizer_kwargs": {"clean": clean}}
+    fits = make_tower(config(NATIVE, **text, vocab_size=size + 1), folder=tmp_path)
+    fits.tokenizer()
+    tower = make_tower(config(NATIVE, **text, vocab_size=size), folder=tmp_path).eval()
+    if given:
+        says = rf"gives token {size}, but the text tower knows {size}; .*vocab_size={size + 1}"
+        with pytest.raises(UserError, match=says):
+            tower.tokenizer()
+        return
+    tokens = tower.tokenizer()([f"a {token} star"], CONTEXT)
+    assert tokens.max() < size
+    assert tower.texts(tokens).isfinite().all()
+
+
+def test_the_unknown_word_of_a_high_id_is_what_any_new_word_gets(folders, tmp_path):
+    from transformers import PreTrainedTokenizerFast
+
+    made = PreTrainedTokenizerFast.from_pretrained(folders(), unk_token="<other>")
+    made.save_pretrained(tmp_path)
+    text = {"pool_type": "eos", "eos_id": 1, "tokenizer_kwargs": {"clean": "canonicalize"}}
+    tower = make_tower(config(NATIVE, **text, vocab_size=len(made) - 1), folder=tmp_path)
+    with pytest.raises(UserError, match=rf"gives token {len(made) - 1}, but"):
+        tower.tokenizer()
+
+
+def test_a_mark_of_open_clips_own_tokenizer_needs_a_place_in_the_table():
+    marks = {"tokenizer_kwargs": {"additional_special_tokens": ["<region>"]}}
+    text = {**NATIVE["text_cfg"], "pool_type": "eos", "eos_id": 49407, **marks}
+    make_tower({**NATIVE, "text_cfg": {**text, "vocab_size": 49409}}).tokenizer()
+    with pytest.raises(UserError, match=r"gives token 49408, .* knows 49408; .*vocab_size=49409"):
+        make_tower({**NATIVE, "text_cfg": text}).tokenizer()

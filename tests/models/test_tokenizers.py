@@ -78,3 +78,28 @@ def test_a_hugging_face_tokenizer_is_read_from_the_hub_or_from_the_folder(tmp_pa
 def test_what_cannot_be_loaded_is_named_in_one_line():
     with pytest.raises(UserError, match=r"tokenizer missing cannot .*\(no such file\); it needs"):
         make_tokenizer(HUGGING_FACE, folder=Path("missing"))
+
+
+@pytest.mark.parametrize("error", [OSError, TypeError, KeyError, AttributeError])
+def test_whatever_a_loader_raises_is_one_line(monkeypatch, error):
+    def fail(*_, **__):
+        raise error("what it\nwants")
+
+    monkeypatch.setattr(open_clip.tokenizer, "HFTokenizer", fail)
+    with pytest.raises(UserError, match=r"tokenizer timm/.* cannot be loaded \(.*it needs"):
+        make_tokenizer(HUGGING_FACE)
+
+
+@pytest.mark.parametrize(
+    ("base", "option", "says"),
+    [
+        (NATIVE, {"clean": "foo"}, r"clean='foo' .* clean \(canonicalize or lower or whitespace\)"),
+        (NATIVE, {"reduction_mask": "foo"}, r"reduction_mask='foo' .*\('' or simple or random or"),
+        (NATIVE, {"additional_special_tokens": [3]}, r"additional_special_tokens=\[3\] is no"),
+        (HUGGING_FACE, {"clean": "foo"}, r"clean='foo' is no .* strip_sep_token \(bool\)"),
+    ],
+)
+def test_options_have_values_that_open_clip_knows(base, option, says):
+    with pytest.raises(UserError, match=says):
+        make_tokenizer({"text_cfg": {**base["text_cfg"], "tokenizer_kwargs": option}})
+    make_tokenizer({"text_cfg": {**base["text_cfg"], "tokenizer_kwargs": {"clean": "lower"}}})

@@ -1,7 +1,10 @@
 """open_clip's configurations: copies, and other sizes."""
 
 import open_clip
+import pytest
 
+from cloc.errors import UserError
+from cloc.models.tower_build import make_tower
 from cloc.models.tower_config import resized, resolve_config
 from tests.helpers.models import NATIVE
 
@@ -24,3 +27,20 @@ def test_other_sizes_leave_the_given_configuration_alone():
     assert found["text_cfg"]["context_length"] == 9
     assert resized(NATIVE, None, None) == NATIVE
     assert NATIVE["vision_cfg"]["image_size"] == 32
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "says"),
+    [
+        ("text_cfg", {"pool_type": "mean"}, r"text_cfg.pool_type='mean' .* argmax, eos, first, la"),
+        ("text_cfg", {"pool_type": None}, r"text_cfg.pool_type=None is none of open_clip's"),
+        ("vision_cfg", {"pool_type": "mean"}, r"vision_cfg.pool_type='mean' .* tok, avg, none"),
+        ("text_cfg", {"heads": 5}, r"open_clip cannot build model.tower.config: \w+"),
+        ("text_cfg", {"heads": 0}, r"open_clip cannot build model.tower.config: \w+"),
+        ("text_cfg", {"width": "wide"}, r"open_clip cannot build model.tower.config: \w+"),
+    ],
+)
+def test_what_open_clip_has_not_is_one_line(part, change, says):
+    with pytest.raises(UserError, match=says) as error:
+        make_tower({**NATIVE, part: {**NATIVE[part], **change}})
+    assert "\n" not in str(error.value)

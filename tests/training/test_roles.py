@@ -4,6 +4,7 @@ import re
 import warnings
 
 import pytest
+import timm
 import torch
 from open_clip.hf_model import HFTextEncoder
 from torch import nn
@@ -146,3 +147,24 @@ def test_lora_is_made_of_matrices():
     found = roles(model)
     of = {found[name] for name, p in model.named_parameters() if "lora_" in name}
     assert of == {"matrix"}
+
+
+@pytest.mark.parametrize(
+    ("trunk", "role", "names"),
+    [
+        ("tresnet_m", "input", {"body.conv1.conv"}),
+        ("csatv2", "input", {"stem_dct.conv_y", "stem_dct.conv_cb", "stem_dct.conv_cr"}),
+        ("convit_tiny", "table", {f"blocks.{n}.attn.pos_proj" for n in range(10)}),
+        ("edgenext_small", "table", {"stages.1.blocks.2.pos_embd.token_projection"}),
+        ("lambda_resnet26t", "table", {"stages.2.1.self_attn.conv_lambda"}),
+    ],
+)
+def test_first_layers_and_positions_of_timm_under_names_of_their_own(trunk, role, names):
+    holder = nn.Module()
+    holder.tower = nn.Module()
+    with torch.device("meta"):
+        holder.tower.trunk = timm.create_model(trunk, num_classes=0)
+    found = named(holder)
+    wanted = {f"tower.trunk.{name}.weight" for name in names}
+    assert wanted <= found[role]
+    assert not [n for n in found["matrix"] if "pos_" in n or "lambda" in n or "dct" in n]

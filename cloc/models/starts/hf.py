@@ -1,16 +1,19 @@
 """A start from a folder in transformers' layout: CLIP, SigLIP and SigLIP 2 of fixed resolution."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import refuse_code
-from cloc.models.start import Start
+from cloc.models.start import HFS, Start, on_hub
+from cloc.models.text_probe import beyond
 from cloc.models.tokenizers import make_tokenizer
 from cloc.models.tower_build import make_tower
 from cloc.models.transformers_folder import (
@@ -36,15 +39,17 @@ NAMES = {32000: "timm/ViT-B-16-SigLIP", 256000: "timm/ViT-B-16-SigLIP2-256"}
 
 
 def read(where: str | Path) -> Start:
-    """`where` is a folder that transformers saved, or a repository of the hub, ORG/NAME, which is
-    fetched into the hub's cache.
+    """`where` is a folder that transformers saved, or a repository of the hub, ORG/NAME or its
+    address, which is fetched into the hub's cache.
 
     Weights in float32. The pictures' mean and std are the folder's; their size is the model's,
     of config.json. Raises `UserError` where the files do not fit each other, and reads no code."""
-    folder = Path(where)
-    on_hub = not folder.is_dir() and str(where).count("/") == 1
-    if on_hub:
-        folder = fetch_description(str(where))
+    folder = Path(where).expanduser()
+    repository = None if folder.is_dir() else on_hub(str(where))
+    if repository is not None:
+        folder = fetch_description(repository)
+    if not folder.is_dir():
+        raise UserError(f"hf:{where}: there is no such folder; write {HFS}")
     refuse_code(folder)
     config = read_json(folder / CONFIG, f"hf: takes {KNOWN}")
     _check_kind(config, folder)
@@ -54,8 +59,8 @@ def read(where: str | Path) -> Start:
             built = make_tower(model_cfg).clip.state_dict()
     except (ValueError, TypeError, AttributeError, ArithmeticError, AssertionError) as error:
         raise UserError(f"{folder / CONFIG}: {one_line(error)}") from error
-    if on_hub:
-        fetch_weights(str(where), folder)
+    if repository is not None:
+        fetch_weights(repository, folder)
     found = read_weights(folder)
     _check_shapes(to_transformers(model_cfg, built)[1], found, folder)
     try:
@@ -119,6 +124,10 @@ def _pixels(
         )
     default = HALF if config["model_type"] == "siglip" else None
     mean, std = (_three(path, found, key, default) for key in ("image_mean", "image_std"))
+    brightest = 255 * _number(path, found, "rescale_factor", 1 / 255)  # of what mean and std are
+    if not math.isclose(brightest, 1):
+        mean = _divided(mean or OPENAI_DATASET_MEAN, brightest)
+        std = _divided(std or OPENAI_DATASET_STD, brightest)
     return mean, std, found.get("background")
 
 
@@ -131,6 +140,22 @@ def _three(
         red, green, blue = (float(x) for x in found[key])
     except (TypeError, ValueError):
         raise UserError(f"{path}: {key}={found[key]} are not three numbers") from None
+    least = 0 if key == "image_std" else -math.inf
+    if not all(math.isfinite(x) and x > least for x in (red, green, blue)):
+        kind = "positive" if key == "image_std" else "finite"
+        raise UserError(f"{path}: {key}={found[key]} are not three {kind} numbers")
+    return red, green, blue
+
+
+def _number(path: Path, found: Mapping[str, Any], key: str, default: float) -> float:
+    given = default if found.get(key) is None else found[key]
+    if type(given) not in (int, float) or not 0 < given < math.inf:
+        raise UserError(f"{path}: {key}={given!r} is no positive number")
+    return float(given)
+
+
+def _divided(three: tuple[float, ...], by: float) -> tuple[float, float, float]:
+    red, green, blue = (x / by for x in three)
     return red, green, blue
 
 
@@ -147,22 +172,21 @@ def _tokenizer(model_cfg: dict[str, Any], config: Mapping[str, Any], folder: Pat
     text["hf_tokenizer_name"] = NAMES.get(text["vocab_size"], folder.name)
     if config["model_type"] == "siglip":
         text["tokenizer_kwargs"] = {"clean": "canonicalize"}  # as open_clip has it
-    words = _words(model_cfg, folder)
-    if max(words.values()) >= text["vocab_size"]:
+    last = _beyond(model_cfg, folder)
+    if last is not None:
         raise UserError(
-            f"{folder}: the tokenizer has ids up to {max(words.values())}, but the text tower only "
+            f"{folder}: the tokenizer has ids up to {last}, but the text tower only "
             f"{text['vocab_size']} (vocab_size): it is of another model"
         )
     return False
 
 
-def _words(model_cfg: Mapping[str, Any], folder: Path) -> dict[str, int]:
+def _beyond(model_cfg: Mapping[str, Any], folder: Path) -> int | None:
     try:
         made: Any = make_tokenizer(model_cfg, folder=folder)
-        found: dict[str, int] = made.tokenizer.get_vocab()
+        return beyond(made, model_cfg["text_cfg"]["vocab_size"])
     except Exception as error:  # the tokenizers' own errors are of no other class
         raise UserError(f"{folder}: its tokenizer cannot be read: {one_line(error)}") from error
-    return found
 
 
 def _is_clips(vocabulary: Mapping[str, int], config: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import described, refuse_code, unasked
-from cloc.models.start import UNREADABLE, Start
+from cloc.models.start import OPEN_CLIPS, UNREADABLE, WEB, Start
 from cloc.models.tower_config import look_up, refuse_elsewhere
 
 CONFIG = "open_clip_config.json"
@@ -25,7 +25,9 @@ def read(where: str) -> Start:
     """`where` is `NAME,TAG` or `NAME/TAG` with one of open_clip's names and one of its tags or a
     file of weights; a folder with an `open_clip_config.json`; `hf-hub:REPOSITORY`; or a file in the
     layout of OpenAI's own, whose architecture its shapes tell."""
-    path = Path(where.removeprefix("local-dir:"))
+    path = Path(where.removeprefix("local-dir:")).expanduser()
+    if page := WEB.fullmatch(where.removeprefix("hf-hub:")):
+        where = f"hf-hub:{page[1]}"
     if where.startswith("hf-hub:"):
         return _created(where, where, config=_of_hub(where))
     if path.is_dir() or where.startswith("local-dir:"):
@@ -33,7 +35,14 @@ def read(where: str) -> Start:
     if path.is_file():
         return _openai(path)
     name, _, tag = re.sub("[,/]", ",", where, count=1).partition(",")
+    if "/" in where and open_clip.get_model_config(name) is None:
+        raise UserError(
+            f"open_clip:{where}: there is no such file or folder, and open_clip has no model "
+            f"{name!r}; write {OPEN_CLIPS}"
+        )
     config = look_up(name)
+    if tag.startswith("~"):
+        tag = str(Path(tag).expanduser())
     if not tag:
         raise UserError(
             f"open_clip:{where} names no weights; write open_clip:{name}/TAG, with one of "

@@ -8,7 +8,7 @@ from cloc.models.start import Heads, Start
 
 def read(where: str) -> Start:
     """`where` is `runs/NAME`; the newest whole checkpoint is read."""
-    model = load_model(Path(where))
+    model = load_model(Path(where).expanduser())
     tower = model.tower
     return Start(
         tower.model_config,

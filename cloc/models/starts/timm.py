@@ -37,7 +37,7 @@ def read(where: str) -> Start:
             "and timm:NAME,FILE where there is no network"
         ) from error
     if file:
-        _load(trunk, Path(file), name)
+        _load(trunk, Path(file).expanduser(), name)
     found = trunk.pretrained_cfg
     size = tuple(found["input_size"][1:])
     config: dict[str, Any] = {

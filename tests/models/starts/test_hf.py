@@ -302,6 +302,12 @@ def mixed_acts(folder):
         (shard_elsewhere, r"names no file of its folder"),
         (lambda f: pixels_file(f, do_normalize=False), r"do_normalize must be true"),
         (lambda f: pixels_file(f, image_mean=0.5), r"image_mean=0.5 are not three numbers"),
+        (lambda f: pixels_file(f, image_std=[0.3, 0, 0.3]), r"image_std=.* not three positive nu"),
+        (lambda f: pixels_file(f, image_std=[-1, 1, 1]), r"image_std=.* not three positive number"),
+        (lambda f: pixels_file(f, image_std=[1, 1, float("inf")]), r"not three positive numbers"),
+        (lambda f: pixels_file(f, image_mean=[1, 1, float("nan")]), r"not three finite numbers"),
+        (lambda f: pixels_file(f, rescale_factor=0), r"rescale_factor=0 is no positive number"),
+        (lambda f: pixels_file(f, rescale_factor="1"), r"rescale_factor='1' is no positive"),
     ],
 )
 def test_what_is_no_start_is_refused_with_the_reason(clip, copy_of, spoil, words):
@@ -378,3 +384,35 @@ def test_a_siglip_with_sentencepieces_file_is_fetched_whole(siglip, hub):
 def test_what_is_neither_a_folder_nor_on_the_hub_says_so(hub):
     with pytest.raises(UserError, match=r"hf:a/b: there is no such folder, .*hub gives none"):
         read("a/b")
+
+
+@pytest.mark.parametrize("factor", [1, 1 / 127.5, 1 / 255])
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_mean_and_std_are_of_pixels_whatever_the_processor_multiplies_them_with(
+    request, copy_of, kind, factor
+):
+    """As transformers' own processor has it, its default mean and std included."""
+    from transformers import CLIPImageProcessor, SiglipImageProcessor
+
+    folder = copy_of(request.getfixturevalue(kind))
+    make = {"clip": CLIPImageProcessor, "siglip": SiglipImageProcessor}[kind]
+    seen = random_pixels(0, 1)
+    for given in ({"image_mean": [127.5] * 3, "image_std": [50.0, 60.0, 70.0]}, {}):
+        path = folder / "preprocessor_config.json"
+        path.write_text(json.dumps({**given, "rescale_factor": factor}))
+        still = {"do_resize": False, "do_center_crop": False, "return_tensors": "pt"}
+        wanted = make(**given, rescale_factor=factor)(seen, **still)["pixel_values"]
+        tower = tower_of(read(folder))
+        torch.testing.assert_close((seen / 255 - tower.mean) / tower.std, wanted)
+
+
+def test_names_as_people_copy_them(clip, hub, monkeypatch):
+    hub["openai/model"] = {path.name: path.read_bytes() for path in clip.iterdir()}
+    web = "https://huggingface.co/openai/model"
+    for name in ("openai/model", "openai/model/", web, f"{web}/", f"{web}/tree/main"):
+        assert read(name).mean == tuple(MEAN)
+    monkeypatch.setenv("HOME", str(clip.parent))
+    assert read(f"~/{clip.name}").mean == tuple(MEAN)
+    for name in ("/no/such/folder", "~/none", "folder", "a/b/c"):
+        with pytest.raises(UserError, match=r"there is no such folder; .* hf:FOLDER or hf:ORG/NA"):
+            read(name)

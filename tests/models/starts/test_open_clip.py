@@ -214,3 +214,28 @@ def test_a_shorter_context_keeps_short_texts_as_they_were(tiny, tmp_path):
     table = long.clip.positional_embedding
     assert table.shape == (20, 16)
     assert float((table[0] - source.clip.positional_embedding[0]).abs().max()) < 0.02
+
+
+def test_places_that_are_not_there_are_said_with_the_forms_that_are_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for where in ("/x/nofile.safetensors", "~/none", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"):
+        says = rf"{where}: there is no such file or folder, .*ORG/NAME"
+        with pytest.raises(UserError, match=says):
+            make_tower(start=f"open_clip:{where}")
+    save_file(make_tower(NATIVE).clip.state_dict(), tmp_path / "open_clip_model.safetensors")
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": NATIVE}))
+    assert make_tower(start="open_clip:~").folder == tmp_path
+
+
+def test_a_page_of_the_hub_is_its_repository(monkeypatch):
+    asked = []
+
+    def described(name):
+        asked.append(name)
+        raise OSError("no network")
+
+    monkeypatch.setattr("cloc.models.starts.open_clip.described", described)
+    for where in ("https://huggingface.co/org/name/", "hf-hub:https://hf.co/org/name"):
+        with pytest.raises(UserError, match=r"cannot load hf-hub:org/name: no network"):
+            make_tower(start=f"open_clip:{where}")
+    assert asked == ["org/name"] * 2
