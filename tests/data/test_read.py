@@ -125,17 +125,6 @@ def test_a_shard_that_failed_is_asked_for_again_after_a_while(tmp_path, pair, mo
     assert read(pair, 0, count=2)["__key__"] == "1"
 
 
-def test_where_no_shard_can_be_read_any_more_it_is_not_the_shards(tmp_path):
-    read = Reader(key="data.train")
-    for i in range(8):
-        for _ in range(20):
-            with pytest.raises(BadSample):
-                read(str(tmp_path / f"{i}.tar"), 0, count=1)
-    with pytest.raises(UserError, match=r"8\.idx: .* \(9 shards in a row could not") as error:
-        read(str(tmp_path / "8.tar"), 0, count=1)
-    assert not isinstance(error.value, BadSample)
-
-
 def test_shards_are_closed_when_many_are_read(tmp_path, monkeypatch):
     gc.collect()  # what other tests left
     closed = []
