@@ -14,6 +14,7 @@ from cloc.data.indexes import Indexes, index_key
 from cloc.data.record import Record
 from cloc.data.remote import Cache, file_size, is_remote
 from cloc.data.shard_set import ShardSet
+from cloc.data.skips import BEHIND, PLACE
 from cloc.data.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import BadSample, UserError
 
@@ -52,7 +53,7 @@ class Reader:
         except BadSample as error:
             self._fail(path, str(error))
             raise
-        where = f"{path}: sample {index} of {count}"
+        where = f"{path}{BEHIND}{PLACE}{index} of {count}"
         key, found = members(data, num_bytes=end - start, where=where)
         return {"__key__": key, "__url__": path, **found}
 

@@ -16,6 +16,7 @@ from cloc.text import decode, lines
 
 SHARDS, KEYS = "data.skip_shards", "data.skip_keys"  # the config keys
 BEHIND = "::"  # stands between a shard and a key, as in our messages
+PLACE = "#"  # SHARD::#3 is the sample at place 3 of those of the shard, the first being 0
 
 
 class Listed(NamedTuple):
@@ -54,7 +55,8 @@ class Skips:
     """Entries of the list files that `data.skip_shards` and `data.skip_keys` name; None: no list.
 
     A line is an entry; blank lines and those that begin with `#` are none. A key may stand alone or
-    behind its shard, `SHARD::KEY`, as messages have it.
+    behind its shard, `SHARD::KEY`, as messages have it. `SHARD::#3` is the sample at that place,
+    also where its key cannot be read.
     """
 
     def __init__(self, shards: Any = None, keys: Any = None) -> None:
@@ -72,9 +74,16 @@ class Skips:
         self.names = ShardNames(self.of_shards)
 
     def entry(self, path: str, key: str) -> str | None:
-        """The entry that takes the sample out; None where it stays."""
+        """The entry that takes the sample out by its key; None where it stays."""
         if key in self.keys:
             return key
+        return None if _is_place(key) else self._behind(path, key)
+
+    def at(self, path: str, index: int) -> str | None:
+        """The same by its place in the shard."""
+        return self._behind(path, f"{PLACE}{index}")
+
+    def _behind(self, path: str, key: str) -> str | None:
         for shard in self.names(path) if self.of_shards else ():
             if key in self.of_shards[shard]:
                 return f"{shard}{BEHIND}{key}"
@@ -106,6 +115,10 @@ class Skips:
         """A line about keys that no sample had, where `met` are the entries that one had; ""."""
         left = self.entries - set(met)
         return f"{KEYS}={self.files[KEYS]}: no sample is {_some(left)}" if left else ""
+
+
+def _is_place(key: str) -> bool:
+    return key.startswith(PLACE) and key[1:].isdecimal()
 
 
 def read_list(path: Any, *, key: str) -> list[str]:

@@ -64,7 +64,7 @@ def test_paths_are_never_handed_to_a_shell(tmp_path):
 def test_samples_of_what_is_no_tar_are_bad(tmp_path, pair, content):
     (tmp_path / "a.tar").write_bytes(content)
     for i in range(2):
-        with pytest.raises(BadSample, match=rf"a\.tar: sample {i} of 2: ") as error:
+        with pytest.raises(BadSample, match=rf"a\.tar::#{i} of 2: ") as error:
             Reader(key="data.train")(pair, i, count=2)
         assert error.value.reason == "tar"
         assert "\n" not in str(error.value)
@@ -74,7 +74,7 @@ def test_of_a_cut_tar_only_the_whole_samples_are_read(tmp_path, pair):
     (tmp_path / "a.tar").write_bytes((tmp_path / "a.tar").read_bytes()[:8000])
     read = Reader(key="data.train")
     assert read(pair, 0, count=2)["jpg"] == b"j" * 5000
-    with pytest.raises(BadSample, match=r"a\.tar: sample 1 of 2: .* cut"):
+    with pytest.raises(BadSample, match=r"a\.tar::#1 of 2: .* cut"):
         read(pair, 1, count=2)
 
 

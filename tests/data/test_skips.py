@@ -83,6 +83,39 @@ def test_a_key_stands_alone_or_behind_its_shard(tmp_path):
     assert Skips().entry("/y/t.tar", "a") is None
 
 
+def test_a_place_stands_behind_its_shard_and_is_no_key(tmp_path):
+    skips = Skips(keys=listed(tmp_path, "#4", "x/s.tar::#3", "s.tar::#x"))
+    assert skips.at("/y/x/s.tar", 3) == "x/s.tar::#3"
+    assert [skips.at("/y/x/s.tar", 4), skips.at("/y/s.tar", 3)] == [None, None]
+    assert [skips.entry("/y/x/s.tar", key) for key in ("#3", "#4")] == [None, None]
+    assert skips.entry("/y/s.tar", "#x") == "s.tar::#x"
+
+
+def test_a_sample_whose_header_is_damaged_is_skipped_by_what_its_message_says(folder, tmp_path):
+    shards, _ = open_recorded(folder, key="data.train")
+    path = folder / "shard-000001.tar"
+    offsets = np.fromfile(path.with_suffix(".idx"), "<u8")
+    content = bytearray(path.read_bytes())
+    content[int(offsets[2]) : int(offsets[2]) + 100] = b"x" * 100
+    whole = list(loader(shards))
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="not a tar header") as error:
+        list(loader(shards, budget=0.0))
+    entry = str(error.value).split(" of ")[0]
+    assert entry == f"{path}::#2"
+    ours = loader(shards, skips=Skips(keys=listed(tmp_path, entry)), budget=0.0)
+    assert assert_blank_where(ours, whole, {f"{EACH + 2:05d}"}.__contains__) > 0
+    assert ours.tally.met == {entry}
+
+
+def test_a_batch_says_where_its_samples_are_from_and_that_takes_them_out(folder, tmp_path):
+    shards, _ = open_recorded(folder, key="data.train")
+    batch = next(iter(loader(shards)))
+    assert [origin.rpartition("::")[2] for origin in batch.origins] == list(batch.keys)
+    ours = next(iter(loader(shards, skips=Skips(keys=listed(tmp_path, *batch.origins)))))
+    assert {*ours.keys, *ours.origins} == {""}
+
+
 def test_entries_that_name_nothing_are_told_and_those_that_name_two_refused(tmp_path):
     shards = listed(tmp_path, "a.tar", "c.tar", name="shards.txt")
     keys = listed(tmp_path, "b.tar::1", "z.tar::1", "alone", name="keys.txt")
