@@ -30,6 +30,7 @@ class RegionBatch(NamedTuple):
     negative_index: Int[Tensor, "b r k"]  # rows of `phrases` that are explicit negatives; -1 pads
     keys: tuple[str, ...]  # sample ids, for messages
     extra: Mapping[str, Tensor]  # what a third-party source adds; empty for ours
+    origins: tuple[str, ...] = ()  # SHARD::KEY of each, as data.skip_keys has it; () if not read
 
 
 class Embeddings(NamedTuple):

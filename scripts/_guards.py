@@ -27,6 +27,13 @@ def guards(
     settings: Mapping[str, Any], run: Path, save: Callable[[L.Trainer], None]
 ) -> list[L.Callback]:
     """In front of the benchmarks, so that a run that is told to end does not measure first."""
+    if (
+        settings["loader_s"] >= settings["timeout_s"]
+    ):  # its collective ends before its rank is named
+        raise UserError(
+            f"failures.loader_s is {settings['loader_s']}, expected less than failures.timeout_s, "
+            f"{settings['timeout_s']}; give both"
+        )
     preempt = Preempt(save, requeue=settings["requeue"])
     return [
         Watchdog(

@@ -124,6 +124,7 @@ def make_data(cfg: DictConfig, tower: Tower, *, steps: int, skip_batches: int = 
         steps=steps,
         seed=cfg.seed,
         skip_batches=skip_batches,
+        timeout_s=cfg.failures.loader_s,
     )
     return data
 

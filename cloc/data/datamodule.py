@@ -8,7 +8,7 @@ import lightning as L
 
 from cloc import dist
 from cloc.data.collate import ModelInput
-from cloc.data.loader import TrainLoader
+from cloc.data.loader import TIMEOUT_S, TrainLoader
 from cloc.data.mixture import Mixture, Source
 from cloc.data.order import Shuffle
 from cloc.data.pipeline import Plan, shards_key
@@ -26,7 +26,8 @@ class RegionData(L.LightningDataModule):
     may be others than before, and the batches of all ranks together are the same. `cache`
     holds what is read from URLs, `index_folder` the indexes that do not lie beside their shards.
     More than `drop_budget`, a share, of unusable samples, boxes or captions ends the run. What
-    `skips` names leaves blank rows, and need not be there any more.
+    `skips` names leaves blank rows, and need not be there any more. A batch that takes a worker
+    longer than `timeout_s` ends it too.
     """
 
     def __init__(  # noqa: PLR0913 - a setting of the data each
@@ -44,6 +45,7 @@ class RegionData(L.LightningDataModule):
         seed: int = 0,
         skip_batches: int = 0,
         index_folder: str | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         super().__init__()
         self.sources, self.wants = dict(sources), wants
@@ -52,7 +54,7 @@ class RegionData(L.LightningDataModule):
         self.drop_budget, self.skips = drop_budget, skips or Skips()
         self.before: Mapping[str, Record] = {}  # what `recorded` gave when the run began
         self.num_workers, self.seed = num_workers, seed
-        self.index_folder = index_folder
+        self.index_folder, self.timeout_s = index_folder, timeout_s
         if batch_size < 1 or steps < 1:
             raise UserError(f"batch_size {batch_size} and steps {steps} must be 1 or more")
         if not 0 <= drop_budget <= 1:
@@ -112,7 +114,11 @@ class RegionData(L.LightningDataModule):
             ranks=dist.world_size(),
         )
         return TrainLoader(
-            plan, wants=self.wants, num_workers=self.num_workers, budget=self.drop_budget
+            plan,
+            wants=self.wants,
+            num_workers=self.num_workers,
+            budget=self.drop_budget,
+            timeout_s=self.timeout_s,
         )
 
 

@@ -18,21 +18,37 @@ from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
 from cloc.signals import SIGNALS
 
-TIMEOUT_S = 600  # a worker that hangs ends the run instead of stalling every rank
+TIMEOUT_S = 300.0  # a worker that hangs ends the run instead of stalling every rank
+LOOK_S = 5.0  # between two looks whether a worker that is waited for is still there
+KILLED = (
+    "a worker of the loader was killed, most likely because memory or /dev/shm was full; lower "
+    "data.num_workers or batch_size, or give the run more memory"
+)
+SLOW = (
+    "the workers of the loader gave no batch for {:g} s (failures.loader_s); raise that, or look "
+    "at the disk or store that the shards are on"
+)
 
 
 class TrainLoader:
     """The batches of one rank; one pass is the whole run, and every rank's pass is equally long.
 
     `tally` counts what the batches that were handed out are made of; above its budget the next one
-    raises. It wraps torch's loader instead of being one: Lightning distrusts the length of an
-    iterable dataset, and an error of a worker shall arrive as the one line that was raised there.
+    raises, and so does a worker that was killed or gives nothing for `timeout_s`. It wraps torch's
+    loader instead of being one: Lightning distrusts the length of an iterable dataset, and an error
+    of a worker shall arrive as the one line that was raised there.
     """
 
     def __init__(
-        self, plan: Plan, *, wants: ModelInput, num_workers: int, budget: float = BUDGET
+        self,
+        plan: Plan,
+        *,
+        wants: ModelInput,
+        num_workers: int,
+        budget: float = BUDGET,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self.steps = plan.steps
+        self.steps, self.timeout_s = plan.steps, timeout_s
         self.waited_s = 0.0  # how long training has waited for batches so far
         planned = sum(shards.total for shards in plan.shards.values())
         self.tally = Tally(planned=planned, ranks=plan.ranks, budget=budget)
@@ -42,7 +58,7 @@ class TrainLoader:
             batch_size=None,
             num_workers=num_workers,
             pin_memory=torch.cuda.is_available(),
-            timeout=TIMEOUT_S if num_workers else 0,
+            timeout=min(LOOK_S, timeout_s) if num_workers else 0,
             multiprocessing_context=_forkserver(wants) if num_workers else None,
             worker_init_fn=_begin,
         )
@@ -56,7 +72,7 @@ class TrainLoader:
             batches = iter(self.batches)
             while True:
                 asked = time.perf_counter()
-                loaded = next(batches, None)
+                loaded = self._next(batches)
                 self.waited_s += time.perf_counter() - asked
                 if loaded is None:
                     return
@@ -65,6 +81,21 @@ class TrainLoader:
         except UserError as error:  # torch puts the worker's whole traceback into the message
             last_line = str(error).strip().splitlines()[-1]
             raise UserError(last_line.removeprefix(f"{UserError.__module__}.UserError: ")) from None
+
+    def _next(self, batches: Iterator[Loaded]) -> Loaded | None:
+        """torch looks after its workers only where its own time limit ends, so that is short."""
+        asked = time.monotonic()
+        while True:
+            try:
+                return next(batches, None)
+            except RuntimeError as error:
+                said = str(error)
+                if said.startswith("DataLoader worker (pid"):
+                    raise UserError(KILLED) from None
+                if not said.startswith("DataLoader timed out"):
+                    raise
+            if time.monotonic() - asked >= self.timeout_s:
+                raise UserError(SLOW.format(self.timeout_s))
 
 
 def _begin(worker: int) -> None:

@@ -83,6 +83,7 @@ class Row(NamedTuple):
     source: str
     shard: str
     skipped: str | None = None  # what asked for it; then the sample is blank
+    origin: str = ""  # SHARD::KEY of one that is not
 
 
 class TrainStream(IterableDataset[Loaded]):
@@ -118,7 +119,9 @@ class TrainStream(IterableDataset[Loaded]):
             found = zip(*find(self.plan.places(batch)), strict=True)
             made = [self._make(read[row[0]], *map(int, row)) for row in found]
             samples = [row.sample for row in made]
-            yield Loaded(collate(samples), _seen(made, collate.cut(samples)))
+            origins = tuple(row.origin for row in made)
+            whole = collate(samples)._replace(origins=origins)
+            yield Loaded(whole, _seen(made, collate.cut(samples)))
 
     def _make(self, read: Reader, number: int, epoch: int, shard: int, index: int) -> Row:
         """What is drawn depends on (seed, source, epoch, shard, index), never on the process."""
@@ -128,6 +131,8 @@ class TrainStream(IterableDataset[Loaded]):
         if shard in shards.skipped:
             return Row(blank(size), 0, 0, (), name, path, skipped=path)
         try:
+            if entry := self.plan.skips.at(path, index):
+                return Row(blank(size), 0, 0, (), name, path, skipped=entry)
             raw = read(path, index, count=int(shards.counts[shard]))
             if entry := self.plan.skips.entry(path, raw["__key__"]):
                 return Row(blank(size), 0, 0, (), name, path, skipped=entry)
@@ -146,8 +151,15 @@ class TrainStream(IterableDataset[Loaded]):
             return Row(blank(size), 0, 0, (whole,), name, path)
         dropped = tuple(Dropped(_kind(problem.reason), *problem) for problem in record.problems)
         lost = Counter(kind for kind, *_ in dropped)
-        boxes, captions = len(record.regions), len(record.captions)
-        return Row(sample, boxes + lost["boxes"], captions + lost["captions"], dropped, name, path)
+        return Row(
+            sample,
+            len(record.regions) + lost["boxes"],
+            len(record.captions) + lost["captions"],
+            dropped,
+            name,
+            path,
+            origin=origin(raw),
+        )
 
 
 def _kind(reason: str) -> str:

@@ -14,6 +14,7 @@ from cloc.data.indexes import Indexes, index_key
 from cloc.data.record import Record
 from cloc.data.remote import Cache, file_size, is_remote
 from cloc.data.shard_set import ShardSet
+from cloc.data.skips import BEHIND, PLACE
 from cloc.data.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import BadSample, UserError
 
@@ -22,7 +23,6 @@ Parse = Callable[[Mapping[str, Any]], Record]
 
 OPEN_SHARDS = 128  # of one process, with their indexes
 FAILED_S = 60.0  # before a shard that could not be read is asked for again; then twice as long
-MAX_FAILED = 8  # shards one after the other, nothing else being read: then it is not the shards
 
 
 class Reader:
@@ -31,8 +31,8 @@ class Reader:
     Every read is one of the bytes that the shard's index names, of a file or through the `cache`. A
     sample that is not there whole raises `BadSample("tar")`; all of a shard that cannot be opened
     or read, or whose index counts otherwise than the manifest, `BadSample("shard")` naming it and
-    `key`, the config key that named the shards. More than `MAX_FAILED` such shards in a row raise
-    `UserError`. Paths are opened as files and never handed to a shell.
+    `key`, the config key that named the shards. How much of that is too much is for the caller to
+    say. Paths are opened as files and never handed to a shell.
     """
 
     def __init__(
@@ -42,7 +42,6 @@ class Reader:
         opened = partial(_open, indexes=indexes, cache=cache or Cache())
         self._shards = lru_cache(OPEN_SHARDS)(opened)
         self._failed: dict[str, _Failed] = {}
-        self._row: set[str] = set()  # of these, those since the last sample that was read
 
     def __call__(self, path: str, index: int, *, count: int) -> dict[str, Any]:
         """Sample `index` of the shard at `path`, which holds `count` samples."""
@@ -54,8 +53,7 @@ class Reader:
         except BadSample as error:
             self._fail(path, str(error))
             raise
-        self._row.clear()
-        where = f"{path}: sample {index} of {count}"
+        where = f"{path}{BEHIND}{PLACE}{index} of {count}"
         key, found = members(data, num_bytes=end - start, where=where)
         return {"__key__": key, "__url__": path, **found}
 
@@ -79,9 +77,6 @@ class Reader:
         if now >= failed.until:
             wait = FAILED_S * 2**failed.times
             self._failed[path] = _Failed(now + wait, failed.times + 1, why)
-        self._row.add(path)
-        if len(self._row) > MAX_FAILED:
-            raise UserError(f"{why} ({len(self._row)} shards in a row could not be read)")
 
 
 class _Failed(NamedTuple):

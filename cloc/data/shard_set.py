@@ -20,12 +20,13 @@ from cloc.data.names import Names
 from cloc.data.patterns import find
 from cloc.data.plain_folder import tars_in
 from cloc.data.remote import check_url, fetch, is_remote
-from cloc.data.skips import SHARDS, Listed, ShardNames, whole_list
+from cloc.data.skips import SHARDS, Gaps, Listed, ShardNames, whole_list
 from cloc.data.tar_cures import refuse_name
 from cloc.errors import UserError
 from cloc.text import lines
 
 NO_SHARDS = ShardNames()
+NO_GAPS = Gaps(NO_SHARDS, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,12 @@ def open_recorded(
     places, and the set its digest; see `whole_list`."""
     names, counts, digest, record = Names(), array("q"), hashlib.sha256(), Record()
     indexes = Indexes(index_folder, key)
-    for number, part in enumerate(_found(spec, key, skip)):
-        paths, samples, said = part.paths, part.samples, part.manifest
+    for number, (text, base) in enumerate(_parts(spec, key)):
+        old = before[number] if before and number < len(before) else []
+        paths, samples, said = _found(text, base, key, Gaps(skip, old))
         listed: list[Listed] = []
         if samples is None:
             indexes.make(path for path in paths if not skip(path))
-            old = before[number] if before and number < len(before) else []
             listed = whole_list(paths, skip, old, indexes.measured)
             paths, samples, sizes = map(list, zip(*listed, strict=True))
             files = [path.rpartition("/")[2] for path in paths]
@@ -102,7 +103,7 @@ def expand_shards(spec: str | Path | Sequence[str], *, key: str) -> list[str]:
     braces as the only pattern. What is missing or finds nothing raises `UserError`, as does
     `pipe:`.
     """
-    return [path for part in _found(spec, key) for path in part.paths]
+    return [path for part in _parts(spec, key) for path in _found(*part, key, NO_GAPS).paths]
 
 
 class _Part(NamedTuple):
@@ -113,32 +114,31 @@ class _Part(NamedTuple):
     manifest: bytes = b""
 
 
-def _found(
-    spec: str | Path | Sequence[str], key: str, skip: ShardNames = NO_SHARDS
-) -> Iterator[_Part]:
+def _parts(spec: str | Path | Sequence[str], key: str) -> Iterator[tuple[str, Path]]:
+    """Folders and patterns, and what they are relative to."""
     if not isinstance(spec, str | Path):
         if not spec:
             raise UserError(f"{key} is an empty list; name a shard folder, a glob or a list file")
         for part in spec:
-            yield from _found(part, key, skip)
+            yield from _parts(part, key)
     elif str(spec).endswith(".txt") and not Path(spec).is_dir():
-        yield from _in_list_file(Path(spec), key, skip)
+        path = Path(spec)
+        yield from ((line, path.parent) for line in _lines(path, key))
     else:
-        yield _in_folder_or_pattern(str(spec), Path(), key, skip)
+        yield str(spec), Path()
 
 
-def _in_list_file(path: Path, key: str, skip: ShardNames) -> Iterator[_Part]:
+def _lines(path: Path, key: str) -> list[str]:
     if not path.is_file():
         raise UserError(f"{key}={path}: there is no such list file; set {key} to one that exists")
     given = (line.strip(" \t") for line in lines(path.read_text(encoding="utf-8-sig")))
     specs = [line for line in given if line and not line.startswith("#")]
     if not specs:
         raise UserError(f"{key}={path}: the list file is empty; write one shard or folder per line")
-    for line in specs:
-        yield _in_folder_or_pattern(line, path.parent, key, skip)
+    return specs
 
 
-def _in_folder_or_pattern(text: str, base: Path, key: str, skip: ShardNames) -> _Part:
+def _found(text: str, base: Path, key: str, gaps: Gaps) -> _Part:
     if is_remote(text):
         check_url(text, key)
         return _behind_url(text, key)
@@ -146,24 +146,37 @@ def _in_folder_or_pattern(text: str, base: Path, key: str, skip: ShardNames) -> 
         raise UserError(f"{key}: {text} is not a file; name the shards themselves")
     place = base / text
     if place.is_dir():
-        return _in_folder(place, key, skip)
-    found = [str(place)] if place.is_file() else _in_pattern(str(place), key, skip)
+        return _in_folder(place, key, gaps)
+    found = [str(place)] if place.is_file() else _in_pattern(str(place), key, gaps)
     return _Part(_checked(found, key))
 
 
-def _in_folder(folder: Path, key: str, skip: ShardNames) -> _Part:
+def _in_folder(folder: Path, key: str, gaps: Gaps) -> _Part:
     if not os.path.lexists(folder / MANIFEST):
-        return _Part(tars_in(folder, key))
+        return _Part(_tars_in(folder, key, gaps))
     part, names = _of_manifest(read_bytes(folder), str(folder))
     present = set(os.listdir(folder))
-    missing = [n for n in names if n not in present and not skip(f"{folder}/{n}")]
+    missing = [n for n in names if n not in present and not gaps.skip(f"{folder}/{n}")]
     if missing:
         raise UserError(
             f"{folder / missing[0]} is in the manifest but not on disk ({len(missing)} of "
             f"{len(names)} missing); write the shards again or set {key} to a complete folder"
-            + (f", or list in {SHARDS}=FILE what to go on without" if key[:5] == "data." else "")
+            f"{gaps.cure(f'{folder / missing[0]}', key)}"
         )
     return part
+
+
+def _tars_in(folder: Path, key: str, gaps: Gaps) -> list[str]:
+    """Without a manifest."""
+    is_bare = not any(name.lower().endswith(".tar") for name in os.listdir(folder))
+    if is_bare and gaps.hold(f"{folder}/*"):
+        return []
+    try:
+        return tars_in(folder, key)
+    except UserError as error:
+        if not is_bare:
+            raise
+        raise UserError(f"{error}{gaps.cure(str(folder), key)}") from None
 
 
 def _of_manifest(data: bytes, folder: str) -> tuple[_Part, list[str]]:
@@ -195,16 +208,18 @@ def _checked(paths: list[str], key: str) -> list[str]:
     return paths
 
 
-def _in_pattern(text: str, key: str, skip: ShardNames) -> list[str]:
+def _in_pattern(text: str, key: str, gaps: Gaps) -> list[str]:
     found: list[str] = []
     for pattern in _expanded(text, key):
         matches = find(pattern)
-        if not matches and skip(pattern):
+        if not matches and gaps.skip(pattern):
             matches = [pattern]
+        elif not matches and gaps.hold(pattern):
+            continue
         elif not matches or not all(Path(match).is_file() for match in matches):
             raise UserError(
                 f"{key}={text}: no shard at {pattern}; set {key} to a shard folder, a glob or a "
-                "list file that exists"
+                f"list file that exists{gaps.cure(pattern, key)}"
             )
         found += matches
     return found

@@ -51,6 +51,7 @@ def few(batch: RegionBatch, *, at_most: int) -> RegionBatch:
         negative_index=batch.negative_index[:at_most, :, :0],
         keys=batch.keys[:at_most],
         extra={name: column[:at_most] for name, column in batch.extra.items()},
+        origins=batch.origins[:at_most],
     )
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from multiprocessing import forkserver
 
 import psutil
@@ -92,6 +93,37 @@ def test_a_shard_that_vanished_is_named_with_the_key_to_change(tmp_path):
             UserError, match=r"^.*000\.tar: the shard cannot be .* data\.train \(6 of"
         ):
             list(loader(found, workers=workers))
+
+
+def parse_and_die(raw):
+    """As the kernel ends a process when memory is full."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def parse_slowly(raw):
+    time.sleep(60)
+
+
+@MANY
+@pytest.mark.parametrize(
+    ("parse", "workers", "says"),
+    [
+        (parse_and_die, 1, r"^a worker of the loader was killed.* data\.num_workers or batch_size"),
+        (parse_slowly, 1, r"^the workers .* no batch for 2 s \(failures\.loader_s\)"),
+    ],
+)
+def test_a_worker_that_dies_or_stalls_is_one_line_soon(shards, monkeypatch, parse, workers, says):
+    monkeypatch.setattr("cloc.data.loader.LOOK_S", 1.0)
+    limit_s = 300.0 if parse is parse_and_die else 2.0
+    began = time.monotonic()
+    with pytest.raises(UserError, match=says):
+        list(loader(shards, workers=workers, parse=parse, timeout_s=limit_s))
+    assert time.monotonic() - began < 60
+
+
+def test_a_worker_may_take_its_time_within_the_limit(shards, monkeypatch):
+    monkeypatch.setattr("cloc.data.loader.LOOK_S", 0.01)  # it starts for longer than that
+    assert_equal(loader(shards, workers=2, steps=3), loader(shards, steps=3))
 
 
 @MANY

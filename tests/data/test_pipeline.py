@@ -18,6 +18,7 @@ from cloc.data.shard_set import open_shards
 from cloc.data.shards import write_shards
 from cloc.data.sources import cloc_regions
 from cloc.data.view import View
+from cloc.errors import UserError
 from tests.helpers.batches import validate
 from tests.helpers.loaders import BATCH, UNLUCKY, WANTS, assert_equal, loader, parse_some
 from tests.helpers.shards import encode, flat, make_shards, write_tar
@@ -150,3 +151,19 @@ def test_sources_are_mixed_by_weight_each_with_its_own_view_and_epochs(tmp_path,
     assert [sum(key.startswith("p") for key in batch.keys) for batch in batches] == [2] * 7
     assert sorted(plain[:5]) == sorted(plain[5:10]) == [f"p{i}" for i in range(5)]
     assert {batch.valid.shape for batch in batches} == {(8, 2)}
+
+
+def test_a_source_of_which_no_shard_can_be_read_any_more_is_a_matter_of_the_budget(
+    tmp_path, shards
+):
+    folder = make_shards(tmp_path / "set", shards=12, each=2)
+    sources = {name: Source("", cloc_regions.parse, View(), 0.5) for name in ("train", "lost")}
+    sets = {"train": shards, "lost": open_shards(folder, key="k")}
+    plan = Plan(sources, sets, batch_size=8, steps=6, seed=0, **ORDER)
+    for path in folder.glob("*.tar"):
+        path.unlink()
+    ours = TrainLoader(plan, wants=WANTS, num_workers=0, budget=0.6)
+    assert [sum(key != "" for key in batch.keys) for batch in ours] == [4] * 6
+    assert ours.tally.dropped("samples") == 24
+    with pytest.raises(UserError, match=r"samples were dropped, data\.drop_budget=0\.1 allows"):
+        list(TrainLoader(plan, wants=WANTS, num_workers=0, budget=0.1))

@@ -1,5 +1,7 @@
 """What a run leaves out on purpose: list files, what their entries name, sets with gaps."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -79,6 +81,39 @@ def test_a_key_stands_alone_or_behind_its_shard(tmp_path):
     assert skips.entry("/y/s.tar", "b") is None
     assert skips.entry("/y/s.tar", "c::d") == "s.tar::c::d"
     assert Skips().entry("/y/t.tar", "a") is None
+
+
+def test_a_place_stands_behind_its_shard_and_is_no_key(tmp_path):
+    skips = Skips(keys=listed(tmp_path, "#4", "x/s.tar::#3", "s.tar::#x"))
+    assert skips.at("/y/x/s.tar", 3) == "x/s.tar::#3"
+    assert [skips.at("/y/x/s.tar", 4), skips.at("/y/s.tar", 3)] == [None, None]
+    assert [skips.entry("/y/x/s.tar", key) for key in ("#3", "#4")] == [None, None]
+    assert skips.entry("/y/s.tar", "#x") == "s.tar::#x"
+
+
+def test_a_sample_whose_header_is_damaged_is_skipped_by_what_its_message_says(folder, tmp_path):
+    shards, _ = open_recorded(folder, key="data.train")
+    path = folder / "shard-000001.tar"
+    offsets = np.fromfile(path.with_suffix(".idx"), "<u8")
+    content = bytearray(path.read_bytes())
+    content[int(offsets[2]) : int(offsets[2]) + 100] = b"x" * 100
+    whole = list(loader(shards))
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="not a tar header") as error:
+        list(loader(shards, budget=0.0))
+    entry = str(error.value).split(" of ")[0]
+    assert entry == f"{path}::#2"
+    ours = loader(shards, skips=Skips(keys=listed(tmp_path, entry)), budget=0.0)
+    assert assert_blank_where(ours, whole, {f"{EACH + 2:05d}"}.__contains__) > 0
+    assert ours.tally.met == {entry}
+
+
+def test_a_batch_says_where_its_samples_are_from_and_that_takes_them_out(folder, tmp_path):
+    shards, _ = open_recorded(folder, key="data.train")
+    batch = next(iter(loader(shards)))
+    assert [origin.rpartition("::")[2] for origin in batch.origins] == list(batch.keys)
+    ours = next(iter(loader(shards, skips=Skips(keys=listed(tmp_path, *batch.origins)))))
+    assert {*ours.keys, *ours.origins} == {""}
 
 
 def test_entries_that_name_nothing_are_told_and_those_that_name_two_refused(tmp_path):
@@ -194,3 +229,81 @@ def test_order_knows_nothing_of_skips(folder):
     gaps, _ = open_recorded(folder, key="k", skip=names)
     assert np.array_equal(plain.counts, gaps.counts)
     assert Shuffle() == Shuffle()
+
+
+DAYS = ("day0", "day1", "day2", "day3")
+
+
+@pytest.fixture
+def days(tmp_path):
+    """Shards of one name in several folders, none of the same size, and nothing that lists them."""
+    for number, day in enumerate(DAYS):
+        make_shards(tmp_path / "dd" / day, shards=1, each=EACH + number)
+        (tmp_path / "dd" / day / "manifest.json").unlink()
+    return tmp_path / "dd"
+
+
+def gone_on(spec, record, *entries):
+    """What is found of the set where these are skipped."""
+    return open_recorded(spec, key="data.train", skip=ShardNames(entries), before=record)[0]
+
+
+@pytest.mark.parametrize("where", ["dd", "moved", "moved/deeper"])
+@pytest.mark.parametrize("lost", [(0,), (1,), (3,), (0, 2), (1, 2, 3)])
+def test_a_lost_shard_is_told_from_others_of_its_name(days, tmp_path, where, lost):
+    before, record = open_recorded(f"{days}/day*/*.tar", key="data.train")
+    place = tmp_path / where
+    if place != days:
+        place.parent.mkdir(exist_ok=True)
+        days.rename(place)
+    for i in lost:
+        shutil.rmtree(place / DAYS[i])
+    spec, names = f"{place}/day*/*.tar", [f"{DAYS[i]}/shard-000000.tar" for i in lost]
+    for folder in ("", f"{place}/", f"{days}/"):
+        now = gone_on(spec, record, *(f"{folder}{name}" for name in names))
+        assert (now.digest, now.skipped) == (before.digest, set(lost))
+        there = [now.paths[i] for i in range(len(DAYS)) if i not in lost]
+        assert there == sorted(map(str, place.glob("day*/*.tar")))
+    assert gone_on(spec, record).digest != before.digest
+
+
+def test_of_one_shard_that_is_gone_and_one_of_its_name_that_is_not_both_may_be_skipped(days):
+    spec = f"{days}/day*/*.tar"
+    before, record = open_recorded(spec, key="data.train")
+    shutil.rmtree(days / "day1")
+    now = gone_on(spec, record, "day1/shard-000000.tar", "day2/shard-000000.tar")
+    assert (now.digest, now.skipped) == (before.digest, {1, 2})
+    assert [now.paths[i] for i in range(4)] == [f"{days}/{day}/shard-000000.tar" for day in DAYS]
+
+
+def test_folders_may_have_other_names_while_no_shard_is_gone(days):
+    before, record = open_recorded(f"{days}/day*/*.tar", key="data.train")
+    for day in DAYS:
+        (days / day).rename(days / f"x-{day}")
+    assert gone_on(f"{days}/x-*/*.tar", record).digest == before.digest
+
+
+@pytest.mark.parametrize("how", ["folder", "shard"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "{0}/day{{0,1,2,3}}/*.tar",
+        ["{0}/day0/*.tar", "{0}/day1/*.tar", "{0}/day2/*.tar", "{0}/day3/*.tar"],
+        ["{0}/day0", "{0}/day1", "{0}/day2", "{0}/day3"],
+        ["{0}/day0", "{0}/day1/shard-000000.tar", "{0}/day2", "{0}/day3/*.tar"],
+    ],
+)
+def test_a_part_of_which_nothing_is_left_keeps_its_places(days, spec, how):
+    whole = [part.format(days) for part in ([spec] if isinstance(spec, str) else spec)]
+    before, record = open_recorded(whole, key="data.train")
+    if how == "folder":
+        shutil.rmtree(days / "day1")
+    else:
+        (days / "day1/shard-000000.tar").unlink()
+    now = gone_on(whole, record, "day1/shard-000000.tar")
+    assert (now.digest, now.skipped) == (before.digest, {1})
+    with pytest.raises(UserError, match=r"day1.*, or list in data\.skip_shards=FILE what to go on"):
+        gone_on(whole, record, "day2/shard-000000.tar")
+    if "*" in whole[1 % len(whole)]:  # of which no list says what was there
+        with pytest.raises(UserError, match=r"day1/\*\.tar; .* that exists$"):
+            gone_on(whole, None, "day1/shard-000000.tar")

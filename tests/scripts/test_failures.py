@@ -10,7 +10,7 @@ import _failures
 import lightning as L
 import pytest
 import torch.distributed as td
-from _guards import own_processes
+from _guards import guards, own_processes
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import subprocess_script
 
@@ -141,6 +141,15 @@ def test_the_timeout_reaches_the_strategy_and_children_are_watched_by_us(monkeyp
     assert subprocess_script._launch_process_observer is _failures.watch
     with pytest.raises(UserError, match=r"failures\.timeout_s is 0\.0, expected a time above 0"):
         own_processes(trainer, make_model(), timeout_s=0.0)
+
+
+@pytest.mark.parametrize("loader_s", [600.0, 1200.0])
+def test_a_rank_that_waits_for_its_data_is_named_before_its_collective_ends(tmp_path, loader_s):
+    says = rf"failures\.loader_s is {loader_s}, expected less than failures\.timeout_s, 600\.0;"
+    settings = {"requeue": False, "give_up_after": 10, "compare_every": 100, "hang_s": 45.0}
+    with pytest.raises(UserError, match=says):
+        guards({**settings, "loader_s": loader_s, "timeout_s": 600.0}, tmp_path, print)
+    assert guards({**settings, "loader_s": loader_s, "timeout_s": 1201.0}, tmp_path, print)
 
 
 def synced(model, **given):

@@ -40,7 +40,7 @@ def test_pictures_words_and_drops_are_on_the_page(tmp_path, capsys):
     assert page.count("<img ") == page.count("data:image/png;base64,") == 4
     assert text.count("two stars") == text.count("a red star not: a blue star") == 3
     assert "dropped: a blank row no caption" in text
-    assert re.search(r"samples tar train 1 .*shard-000000\.tar: sample 2 of 4", text)
+    assert re.search(r"samples tar train 1 .*shard-000000\.tar::#2 of 4", text)
     assert "<script" not in page
     assert EVIL in text
 

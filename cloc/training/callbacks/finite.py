@@ -22,7 +22,7 @@ class Seen(NamedTuple):
     """What is known of one step; tensors are read one step later."""
 
     step: int
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # SHARD::KEY where that is known
     rows: Tensor | None  # bool [b]: samples whose embeddings are not finite
     counts: Tensor  # on the host: skipped steps so far, and how many of them end in this one
     copied: Callable[[], None]  # waits until `counts` is there
@@ -34,8 +34,9 @@ class Finite(L.Callback):
     The verdict travels with the gradients, which DDP makes equal on all ranks, and is acted upon on
     the device; the host reads it one step later, so no step waits for it. The step counts as a step
     (its batch is consumed and the schedule, a function of the step, goes on). Logs
-    `train/skipped_steps`, writes the samples' keys to `FOLDER/nonfinite/step-N.json`, and ends the
-    run with a `UserError` after `give_up_after` such steps in a row.
+    `train/skipped_steps`, writes the samples to `FOLDER/nonfinite/step-N.json`, each as SHARD::KEY
+    where that is known, and ends the run with a `UserError` after `give_up_after` such steps in a
+    row.
 
     A model whose weights or answers are not finite is never saved: the run ends with a `UserError`
     instead, and so does one that skipped every step. So does, once it is saved, one that skipped
@@ -104,7 +105,8 @@ class Finite(L.Callback):
         counts, copied = to_host(self.counts)
         before, self.before = self.before, None
         self._read(before)
-        self.before = Seen(trainer.global_step, batch.keys, self.rows, counts, copied)
+        names = batch.origins or batch.keys
+        self.before = Seen(trainer.global_step, names, self.rows, counts, copied)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The verdict on the last step, and how many were skipped."""
@@ -172,11 +174,12 @@ class Finite(L.Callback):
         if row >= self.give_up_after:
             keys = [key for facts in ranks for key in facts["not_finite"]]
             keys = keys or [key for facts in ranks for key in facts["keys"]]
+            keys = [key for key in keys if key]  # not of blank rows
             more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
             raise UserError(
                 f"no finite loss and gradient in {row} steps in a row, the last one step "
                 f"{seen.step} with {', '.join(keys[:3])}{more} (see {path}); lower optimizer.lr, "
-                "take these samples out, or set failures.give_up_after"
+                "list such samples in data.skip_keys=FILE, or set failures.give_up_after"
             )
 
 

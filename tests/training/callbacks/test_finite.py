@@ -175,6 +175,20 @@ def test_the_sample_whose_embedding_is_not_finite_is_named(tmp_path):
     assert facts["ranks"][0]["not_finite"] == ["bad-1"]
 
 
+def test_a_sample_is_named_with_its_shard_as_the_list_that_skips_it_has_it(tmp_path):
+    module = make()
+    named = [
+        batch._replace(origins=("s.tar::000000", "", "t.tar::000000"))
+        for batch in batches(module.model, ["bad", "bad2"])
+    ]
+    says = r"with s\.tar::000000, t\.tar::000000 \(see .*; .* list such .* in data\.skip_keys=FILE"
+    callbacks = [Finite(tmp_path, give_up_after=2)]
+    with pytest.raises(UserError, match=says):
+        fit(module, named, tmp_path, callbacks=callbacks, gradient_clip_val=1.0)
+    facts = json.loads((tmp_path / "nonfinite/step-2.json").read_text())
+    assert facts["ranks"][0]["keys"] == ["s.tar::000000", "", "t.tar::000000"]
+
+
 def test_too_many_in_a_row_end_the_run_and_name_keys_and_file(tmp_path):
     callbacks = [Finite(tmp_path, give_up_after=2)]
     names = ["a", "bad1", "b", "bad2", "bad3", "c", "d"]
