@@ -46,8 +46,7 @@ def make_tower(
     trained with, or CLIP's. `folder` holds the tokenizer's files. Transparent pixels show
     `background` (RGB of 0 to 255), the start's, or white. `vocabulary` is a file of T5's (`t5.py`).
     """
-    place = None if folder is None else Path(folder)
-    found = _with_vocabulary(_chosen(config, start, place), vocabulary)
+    found = _with_vocabulary(_chosen(config, start, folder), vocabulary)
     model_config = resized(found.config, image_size, context_length)
     refuse(model_config)
     clip = _from_config(model_config)
@@ -94,7 +93,7 @@ def _colour(given: Any) -> Colour:
 
 
 def _chosen(
-    config: Mapping[str, Any] | str | None, start: str | Start | None, folder: Path | None
+    config: Mapping[str, Any] | str | None, start: str | Start | None, folder: str | Path | None
 ) -> Start:
     if (config is None) == (start is None):
         raise UserError(
@@ -102,7 +101,8 @@ def _chosen(
             f"not {'neither' if start is None else 'both'}"
         )
     if config is not None:
-        return Start(resolve_config(config), None, None, None, folder)
+        place = None if folder is None else Path(folder)
+        return Start(resolve_config(config), None, None, None, place)
     return read_start(start) if isinstance(start, str) else cast(Start, start)
 
 

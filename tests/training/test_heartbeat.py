@@ -8,9 +8,10 @@ import time
 from datetime import timedelta
 
 import pytest
+import torch
 import torch.distributed as td
 
-from cloc.training import heartbeat
+from cloc.training import heartbeat, places
 from cloc.training.heartbeat import Beat, Heartbeat, MainThread, claim, hang, told_by_another
 from tests.helpers.hangs import check_places
 from tests.helpers.ranks import run_ranks
@@ -152,9 +153,9 @@ def test_at_some_of_the_places_where_ranks_wait_the_late_one_is_named():
 )
 def test_where_a_rank_waits(monkeypatch, files, busy, gpu, waits, on_device):
     busy, gpu, *expected = (x in (True, "t", "T") for x in (busy, gpu, waits, on_device))
-    monkeypatch.setattr(heartbeat.torch.cuda, "is_initialized", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: gpu)
     stack = [(f"/site-packages/{file}", 1, "f") for file in files]
-    assert [*heartbeat.waiting(stack, busy=busy)] == expected
+    assert [*places.waiting(stack, busy=busy)] == expected
 
 
 @pytest.fixture
