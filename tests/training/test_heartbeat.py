@@ -8,10 +8,9 @@ import time
 from datetime import timedelta
 
 import pytest
-import torch
 import torch.distributed as td
 
-from cloc.training import heartbeat, places
+from cloc.training import heartbeat
 from cloc.training.heartbeat import Beat, Heartbeat, MainThread, claim, hang, told_by_another
 from tests.helpers.hangs import check_places
 from tests.helpers.ranks import run_ranks
@@ -130,32 +129,6 @@ def test_at_some_of_the_places_where_ranks_wait_the_late_one_is_named():
     """At all of them: `python -m tests.faults.hangs`."""
     few = ("ddp_buffers", "ddp_in_backward", "fsdp_whole", "cuda_event", "loader")
     run_ranks(check_places, {name: (i % 2,) for i, name in enumerate(few)})
-
-
-@pytest.mark.parametrize(
-    ("files", "busy", "gpu", "waits", "on_device"),
-    [
-        (["torch/autograd/graph.py"], False, False, True, False),  # gloo, in DDP's C++
-        (["torch/autograd/graph.py"], True, False, False, False),  # a long backward on a CPU
-        (["torch/autograd/graph.py"], True, True, True, True),
-        (["cloc/losses/x.py", "torch/autograd/graph.py"], False, False, False, False),  # a hook
-        (["torch/_ops.py", "torch/_library/autograd.py", "torch/distributed/x.py"], *"ffTf"),
-        (["torch/_ops.py", "cloc/heads/x.py", "torch/distributed/x.py"], *"ffff"),
-        (["torch/nn/parallel/distributed.py"], *"ffTf"),
-        (["torch/cuda/streams.py", "cloc/training/callbacks/finite.py"], *"tfTT"),
-        (["lightning/fabric/utilities/apply_func.py"], *"ftTT"),  # a value that is logged
-        (["lightning/fabric/utilities/apply_func.py"], *"ffff"),
-        (["cloc/numerics.py", "cloc/training/checkpoint_io.py"], *"ttTT"),
-        (["cloc/training/soundness.py"], *"ftTT"),
-        (["cloc/training/callbacks/work.py"], *"ftTT"),
-        ([], *"ffff"),
-    ],
-)
-def test_where_a_rank_waits(monkeypatch, files, busy, gpu, waits, on_device):
-    busy, gpu, *expected = (x in (True, "t", "T") for x in (busy, gpu, waits, on_device))
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: gpu)
-    stack = [(f"/site-packages/{file}", 1, "f") for file in files]
-    assert [*places.waiting(stack, busy=busy)] == expected
 
 
 @pytest.fixture
