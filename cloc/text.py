@@ -4,7 +4,9 @@ No torch here: data preparation and the loader both stand on this file.
 """
 
 import html
+import io
 import re
+import sys
 from collections.abc import Iterable
 from functools import cache
 from html.entities import html5
@@ -84,6 +86,13 @@ def lines(text: str) -> list[str]:
     at U+2028, U+0085, \v and \f, which stand inside captions and names of files."""
     found = _LINE_END.split(text)
     return found if found[-1] else found[:-1]
+
+
+def spell_out_unprintable() -> None:
+    r"""From here on what the encoding of stdout and stderr lacks is printed as \uXXXX."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file of a notebook's need not be one
+            stream.reconfigure(errors="backslashreplace")
 
 
 def flat(text: Any) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from cloc.boxes import iou
@@ -13,6 +12,7 @@ from cloc.data.record import Record, Region
 from cloc.data.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
+from cloc.terminal import plain_console
 
 AT_LEAST = 0.5  # IoU of two boxes that count as one
 
@@ -32,7 +32,7 @@ def show(true: str, found: str) -> None:
         of = max(counts.all, 1)
         shares = (counts.placed / of, counts.named / of)
         table.add_row(name, *(f"{share:.3f}" for share in shares), f"{counts.all:,}")
-    Console().print(table)
+    plain_console().print(table)
 
 
 def compare(true: str, found: str) -> dict[str, Counts]:

@@ -9,7 +9,6 @@ import yaml
 from _cpu import tune_for_cpu
 from _run import make, plain
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from cloc.data.examples import read_split
@@ -25,6 +24,7 @@ from cloc.models.load import load_model
 from cloc.models.start import KINDS
 from cloc.report.build import build_report
 from cloc.report.look import look
+from cloc.terminal import plain_console
 from data_prep.pretrained import known_device
 
 
@@ -42,7 +42,7 @@ def measure(cfg: DictConfig) -> None:
     )
     refuse_empty(results, splits)
     write_metrics(results, folder)
-    Console().print(summary(results))
+    plain_console().print(summary(results))
     if cfg.run is not None:
         shown: Embedder = own if has_head else RoIEmbedder(model)
         items = [look(shown, example) for example in splits[0].examples[: cfg.gallery]]

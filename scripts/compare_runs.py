@@ -16,10 +16,10 @@ from typing import Any
 
 import yaml
 from _run import Command, cli, compose_words, plain
-from rich.console import Console
 from rich.table import Column, Table
 
 from cloc.errors import UserError
+from cloc.terminal import plain_console
 from cloc.text import lines
 
 MAIN = {
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     if not runs:
         raise UserError("give one or more run folders, such as runs/demo runs/demo_clip")
     metrics = {run: read_metrics(Path(run)) for run in runs}
-    console = Console()
+    console = plain_console()
     console.print(side_by_side(metrics))
     console.print(how_trained(runs))
     for run in runs:

@@ -1,5 +1,7 @@
 """Lines, and what cleaning makes of the texts of the web; what it leaves alone."""
 
+import io
+import sys
 import time
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer
 
 from cloc.data.scenes import composed
-from cloc.text import AT_MOST, clean, clean_spans, decode, flat, lines
+from cloc.text import AT_MOST, clean, clean_spans, decode, flat, lines, spell_out_unprintable
 
 ROOT = Path(__file__).parents[1]
 FOREIGN_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
@@ -203,3 +205,16 @@ def test_a_nul_here_and_there_is_no_encoding():
     assert decode(b"a\0b, a cat") == "a\0b, a cat"
     assert decode(b"\0\1") == "\0\1"
     assert decode(b"") == ""
+
+
+def test_what_a_terminal_cannot_show_is_spelled_out(monkeypatch):
+    for name in ("stdout", "stderr"):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr(sys, name, stream)
+    spell_out_unprintable()
+    print("日本", flush=True)
+    print("é", file=sys.stderr, flush=True)
+    assert sys.stdout.buffer.getvalue() == rb"\u65e5\u672c" + b"\n"
+    assert sys.stderr.buffer.getvalue() == rb"\xe9" + b"\n"
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    spell_out_unprintable()  # of a notebook

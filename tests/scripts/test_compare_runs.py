@@ -3,9 +3,10 @@
 import io
 import json
 
-from compare_runs import how_trained
+from compare_runs import how_trained, main
 from rich.console import Console
 
+METRICS = {"grounding": {"miou": 0.5}}
 FACTS = {"parameters": {"total": 1234567, "trained": 4321}}
 ROWS = [
     {"step": 0, "speed/images_per_s": 10.0, "memory/peak_gib": 1.5},
@@ -35,3 +36,15 @@ def test_each_figure_is_the_runs_own_and_what_is_missing_stays_empty(tmp_path):
         ["memory, GiB", "1.5", ""],
         ["kept of the start", "0.97", ""],
     ]
+
+
+def test_names_are_printed_as_they_are(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["set[v2]", "x[/b]", ":star:"]
+    for name in names:
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "metrics.json").write_text(json.dumps(METRICS))
+    main(names)
+    said = capsys.readouterr().out
+    for name in ("set[v2]", "b]", ":star:"):
+        assert said.count(name) >= 3  # over both tables, and what to open
