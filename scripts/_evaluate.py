@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from _cpu import tune_for_cpu
 from _run import make, plain
 from omegaconf import DictConfig
@@ -22,6 +21,7 @@ from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from cloc.models.load import load_model
 from cloc.models.start import KINDS
+from cloc.own_files import read_mapping
 from cloc.report.build import build_report
 from cloc.report.look import look
 from cloc.terminal import plain_console
@@ -75,7 +75,8 @@ def chosen_splits(cfg: DictConfig, background: Colour = WHITE) -> list[Split]:
     given, index_folder = plain(cfg.splits), cfg.index_folder
     path = Path(str(cfg.run)) / "config.yaml"
     if cfg.run is not None and path.is_file():
-        trained = yaml.safe_load(path.read_text())
+        cure = "restore it, or move it away and give splits.val=SHARDS"
+        trained = read_mapping(path, needs="eval.splits", cure=cure)
         given = given or trained["eval"]["splits"]
         index_folder = index_folder or trained.get("data", {}).get("index_folder")
     if not given:

@@ -14,6 +14,7 @@ from rich.table import Table
 from cloc.data.manifest import read_manifest
 from cloc.data.shards import refuse_existing
 from cloc.errors import UserError
+from cloc.own_files import read_mapping
 from cloc.terminal import plain_console
 
 SETTINGS = "prepare.json"
@@ -52,7 +53,8 @@ def prepare(settings: dict[str, Any], *, out: Path, if_exists: str) -> bool:
 
 
 def _check_same(settings: dict[str, Any], out: Path) -> None:
-    recorded = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+    cure = f"remove {out}, or choose another out="
+    recorded = read_mapping(out / SETTINGS, cure=cure)
     keys = sorted(k for k in {*recorded, *settings} if recorded.get(k) != settings.get(k))
     if keys:
         changes = ", ".join(f"{k}={recorded.get(k)} there, {settings.get(k)} asked" for k in keys)

@@ -3,6 +3,7 @@
 import _evaluate
 import pytest
 import torch
+from _run import compose_config
 
 from cloc.errors import UserError
 
@@ -24,3 +25,11 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=f"device={name}.* give device=cpu"):
         _evaluate.chosen_device(name)
+
+
+@pytest.mark.parametrize("text", ["eval: [1", "eval: {splits: ", "steps: 1", "[1]"])
+def test_a_damaged_configuration_of_the_run_is_named(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(text)
+    cfg = compose_config("evaluate", [f"run={tmp_path}"])
+    with pytest.raises(UserError, match=r"config\.yaml is damaged.*; restore it, or move it away"):
+        _evaluate.chosen_splits(cfg)
