@@ -43,7 +43,7 @@ def test_captioned_tars_are_told_the_key_that_reads_them(tmp_path):
         _evaluate.chosen_splits(compose_config("evaluate", given))
     [word] = [word for word in str(error.value).split() if word.startswith("parse.path=")]
     [split] = _evaluate.chosen_splits(compose_config("evaluate", [*given, word]))
-    assert split.examples[0].captions == ["cat"]
+    assert split.examples[0].captions == ("cat",)
     compose_config("prepare", ["pipeline=vesl", f"input={tmp_path}", "out=x", word])
     cfg = compose_config("train", ["experiment=smoke", "data=captions", f"data.train={tmp_path}"])
     assert cfg.data.parse.path == word.partition("=")[2]
