@@ -1,6 +1,7 @@
 """What commands leave in a folder for later ones, read again: it may be cut, or a stranger's."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,23 @@ from cloc.text import lines
 RESTORE = "restore it, or move it away and the command goes on without it"
 
 
-def read_mapping(path: Path, *, cure: str = RESTORE, needs: str = "") -> dict[str, Any]:
-    """Of a JSON or YAML file; `needs` is a dotted key that must be there. A `UserError` names the
-    file and the `cure`."""
+def read_mapping(path: Path, *, cure: str = RESTORE, needs: Sequence[str] = ()) -> dict[str, Any]:
+    """Of a JSON or YAML file; `needs` leads, key by key, to what must be there. A `UserError` names
+    the file and the `cure`."""
     try:
         text = path.read_text(encoding="utf-8")
         found = json.loads(text) if path.suffix == ".json" else _yaml(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}); {cure}") from None
     inner = found if isinstance(found, dict) else None
-    for key in needs.split(".") if needs else ():
+    for key in needs:
         inner = inner.get(key) if isinstance(inner, dict) else None
     if inner is None:
-        why = f"it has no {needs}" if isinstance(found, dict) else "it holds no keys and values"
+        why = (
+            f"it has no {'.'.join(needs)}"
+            if isinstance(found, dict)
+            else "it holds no keys and values"
+        )
         raise UserError(f"{path} is damaged, or of another program ({why}); {cure}")
     return dict(found)
 

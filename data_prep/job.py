@@ -227,7 +227,7 @@ def _drops(manifest: Mapping[str, Any]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     """`job.json`."""
     cure = f"remove {path.parent}, or choose another out="
-    found = read_mapping(path, cure=cure, needs="settings")
+    found = read_mapping(path, cure=cure, needs=("settings",))
     return {"stages": {}, **found}
 
 

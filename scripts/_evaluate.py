@@ -76,7 +76,7 @@ def chosen_splits(cfg: DictConfig, background: Colour = WHITE) -> list[Split]:
     path = Path(str(cfg.run)) / "config.yaml"
     if cfg.run is not None and path.is_file():
         cure = "restore it, or move it away and give splits.val=SHARDS"
-        trained = read_mapping(path, needs="eval.splits", cure=cure)
+        trained = read_mapping(path, needs=("eval", "splits"), cure=cure)
         given = given or trained["eval"]["splits"]
         index_folder = index_folder or trained.get("data", {}).get("index_folder")
     if not given:

@@ -88,7 +88,9 @@ def precision_before(run: Path) -> str:
     path = run / "config.yaml"
     if not path.is_file():
         return "auto"
-    return str(read_mapping(path, cure=RESTORE, needs="trainer.precision")["trainer"]["precision"])
+    return str(
+        read_mapping(path, cure=RESTORE, needs=("trainer", "precision"))["trainer"]["precision"]
+    )
 
 
 def check_listed(cfg: DictConfig) -> None:
@@ -165,7 +167,7 @@ def _or(names: Sequence[str]) -> str:
 
 def check_data(run: Path, digest: str) -> None:
     """The order is one of certain shards; other ones would give another, with repetitions."""
-    before = read_mapping(run / "provenance.json", cure=RESTORE, needs="data.digest")["data"][
+    before = read_mapping(run / "provenance.json", cure=RESTORE, needs=("data", "digest"))["data"][
         "digest"
     ]
     if before != digest:

@@ -25,14 +25,14 @@ def test_a_damaged_file_is_named_with_its_cure(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(DAMAGED[name])
     with pytest.raises(UserError, match=rf"{name} is damaged.*; try b") as found:
-        read_mapping(path, cure="try b", needs="a.b")
+        read_mapping(path, cure="try b", needs=("a", "b"))
     assert "\n" not in str(found.value)
 
 
 def test_a_whole_file_is_what_it_says(tmp_path):
     for name, text in {"a.json": '{"a": {"b": "é"}}', "a.yaml": "a:\n  b: é\n"}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-        assert read_mapping(tmp_path / name, needs="a.b") == {"a": {"b": "é"}}
+        assert read_mapping(tmp_path / name, needs=("a", "b")) == {"a": {"b": "é"}}
         assert read_mapping(tmp_path / name) == {"a": {"b": "é"}}
 
 

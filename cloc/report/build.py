@@ -103,7 +103,7 @@ def _provenance(run: Path) -> list[tuple[str, str]]:
 
 
 def _drops(path: Path) -> dict[str, Any]:
-    return read_mapping(path, needs="samples") if path.is_file() else {}
+    return read_mapping(path, needs=("samples",)) if path.is_file() else {}
 
 
 def _json(path: Path) -> dict[str, Any]:
