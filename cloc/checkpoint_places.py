@@ -20,6 +20,7 @@ from cloc.checkpoint import (
     sync_folder,
 )
 from cloc.errors import UserError
+from cloc.urls import why_not
 
 ATTEMPTS = 5
 FIRST_WAIT_S = 0.5  # doubled after every failure: 7.5 s in all
@@ -34,12 +35,8 @@ def place_of(run: Path, where: str | None = None) -> Place:
         where = (own / ELSEWHERE).read_text().strip()
     if "://" not in where:
         return Folder(Path(where), run=own)
-    protocol = where.partition("://")[0]
-    if "::" in where or protocol not in fsspec.available_protocols():
-        raise UserError(
-            f"checkpoints={where} is no URL that can be written to; use s3://, gs:// or such, or "
-            "a folder"
-        )
+    if why := why_not(where):
+        raise UserError(f"checkpoints: {why}, or a folder")
     return Bucket(where, run=own)
 
 

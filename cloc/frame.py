@@ -5,7 +5,7 @@ exported folder and our own loader feed a tower alike.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.ExifTags
@@ -54,7 +54,7 @@ def as_rgb(image: PIL.Image.Image, background: Colour = WHITE) -> PIL.Image.Imag
     bits the upper 8 are kept; a `ValueError` for numbers whose range nobody knows.
     """
     if image.mode.startswith("I;16"):
-        return PIL.Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+        return _of_16_bits(np.asarray(image), image.info.get("transparency"), background)
     if image.mode in ("I", "F"):
         raise ValueError(
             f"mode {image.mode}: nobody says which of its numbers is white; scale it to 0 to 255 "
@@ -70,6 +70,15 @@ def as_rgb(image: PIL.Image.Image, background: Colour = WHITE) -> PIL.Image.Imag
         part = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
         canvas.paste(part, (0, top), part)
     return canvas
+
+
+def _of_16_bits(values: np.ndarray, clear: Any, background: Colour) -> PIL.Image.Image:
+    """`clear` is the grey that a PNG calls transparent, of all 16 bits, if it calls one so."""
+    shown = PIL.Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+    if isinstance(clear, int):
+        mask = PIL.Image.fromarray((values == clear).astype(np.uint8) * 255)
+        shown.paste(background, mask=mask)
+    return shown
 
 
 def pad_resize(image: PIL.Image.Image, size: ImageSize) -> tuple[np.ndarray, Frame]:

@@ -4,7 +4,9 @@ No torch here: data preparation and the loader both stand on this file.
 """
 
 import html
+import io
 import re
+import sys
 from collections.abc import Iterable
 from functools import cache
 from html.entities import html5
@@ -26,14 +28,18 @@ _ENTITY = re.compile(r"&(?:amp;)*(?:#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|[A-Za-z]\w{
 _OPEN_ENTITY = re.compile(r"&(?:amp|quot|nbsp|lt|gt|#\d{2,5}|#[xX][0-9a-fA-F]{2,4})(?![\w;])")
 
 _INLINE = (
-    "a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd mark nobr q s samp small "
-    "span strike strong sub sup tt u var wbr"
+    "a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label mark meter "
+    "nobr output progress q rb rp rt rtc ruby s samp slot small span strike strong sub sup time tt "
+    "u var wbr"
 )
 _BLOCKS = (
-    "address article aside base blockquote body br button canvas caption center col colgroup dd "
-    "div dl dt embed fieldset figcaption figure footer form frame frameset h[1-6] head header hr "
-    "html iframe img input li link meta nav noscript ol option p param picture pre script section "
-    "select source style svg table tbody td textarea tfoot th thead title tr ul video"
+    "address applet area article aside audio base basefont bgsound blockquote body br button "
+    "canvas caption center col colgroup datalist dd details dialog dir div dl dt embed fieldset "
+    "figcaption figure footer form frame frameset h[1-6] head header hgroup hr html iframe img "
+    "input keygen legend li link listing main map marquee math menu menuitem meta nav noembed "
+    "noframes noscript object ol optgroup option p param picture plaintext portal pre script "
+    "search section select source style summary svg table tbody td template textarea tfoot th "
+    "thead title tr track ul video xmp"
 )
 _VALUE = r"""\s*=\s*(?:"[^"<]{0,2000}"|'[^'<]{0,2000}'|[^\s"'<>=]+)"""
 _FLAGS = "allowfullscreen|async|autoplay|checked|controls|defer|disabled|hidden|loop|muted|nowrap"
@@ -53,10 +59,31 @@ _UNSEEN = re.compile(
 )
 _IS_INLINE = frozenset(_INLINE.split())
 
-_REST = r"""(?:[!#-'*-;=?-Z\\^-z|~]|\([!#-'*-;=?-Z\\^-z|~]*\))*(?<![.,;:!?'])"""
-_DOMAIN = r"(?:[a-z0-9-]{1,63}\.){1,5}(?:com|org|net|edu|gov|info|io|co|ly|me|tv|uk|de|fr|jp|ru|cn)"
-_LINK = rf"(?<!\w)(?:(?:https?|ftp)://|www\.(?=\w)|{_DOMAIN}/){_REST}"
-_MAYBE_URL = re.compile(r"//|\.\w{2,4}/|www\.", re.IGNORECASE)  # a tenth of the time
+# Letters of scripts with spaces between words go on; those of others begin only behind a sign, so
+# that of "x.jp/a?id=3です" the last two stay, and of "x.jp/日本" nothing.
+_SPACED = "\u00c0-\u052f"
+_SIGNS = rf"[!#-'*-;=?-Z\\^-z|~{_SPACED}]"
+_UNSPACED = r"(?<=[/=_.?&#+%:-])[^\x00-\u052f\W]+"
+_INNER = rf"\((?:{_SIGNS}|[^\x00-\u052f\W])*\)"
+_REST = rf"(?:{_SIGNS}|{_UNSPACED}|{_INNER})*(?<![.,;:!?'])"
+# Of addresses without a scheme. Country codes that are words ("is/was", "in/out") are none here:
+# of these only hosts of three parts with letters, and the shorteners that people use.
+_ENDS = (
+    "com org net edu gov info biz io co ly me tv app dev xyz eu uk de fr jp ru cn nl kr gl au nz "
+    "ca ch se dk fi pl cz sk hr rs hu ro bg gr tr pt br mx ar cl ua kz lt lv ee lu ie il ae za ke "
+    "ng hk tw sg th vn ph pk lk gd gy cc fm ws"
+)
+_SHORT = (
+    "youtu.be amzn.to redd.it pin.it dlvr.it lnkd.in instagr.am nyti.ms trib.al shor.by ebay.to "
+    "ebay.us fb.watch spoti.fi n.pr pic.twitter.com"
+)
+_PART = "[a-z0-9-]{1,63}"
+_DOMAIN = (
+    rf"(?:(?:{_PART}\.){{1,5}}(?:{'|'.join(_ENDS.split())})|(?:[a-z][a-z0-9-]{{1,62}}\.){{2,5}}[a-z]{{2}}"
+    rf"|{'|'.join(map(re.escape, _SHORT.split()))})"
+)
+_LINK = rf"(?<![0-9A-Za-z_{_SPACED}])(?:(?:https?|ftp)://|www\.(?=\w)|{_DOMAIN}/){_REST}"
+_MAYBE_URL = re.compile(r"//|\.[a-z]{2,5}/|www\.", re.IGNORECASE)  # a tenth of the time
 _URL = re.compile(rf" ?(?:[(\[<] ?{_LINK} ?[)\]>]|{_LINK})(?=([\s.,;:!?]|\Z)?)", re.IGNORECASE)
 
 _BLANK = re.compile("[\u2800\u3164\uffa0]")  # letters of their scripts, but nothing to see
@@ -84,6 +111,13 @@ def lines(text: str) -> list[str]:
     at U+2028, U+0085, \v and \f, which stand inside captions and names of files."""
     found = _LINE_END.split(text)
     return found if found[-1] else found[:-1]
+
+
+def spell_out_unprintable() -> None:
+    r"""From here on what the encoding of stdout and stderr lacks is printed as \uXXXX."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file of a notebook's need not be one
+            stream.reconfigure(errors="backslashreplace")
 
 
 def flat(text: Any) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import PIL.Image
-from rich.progress import track
 
 from cloc.data import validate
 from cloc.data.decode import image_size
@@ -23,6 +22,7 @@ from cloc.data.header import SCAN
 from cloc.data.record import Record
 from cloc.data.shards import write_shards
 from cloc.errors import BadSample, UserError
+from cloc.terminal import track
 from cloc.text import clean
 from data_prep.parts import Parts, licence_of
 
@@ -187,9 +187,9 @@ def write_splits(
         licences = Counter[str]()
         shown = track(
             _licensed(records, licences),
-            description=f"{name} {split}",
+            f"{name} {split}",
             total=total,
-            disable=not sys.stdout.isatty(),
+            hidden=not sys.stdout.isatty(),
         )
         # read when all records are written
         extra: dict[str, Any] = {"drops": drops, "license": licences}

@@ -13,6 +13,7 @@ from cloc.data.manifest import MANIFEST, read_manifest
 from cloc.data.record import SCHEMA
 from cloc.data.shard_set import ShardSet
 from cloc.errors import UserError
+from cloc.own_files import read_mapping
 from data_prep.drive import Outcome
 from data_prep.unit import MARKERS, PARTIAL, Unit, read_marker
 
@@ -81,7 +82,7 @@ def open_job(out: Path, units: tuple[Unit, ...], settings: Mapping[str, Any]) ->
         (out / MARKERS).mkdir(parents=True)
         write_json(path, {"settings": settings, "stages": {}})
         return job
-    before = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    before = _read(path)["settings"]
     now = json.loads(text)
     keys = [key for key in _flat({**before, **now}) if _at(before, key) != _at(now, key)]
     if keys and not any((out / MARKERS).iterdir()):  # a first try that made nothing
@@ -113,7 +114,7 @@ def _at(value: Any, key: str) -> Any:
 
 def begun_with(job: Job) -> dict[str, Any]:
     """What the stages said of themselves when the first shard was made; {} before."""
-    found: dict[str, Any] = json.loads((job.out / JOB).read_text(encoding="utf-8"))["stages"]
+    found: dict[str, Any] = _read(job.out / JOB)["stages"]
     if found:
         return found
     # a driver that was killed right behind the first shard has not remembered them
@@ -123,7 +124,7 @@ def begun_with(job: Job) -> dict[str, Any]:
 
 def remember_stages(job: Job, marker: Mapping[str, Any]) -> None:
     """After the first shard."""
-    content = json.loads((job.out / JOB).read_text(encoding="utf-8"))
+    content = _read(job.out / JOB)
     write_json(job.out / JOB, {**content, "stages": marker["stages"]})
 
 
@@ -221,6 +222,13 @@ def _manifest(job: Job, errors: list[dict[str, str]]) -> dict[str, Any]:
 def _drops(manifest: Mapping[str, Any]) -> str:
     rows = [f"{count} {reason}" for reason, count in manifest["drops"].items()]
     return "; ".join(rows) or "the input has none"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """`job.json`."""
+    cure = f"remove {path.parent}, or choose another out="
+    found = read_mapping(path, cure=cure, needs=("settings",))
+    return {"stages": {}, **found}
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from rich.console import Console
 from rich.live import Live
+
+from cloc.terminal import plain_console
 
 EVERY_S = 30.0  # between two lines where nobody sees a line change
 
@@ -23,7 +24,7 @@ class Progress:
         self.total, self.before, self.done, self.failed = total, done, done, 0
         self.images, self.drops = 0, Counter[str]()
         self.out = out or sys.stdout
-        self.live = Live(console=Console(file=self.out)) if self.out.isatty() else None
+        self.live = Live(console=plain_console(self.out)) if self.out.isatty() else None
         self.every_s, self.began = every_s, time.monotonic()
         self.told = self.began
 

@@ -12,11 +12,12 @@ from _bench_options import price, whole_number
 from _bench_stages import Machine, Stages, measure
 from _bench_step import meet
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cloc import dist
 from cloc.errors import UserError
+from cloc.terminal import plain_console
 
 ADVICE = {
     "disk": "reading is slower than the workers decode: nearer storage, or a warm data.cache",
@@ -102,14 +103,14 @@ def show(found: Mapping[str, Any]) -> None:
     for heading in ("stage", "samples/s", "measured as"):
         table.add_column(heading, justify="right" if heading == "samples/s" else "left")
     for name, rate in found["samples_per_s_of_a_rank"].items():
-        mark = "[bold red]" if name == found["limiter"] else ""
-        table.add_row(f"{mark}{name}", "-" if rate is None else f"{rate:,.4g}", HOW[name])
-    console = Console(width=100)
+        style = "bold red" if name == found["limiter"] else ""
+        table.add_row(Text(name, style), "-" if rate is None else f"{rate:,.4g}", HOW[name])
+    console = plain_console(width=100)
     console.print(table)
     run, limit = found["run"], found["limiter"]
     cost = f", cost {run['cost']:,.4g}" if "cost" in run else ""
+    console.print(Text.assemble("limiter: ", (limit, "bold"), f": {ADVICE[limit]}"))
     console.print(
-        f"limiter: [bold]{limit}[/bold]: {ADVICE[limit]}\n"
         f"{found['ranks']} x {found['images_of_a_rank']} images, "
         f"{found['workers']} workers on {found['cores']} cores each: "
         f"{found['predicted_samples_per_s']:,.4g} samples/s; "

@@ -10,7 +10,7 @@ from typing import Any
 from _shard_check import Problem, Shard, check
 from _shard_page import write_statistics
 from _shard_stats import Statistics
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn
 
 from cloc.data.indexes import Indexes, size_of
 from cloc.data.manifest import MANIFEST, parse_manifest, read_manifest
@@ -18,6 +18,7 @@ from cloc.data.record import Record
 from cloc.data.remote import exists, fetch, is_remote
 from cloc.data.shard_set import expand_shards
 from cloc.errors import UserError
+from cloc.terminal import progress
 
 _MAX_KEPT = 100  # lines of one reason that the page shows
 
@@ -116,8 +117,8 @@ def run(specs: Sequence[str], *, write_index: bool, out: Path | None, indexes: I
             shards += found
         except UserError as error:
             report.add(Problem("shards", str(error)))
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TimeRemainingColumn(), disable=not sys.stdout.isatty()) as bar:
+    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with progress(*columns, hidden=not sys.stdout.isatty()) as bar:
         task = bar.add_task("checking", total=total)
         for shard in shards:
             bar.update(task, description=shard.path.rpartition("/")[2])

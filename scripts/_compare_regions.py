@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from cloc.boxes import iou
@@ -13,6 +12,7 @@ from cloc.data.record import Record, Region
 from cloc.data.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
+from cloc.terminal import plain_console
 
 AT_LEAST = 0.5  # IoU of two boxes that count as one
 
@@ -25,25 +25,25 @@ class Counts(NamedTuple):
     named: int  # one that lies there and is named alike
 
 
-def show(true: str, found: str) -> None:
+def show(true: str, found: str, *, index_folder: str | None = None) -> None:
     """Prints the table."""
     table = Table(f"IoU >= {AT_LEAST}", "box", "box and name", "regions")
-    for name, counts in compare(true, found).items():
+    for name, counts in compare(true, found, index_folder).items():
         of = max(counts.all, 1)
         shares = (counts.placed / of, counts.named / of)
         table.add_row(name, *(f"{share:.3f}" for share in shares), f"{counts.all:,}")
-    Console().print(table)
+    plain_console().print(table)
 
 
-def compare(true: str, found: str) -> dict[str, Counts]:
+def compare(true: str, found: str, index_folder: str | None = None) -> dict[str, Counts]:
     """`recall` counts true regions, `precision` found ones. A found region has the name of a true
     one when its words hold those of the true one's label (of its text, where it has no label).
 
     Images that only one of the sets holds count with the other's regions empty.
     """
-    others = {record.key: record for record in _records(found, "FOUND")}
+    others = {record.key: record for record in _records(found, "FOUND", index_folder)}
     recall, precision, found_images = [], [], len(others)
-    for record in _records(true, "TRUE"):
+    for record in _records(true, "TRUE", index_folder):
         other = others.pop(record.key, None)
         theirs = other.regions if other else ()
         recall.append(_partners(record.regions, theirs, lambda a, b: _holds(b, a)))
@@ -54,8 +54,9 @@ def compare(true: str, found: str) -> dict[str, Counts]:
     return {"recall": _sum(recall), "precision": _sum(precision)}
 
 
-def _records(spec: str, key: str) -> Iterator[Record]:
-    return map(parse, read_samples(open_shards(spec, key=key), key=key))
+def _records(spec: str, key: str, index_folder: str | None) -> Iterator[Record]:
+    shards = open_shards(spec, key=key, index_folder=index_folder)
+    return map(parse, read_samples(shards, key=key))
 
 
 def _partners(

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from _cpu import tune_for_cpu
 from _run import make, plain
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from cloc.data.examples import read_split
@@ -23,8 +21,10 @@ from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from cloc.models.load import load_model
 from cloc.models.start import KINDS
+from cloc.own_files import read_mapping
 from cloc.report.build import build_report
 from cloc.report.look import look
+from cloc.terminal import plain_console
 from data_prep.pretrained import known_device
 
 
@@ -42,7 +42,7 @@ def measure(cfg: DictConfig) -> None:
     )
     refuse_empty(results, splits)
     write_metrics(results, folder)
-    Console().print(summary(results))
+    plain_console().print(summary(results))
     if cfg.run is not None:
         shown: Embedder = own if has_head else RoIEmbedder(model)
         items = [look(shown, example) for example in splits[0].examples[: cfg.gallery]]
@@ -75,7 +75,8 @@ def chosen_splits(cfg: DictConfig, background: Colour = WHITE) -> list[Split]:
     given, index_folder = plain(cfg.splits), cfg.index_folder
     path = Path(str(cfg.run)) / "config.yaml"
     if cfg.run is not None and path.is_file():
-        trained = yaml.safe_load(path.read_text())
+        cure = "restore it, or move it away and give splits.val=SHARDS"
+        trained = read_mapping(path, needs=("eval", "splits"), cure=cure)
         given = given or trained["eval"]["splits"]
         index_folder = index_folder or trained.get("data", {}).get("index_folder")
     if not given:

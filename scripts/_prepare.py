@@ -9,12 +9,13 @@ from typing import Any
 
 from _pipeline import run_pipeline
 from _run import make
-from rich.console import Console
 from rich.table import Table
 
 from cloc.data.manifest import read_manifest
 from cloc.data.shards import refuse_existing
 from cloc.errors import UserError
+from cloc.own_files import read_mapping
+from cloc.terminal import plain_console
 
 SETTINGS = "prepare.json"
 
@@ -52,7 +53,8 @@ def prepare(settings: dict[str, Any], *, out: Path, if_exists: str) -> bool:
 
 
 def _check_same(settings: dict[str, Any], out: Path) -> None:
-    recorded = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+    cure = f"remove {out}, or choose another out="
+    recorded = read_mapping(out / SETTINGS, cure=cure)
     keys = sorted(k for k in {*recorded, *settings} if recorded.get(k) != settings.get(k))
     if keys:
         changes = ", ".join(f"{k}={recorded.get(k)} there, {settings.get(k)} asked" for k in keys)
@@ -88,12 +90,12 @@ def write(settings: dict[str, Any]) -> None:
     if "engine" in settings:
         made = run_pipeline(settings, out)
         print(f"{out} is complete" if made else f"{out} was complete: there is nothing to do")
-        Console().print(totals(read_manifest(out)))
+        plain_console().print(totals(read_manifest(out)))
         tell_empty([out])
         return
     if not prepare(settings, out=out, if_exists=if_exists):
         print(f"{out} was there already, with the same settings")
-    Console().print(summary(out))
+    plain_console().print(summary(out))
     tell_empty(sorted(path.parent for path in out.glob("*/manifest.json")))
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from _run import plain
 from omegaconf import DictConfig
 
@@ -15,6 +14,7 @@ from cloc.checkpoint import Place, newest
 from cloc.data.datamodule import RegionData
 from cloc.data.skips import Listed
 from cloc.errors import UserError
+from cloc.own_files import read_mapping
 from cloc.training.callbacks.provenance import SHARDS, write_whole
 
 # What may differ in a resumed run: where things lie, what is watched, and which machine runs it.
@@ -45,6 +45,9 @@ WHY_NOT = {  # of everything else
     "losses": "it would be another objective",
     "weights": "it would be another objective",
 }
+
+
+RESTORE = "a run that goes on stands on it: restore it, or choose another name="
 
 
 class Change(NamedTuple):
@@ -85,8 +88,9 @@ def precision_before(run: Path) -> str:
     path = run / "config.yaml"
     if not path.is_file():
         return "auto"
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return str(found["trainer"]["precision"])
+    return str(
+        read_mapping(path, cure=RESTORE, needs=("trainer", "precision"))["trainer"]["precision"]
+    )
 
 
 def check_listed(cfg: DictConfig) -> None:
@@ -112,7 +116,7 @@ def changed_settings(cfg: DictConfig, run: Path) -> list[Change]:
     path = run / "config.yaml"
     if not path.is_file():
         raise UserError(f"{path} is missing, so the run cannot be continued; choose another name=")
-    before, now = _flat(yaml.safe_load(path.read_text(encoding="utf-8"))), _flat(plain(cfg))
+    before, now = _flat(read_mapping(path, cure=RESTORE)), _flat(plain(cfg))
     changes = [
         Change(key, before.get(key), now.get(key))
         for key in sorted({*before, *now})
@@ -143,7 +147,7 @@ def _cure(refused: Sequence[Change], listed: Sequence[str]) -> str:
 def note_changes(run: Path, step: int, changes: Sequence[Change]) -> None:
     """Adds them to `changes` of provenance.json: from which step on, what, from what to what."""
     path = run / "provenance.json"
-    facts = json.loads(path.read_text())
+    facts = read_mapping(path, cure=RESTORE)
     noted = facts.setdefault("changes", [])
     rows = [
         {"step": step, "key": change.key, "from": change.before, "to": change.now}
@@ -163,7 +167,9 @@ def _or(names: Sequence[str]) -> str:
 
 def check_data(run: Path, digest: str) -> None:
     """The order is one of certain shards; other ones would give another, with repetitions."""
-    before = json.loads((run / "provenance.json").read_text())["data"]["digest"]
+    before = read_mapping(run / "provenance.json", cure=RESTORE, needs=("data", "digest"))["data"][
+        "digest"
+    ]
     if before != digest:
         raise UserError(
             f"data.train: {run} was begun with other shards than are there now; restore those, or "
@@ -176,11 +182,13 @@ def shards_before(run: Path) -> dict[str, Any]:
     path = run / SHARDS
     if not path.is_file():
         return {}
-    found = json.loads(path.read_text())
-    return {
-        name: [[Listed(*shard) for shard in part] for part in parts]
-        for name, parts in found.items()
-    }
+    try:
+        return {
+            name: [[Listed(*shard) for shard in part] for part in parts]
+            for name, parts in read_mapping(path, cure=RESTORE).items()
+        }
+    except TypeError:
+        raise UserError(f"{path} is not what a run wrote; {RESTORE}") from None
 
 
 def _flat(value: Any, key: str = "") -> dict[str, Any]:

@@ -33,6 +33,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cloc.errors import UserError, one_line
 from cloc.signals import PREEMPTED, SIGNALS
+from cloc.text import spell_out_unprintable
 
 Ends = Callable[[], AbstractContextManager[None]]
 ENDED = "another process of this run has ended; its own message says why"
@@ -76,6 +77,7 @@ class Command(NamedTuple):
 def cli(main: Callable[[list[str]], int | None], command: Command, *, wrong: int = 1) -> None:
     """Runs `main` on the command line, or answers --help and --cfg job; `wrong` is the exit code
     of a wrong command."""
+    spell_out_unprintable()
     with ends_plainly(wrong):
         asked, arguments = split_flags(sys.argv[1:], sweeps=command.name == "train")
         if not asked:

@@ -4,7 +4,8 @@ python scripts/compare_regions.py TRUE FOUND
 python scripts/compare_regions.py data/scenes/train data/vesl_found
 python scripts/compare_regions.py 'data/true/*.tar' 'data/found/*.tar'
 
-Its arguments are two shard sets with equal keys.
+Its arguments are two shard sets with equal keys. With index_folder=DIR, missing indexes are written
+there.
 """
 
 from functools import partial
@@ -15,12 +16,12 @@ from cloc.errors import UserError
 
 
 def main(arguments: list[str]) -> None:
-    sets = plain(compose_words("compare_regions", arguments, key="sets"))["sets"]
-    if len(sets) != 2:
+    cfg = plain(compose_words("compare_regions", arguments, key="sets"))
+    if len(cfg["sets"]) != 2:
         raise UserError("give two shard sets: the true regions, and those that were found")
     from _compare_regions import show
 
-    show(*sets)
+    show(*cfg["sets"], index_folder=cfg["index_folder"])
 
 
 if __name__ == "__main__":

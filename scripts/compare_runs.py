@@ -7,20 +7,19 @@ python scripts/compare_runs.py runs/*
 Its arguments are run folders that scripts/evaluate.py has measured.
 """
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import yaml
 from _run import Command, cli, compose_words, plain
-from rich.console import Console
 from rich.table import Column, Table
 
 from cloc.errors import UserError
-from cloc.text import lines
+from cloc.own_files import read_mapping, read_rows
+from cloc.report.tables import read_metrics
+from cloc.terminal import plain_console
 
 MAIN = {
     "region_classification": ("top1", "class_mean", "within_image"),
@@ -37,8 +36,8 @@ def main(arguments: list[str]) -> None:
     runs = plain(compose_words("compare_runs", arguments, key="runs"))["runs"]
     if not runs:
         raise UserError("give one or more run folders, such as runs/demo runs/demo_clip")
-    metrics = {run: read_metrics(Path(run)) for run in runs}
-    console = Console()
+    metrics = {run: measured(Path(run)) for run in runs}
+    console = plain_console()
     console.print(side_by_side(metrics))
     console.print(how_trained(runs))
     for run in runs:
@@ -46,12 +45,12 @@ def main(arguments: list[str]) -> None:
         console.print(f"{run}: open {', '.join(found)}", soft_wrap=True)
 
 
-def read_metrics(run: Path) -> dict[str, dict[str, float]]:
+def measured(run: Path) -> dict[str, dict[str, float]]:
+    """`metrics.json` of a run that has one."""
     path = run / "metrics.json"
     if not path.is_file():
         raise UserError(f"{path} is missing; python scripts/evaluate.py run={run} writes it")
-    found: dict[str, dict[str, float]] = json.loads(path.read_text())
-    return found
+    return read_metrics(run)
 
 
 def side_by_side(metrics: dict[str, dict[str, dict[str, float]]]) -> Table:
@@ -73,7 +72,8 @@ def how_trained(runs: list[str]) -> Table:
     retention guard what share of the start's figures was left at its end (the smallest)."""
     table = _table("trained", *(Path(run).name for run in runs))
     logs = [_logs(Path(run)) for run in runs]
-    counts = [_read(Path(run) / "provenance.json").get("parameters", {}) for run in runs]
+    facts = [_read(Path(run) / "provenance.json").get("parameters") for run in runs]
+    counts = [found if isinstance(found, dict) else {} for found in facts]
     table.add_row("parameters trained", *(_count(found.get("trained")) for found in counts))
     table.add_row("of", *(_count(found.get("total")) for found in counts))
     table.add_row("samples", *(_count(_samples(Path(run))) for run in runs))
@@ -95,9 +95,10 @@ def _logs(run: Path) -> dict[str, list[float]]:
     """Every key of `metrics.jsonl` with its values, in order."""
     found: dict[str, list[float]] = {}
     path = run / "metrics.jsonl"
-    for line in lines(path.read_text(encoding="utf-8")) if path.is_file() else ():
-        for key, value in json.loads(line).items():
-            found.setdefault(key, []).append(value)
+    for row in read_rows(path) if path.is_file() else ():
+        for key, value in row.items():
+            if isinstance(value, int | float):
+                found.setdefault(key, []).append(value)
     return found
 
 
@@ -105,19 +106,19 @@ def _of(values: list[float] | None, summary: Callable[[list[float]], float]) -> 
     return f"{summary(values):.3g}" if values else ""
 
 
-def _count(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else ""
 
 
 def _samples(run: Path) -> int | None:
     """Images of all steps that the run was to make."""
-    path = run / "config.yaml"
-    cfg = yaml.safe_load(path.read_text()) if path.is_file() else None
-    return None if cfg is None else cfg["steps"] * cfg["batch_size"]
+    cfg = _read(run / "config.yaml")
+    steps, size = cfg.get("steps"), cfg.get("batch_size")
+    return steps * size if isinstance(steps, int) and isinstance(size, int) else None
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return read_mapping(path) if path.is_file() else {}
 
 
 def _shown(value: float | None) -> str:

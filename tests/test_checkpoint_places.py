@@ -125,7 +125,7 @@ def test_a_run_folder_says_where_its_checkpoints_are(tmp_path):
 
 @pytest.mark.parametrize("where", ["nothing://x", "simplecache::memory://x", "pipe:x://y"])
 def test_what_is_no_store_is_refused(tmp_path, where):
-    with pytest.raises(UserError, match="is no URL that can be written to; use s3://, gs://"):
+    with pytest.raises(UserError, match="is no URL that can be opened; use one such as s3://"):
         place_of(tmp_path, where)
 
 

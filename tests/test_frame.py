@@ -219,3 +219,13 @@ def test_a_box_that_is_wrong_stays_wrong():
         assert (found[0, :2] > found[0, 2:]).all()
         assert np.isnan(found[1]).sum() == 1
         assert ((found[2, 2:] - found[2, :2]) == 0).sum() == 1
+
+
+def test_the_grey_of_16_bits_that_is_transparent_shows_the_background():
+    values = np.array([[0x1234, 0x1235], [0, 65535]], np.uint16)
+    file = io.BytesIO()
+    PIL.Image.fromarray(values).save(file, "PNG", transparency=0x1234)
+    image = PIL.Image.open(file)
+    assert image.mode == "I;16"
+    shown = np.asarray(as_rgb(image, (10, 20, 30)))
+    assert shown.tolist() == [[[10, 20, 30], [0x12] * 3], [[0] * 3, [255] * 3]]

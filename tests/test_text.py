@@ -1,5 +1,7 @@
 """Lines, and what cleaning makes of the texts of the web; what it leaves alone."""
 
+import io
+import sys
 import time
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer
 
 from cloc.data.scenes import composed
-from cloc.text import AT_MOST, clean, clean_spans, decode, flat, lines
+from cloc.text import AT_MOST, clean, clean_spans, decode, flat, lines, spell_out_unprintable
 
 ROOT = Path(__file__).parents[1]
 FOREIGN_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
@@ -24,6 +26,17 @@ CLEANED = {
     "see https://x.org/a?id=3&amp;b=4, a star": "see, a star",
     "a star (http://x.org/wiki/star_(shape)).": "a star.",
     "WWW.x.org bit.ly/3x a star <ftp://x.org>": "a star",
+    "写真はhttps://x.com/a?id=3です": "写真は です",
+    "照片https://example.com/a 狗": "照片 狗",
+    "http://x.com/日本 dog": "dog",
+    "https://例え.jp/x dog": "dog",
+    "https://ja.wikipedia.org/wiki/星_(曖昧さ)#項、 star": "、 star",
+    "http://x.fr/été.html une étoile": "une étoile",
+    "flic.kr/p/2abc goo.gl/maps/x star amzn.to/3x youtu.be/xyz": "star",
+    "shop.example.nl/p/1 star x.com.au/a": "star",
+    "www.例え.jp/星 star (lnkd.in/x) shop.example.it/p/1.": "star.",
+    "<details><summary>a</summary>star</details> <main>on</main> <marquee>go": "a star on go",
+    "<ruby>漢<rp>(</rp><rt>kan</rt></ruby> <time>9</time><label>h</label>": "漢(kan 9h",
     "cafÃ© dâ€™or": "café d'or",
     "â€œa starâ€\x9d": '"a star"',
     "\ufeffa\u200bb\xadc\u2028d\x0be\x85f\u3000\u2800g\x1b[31m\x00h \r\n i": "abc d e…f g h i",
@@ -45,6 +58,16 @@ KEPT = [
         "<-- star",
     ),
     *("<unk>", "<PERSON> smiles", "x <b and c> d", "cut&copy", "rock&region", "#1 &#2"),
+    *(
+        "red/blue",
+        "1.5/2",
+        "e.g./i.e.",
+        "a cat.is/was in.to/out",
+        "10 a.m./p.m.",
+        "10.30.am/pm",
+        "<3 a<b",
+    ),
+    *("this.and/or", "No.in/out", "a.b/c.d", "2.5in/6cm", "d.o.b./age", "jpg.png/gif", "etc./more"),
     *("and/or 24/7", "Mr.Smith/Jones", "an amazon.com box", "2034.jpg", "a.b.c", "c++ // star"),
     *(
         "ein Bär",
@@ -203,3 +226,16 @@ def test_a_nul_here_and_there_is_no_encoding():
     assert decode(b"a\0b, a cat") == "a\0b, a cat"
     assert decode(b"\0\1") == "\0\1"
     assert decode(b"") == ""
+
+
+def test_what_a_terminal_cannot_show_is_spelled_out(monkeypatch):
+    for name in ("stdout", "stderr"):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr(sys, name, stream)
+    spell_out_unprintable()
+    print("日本", flush=True)
+    print("é", file=sys.stderr, flush=True)
+    assert sys.stdout.buffer.getvalue() == rb"\u65e5\u672c" + b"\n"
+    assert sys.stderr.buffer.getvalue() == rb"\xe9" + b"\n"
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    spell_out_unprintable()  # of a notebook

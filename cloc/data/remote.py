@@ -14,6 +14,7 @@ from typing import TypeVar
 import fsspec
 
 from cloc.errors import BadSample, UserError
+from cloc.urls import why_not
 
 CHUNK_BYTES = 8 << 20  # what is fetched and kept at a time
 ATTEMPTS = 5
@@ -34,12 +35,10 @@ def is_remote(path: str) -> bool:
 
 
 def check_url(url: str, key: str) -> None:
-    """`UserError` for anything but one fsspec URL; `key` is the config key that holds it."""
-    protocol = url.partition("://")[0]
-    if "::" in url or protocol not in fsspec.available_protocols():
-        raise UserError(
-            f"{key}: {url} is no URL that can be read; use one such as s3://, gs:// or https://"
-        )
+    """`UserError` for anything but one URL that can be opened; `key` is the config key that holds
+    it."""
+    if why := why_not(url):
+        raise UserError(f"{key}: {why}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from random import Random
 from typing import Any
 
 import PIL.Image
-from rich.progress import track
 
 from cloc.data.record import Caption, Record, Region
 from cloc.data.scenes_draw import background, paste
@@ -21,6 +20,7 @@ from cloc.data.scenes_layout import Layout, draw_layout
 from cloc.data.scenes_words import Phrase, Words, describe, relational_name
 from cloc.data.shards import refuse_existing, write_shards
 from cloc.errors import UserError
+from cloc.terminal import track
 
 HELD_OUT_RULE = {"train": "never", "val": "never", "novel": "always"}
 SOURCE = "scenes"
@@ -159,7 +159,7 @@ def write_scenes(
         if not regions:
             records = (replace(record, regions=(), meta={}) for record in records)
         write_shards(
-            track(records, description=f"scenes {split}", total=count, disable=quiet),
+            track(records, f"scenes {split}", total=count, hidden=quiet),
             out / split,
             samples_per_shard=samples_per_shard,
             extra={"classes": class_prompts(), "source": source},

@@ -23,7 +23,7 @@ from cloc.data.remote import check_url, fetch, is_remote
 from cloc.data.skips import SHARDS, Gaps, Listed, ShardNames, whole_list
 from cloc.data.tar_cures import refuse_name
 from cloc.errors import UserError
-from cloc.text import lines
+from cloc.text import decode, lines
 
 NO_SHARDS = ShardNames()
 NO_GAPS = Gaps(NO_SHARDS, ())
@@ -131,7 +131,10 @@ def _parts(spec: str | Path | Sequence[str], key: str) -> Iterator[tuple[str, Pa
 def _lines(path: Path, key: str) -> list[str]:
     if not path.is_file():
         raise UserError(f"{key}={path}: there is no such list file; set {key} to one that exists")
-    given = (line.strip(" \t") for line in lines(path.read_text(encoding="utf-8-sig")))
+    try:
+        given = [line.strip(" \t") for line in lines(decode(path.read_bytes()))]
+    except ValueError as error:
+        raise UserError(f"{key}={path} is not text in UTF-8 ({error}); save it as UTF-8") from None
     specs = [line for line in given if line and not line.startswith("#")]
     if not specs:
         raise UserError(f"{key}={path}: the list file is empty; write one shard or folder per line")

@@ -27,8 +27,10 @@ _FOREIGN = (
     (b"PAR1", "a parquet file, which only some import= of scripts/prepare.py read"),
     (b"<", "a page of HTML or XML, as a failed download leaves; download it again"),
 )
-# Dots become _, the last one of a name stays. GNU tar.
-_RENAME = r"--transform='s,^\./,,;s,\.,_,g;s,_\([^_/]*\)$,.\1,'"
+# For GNU tar. Dots become _, the last one of a name stays: x.v2.jpg is x_v2.jpg.
+DOTS = r"--transform='s,^\./,,;s,\.,_,g;s,_\([^_/]*\)$,.\1,'"
+# What stands between the key and the last suffix goes: 0.image.jpg and 0.caption.txt are one key.
+INNER = r"--transform='s,\(^\|/\)\([^./]*\)\.[^/]*\.\([^./]*\)$,\1\2.\3,'"
 
 
 def refuse_name(path: str) -> str:
@@ -59,19 +61,23 @@ def foreign(head: bytes, path: str) -> str:
     return next((what for magic, what in _FOREIGN if head.lstrip().startswith(magic)), "")
 
 
-def repack(path: str, *, rename: bool = False) -> str:
-    """The command that packs a tar anew, members by name, so that those of a key are neighbours; if
-    `rename`, with dots only before the suffix."""
-    source = shlex.quote(path)
-    target = shlex.quote(path.removesuffix(".tar") + "-repacked.tar")
-    option = f" {_RENAME}" if rename else ""
-    return f"mkdir t && tar -xif {source} -C t{option} && tar --sort=name -cf {target} -C t ."
+def repack(path: str, *, rename: str = "") -> str:
+    """The command that packs a tar anew, members by name, so that those of a key are neighbours;
+    `rename` is DOTS or INNER."""
+    source, stem = shlex.quote(path), path.removesuffix(".tar")
+    target, folder = shlex.quote(f"{stem}-repacked.tar"), shlex.quote(f"{stem}-unpacked")
+    option = f" {rename}" if rename else ""
+    return (
+        f"mkdir -p {folder} && tar -xif {source} -C {folder}{option} && "
+        f"tar --sort=name -cf {target} -C {folder} ."
+    )
 
 
 def missing_member(sample: Mapping[str, Any], suffixes: Collection[str]) -> str:
     """Why a raw sample has none of `suffixes`: what it has instead, the rule, and the cure."""
     key, path = sample["__key__"], sample["__url__"]
     unread = [name for name in sample.get(UNREAD, b"").decode().split("\n") if name]
+    read = [suffix for suffix in sample if not suffix.startswith("__")]
     dotted = [name for name in unread if name.rpartition(".")[2].lower() in suffixes]
     if dotted:
         suffix = dotted[0].rpartition("/")[2].partition(".")[2]
@@ -79,11 +85,19 @@ def missing_member(sample: Mapping[str, Any], suffixes: Collection[str]) -> str:
         return (
             f"a key ends at the first dot of a name, so {dotted[0]!r} is the member {suffix!r} of "
             f"the key {stored!r}, which is not read; rename it, for all of the tar by: "
-            f"{repack(path, rename=True)}"
+            f"{repack(path, rename=_renaming(stored, read, unread))}"
         )
-    names = [f"{key}.{suffix}" for suffix in sample if not suffix.startswith("__")] + unread
+    names = [f"{key}.{suffix}" for suffix in read] + unread
     return (
         f"its members are {', '.join(map(repr, names[:8]))}; add one where the shard is made, or, "
         "if it stands elsewhere in the tar, put the members of a key side by side: "
         f"{repack(path)}"
     )
+
+
+def _renaming(key: str, read: Collection[str], unread: Collection[str]) -> str:
+    """Members with one last suffix each are parts of one sample, whatever stands before it; of
+    several samples some suffix is there twice, or all have the same before it."""
+    suffixes = [*read, *(name.removeprefix(f"{key}.") for name in unread)]
+    inner, last = zip(*(suffix.rpartition(".")[::2] for suffix in suffixes), strict=True)
+    return INNER if len(set(inner)) > 1 and len(set(last)) == len(last) else DOTS

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
+from cloc import terminal
 from cloc.errors import UserError
 from cloc.interfaces import Benchmark, Embedder, Split
 from cloc.memo import Memo
@@ -40,10 +41,10 @@ def evaluate(
     _check(embedders, splits)
     remembering = {name: Memo(embedder) for name, embedder in embedders.items()}
     jobs = list(_jobs(remembering, splits, benchmarks, own_regions))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     hidden = not (progress and sys.stdout.isatty())
     results = {}
-    with Progress(*columns, TimeElapsedColumn(), disable=hidden) as bar:
+    with terminal.progress(*columns, hidden=hidden) as bar:
         task = bar.add_task("evaluating", total=len(jobs))
         for key, benchmark, embedder, split in jobs:
             bar.update(task, description=key)

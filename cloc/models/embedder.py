@@ -63,6 +63,8 @@ class ModelEmbedder:
     def images(self, x: Tensor) -> Float[Tensor, "b d"]:
         """Pooled image embeddings of prepared pixels."""
         x = check_prepared(x, self.model.tower.image_size)
+        if not len(x):
+            return torch.zeros(0, self.model.tower.dim)
         return self.model.tower.images(x.to(self.device)).pooled.cpu()
 
     @torch.no_grad()
@@ -97,6 +99,8 @@ class ModelEmbedder:
         tower = self.model.tower
         x = check_prepared(x, tower.image_size)
         boxes, _ = check_regions(boxes, valid, len(x))
+        if not len(x):
+            return torch.zeros(*boxes.shape[:2], tower.dim)
         tokens = tower.images(x.to(self.device)).tokens
         region, _ = self.model.region_head(
             tokens, boxes.to(self.device), None, grid=tower.grid_at(x)
@@ -114,6 +118,8 @@ class ModelEmbedder:
         phrases = check_phrases(phrases, len(x))
         if model.box_head is None or model.region_head is None:
             return None
+        if not phrases:
+            return []
         counts = [len(group) for group in phrases]
         flat = self.texts([phrase for group in phrases for phrase in group])
         asked = flat.new_zeros(len(phrases), max(counts, default=0), model.tower.dim)
@@ -158,6 +164,8 @@ class RoIEmbedder:
         tower, device = self.own.model.tower, self.own.device
         x = check_prepared(x, tower.image_size)
         boxes, _ = check_regions(boxes, valid, len(x))
+        if not len(x):
+            return torch.zeros(*boxes.shape[:2], tower.dim)
         dense = tower.dense(tower.images(x.to(device)).tokens)
         pooled = pool_boxes(dense, boxes.to(device), tower.grid_at(x), 3)
         return F.normalize(pooled, dim=-1).cpu()

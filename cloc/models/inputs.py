@@ -84,8 +84,10 @@ def _picture(image: Any, number: int, background: Colour) -> PIL.Image.Image:
     try:
         image.load()  # Pillow reads the file only now
         return as_rgb(upright(image), background)
-    except (ValueError, OSError, SyntaxError) as error:
-        raise UserError(f"picture {number} cannot be shown in RGB: {one_line(error)}") from None
+    except (ValueError, OSError, SyntaxError, AssertionError) as error:
+        # of a picture that was closed Pillow only asserts that it is open
+        why = one_line(error) or "it is closed already; hand it over before that"
+        raise UserError(f"picture {number} cannot be shown in RGB: {why}") from None
 
 
 def check_pixel_boxes(boxes: Any, images: Sequence[PIL.Image.Image]) -> list[np.ndarray]:
@@ -115,7 +117,7 @@ def _of_picture(boxes: Any, image: PIL.Image.Image, name: str, how: str) -> np.n
     found = given.astype(np.float64)
     width, height = image.size
     _check_order(found, name, empty=False)
-    if found.max() <= 1 and min(width, height) > TINY_PX:
+    if found.max() <= 1 + ROUNDING and min(width, height) > TINY_PX:
         raise UserError(
             f"{name} is {_row(found[0])} of a {width}x{height} picture: that is inside its first "
             "pixel; fractions are times the width and height before they go to prepare"

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cloc.errors import UserError
+from cloc.own_files import read_mapping
 from cloc.report.curves import RUN_COLOUR, TWIN_COLOUR, Panel, draw, panels, read_series
 from cloc.report.gallery import GalleryItem, figure
 from cloc.report.tables import cards, read_metrics, shown_number, tables
@@ -46,7 +47,7 @@ def build_report(
         tables=found,
         curves={head: [_chart(p) for p in group] for head, group in _panels(run, twin).items()},
         figures=[figure(item) for item in gallery],
-        drops=_json(run / "drops.json"),
+        drops=_drops(run / "drops.json"),
         provenance=provenance,
         config=_text(run / "config.yaml"),
         run_colour=RUN_COLOUR,
@@ -101,15 +102,13 @@ def _provenance(run: Path) -> list[tuple[str, str]]:
     return _flattened(_json(run / "provenance.json"), "")
 
 
+def _drops(path: Path) -> dict[str, Any]:
+    return read_mapping(path, needs=("samples",)) if path.is_file() else {}
+
+
 def _json(path: Path) -> dict[str, Any]:
     """Empty where there is no file."""
-    if not path.is_file():
-        return {}
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); remove the file or restore it") from None
-    return data
+    return read_mapping(path) if path.is_file() else {}
 
 
 def _flattened(value: Any, key: str) -> list[tuple[str, str]]:
@@ -120,4 +119,4 @@ def _flattened(value: Any, key: str) -> list[tuple[str, str]]:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

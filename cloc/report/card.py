@@ -8,6 +8,8 @@ from typing import Any
 from jinja2 import Environment
 
 from cloc.frame import height_and_width
+from cloc.own_files import read_mapping
+from cloc.report.tables import read_metrics
 
 CARD = """\
 ---
@@ -76,8 +78,8 @@ def model_card(
 ) -> str:
     """Markdown from `metrics.json` and `provenance.json` of the run, the data's manifest digest and
     licences, and the exporter's own lines of code; what is missing is said."""
-    metrics = _read(run / "metrics.json")
-    provenance = _read(run / "provenance.json")
+    path = run / "provenance.json"
+    provenance = read_mapping(path) if path.is_file() else {}
     size = description["tower"]["config"]["vision_cfg"].get("image_size", 224)
     height, width = height_and_width(size)
     facts = [(k, v) for k, v in provenance.items() if isinstance(v, str | int)]
@@ -95,7 +97,7 @@ def model_card(
             license=license,
             height=height,
             width=width,
-            rows=_rows(metrics),
+            rows=_rows(read_metrics(run)),
             facts=[*facts, *_of_data(provenance.get("data", {}))],
         )
     )
@@ -130,7 +132,3 @@ def _of_data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         for name, count in data.get("samples", {}).items()
     ]
     return [*lines, ("data digest", data["digest"])] if "digest" in data else lines
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}

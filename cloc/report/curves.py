@@ -1,7 +1,6 @@
 """The curves of a run: reads `metrics.jsonl` and draws one small SVG chart per metric."""
 
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -14,8 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cloc.errors import UserError
-from cloc.text import lines
+from cloc.own_files import read_rows
 
 RUN_COLOUR, TWIN_COLOUR = "#2f7df6", "#f08c1a"  # readable on light and on dark paper
 _MORE_COLOURS = (RUN_COLOUR, "#12a594", "#b45ad6", "#d6562b", "#8a8f98", "#c79a00")
@@ -81,23 +79,11 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], bool, bool], ...] = (
 
 
 def read_series(path: Path) -> dict[str, dict[int, float]]:
-    """Metric name -> step -> value, from one JSON object per line.
-
-    Where a resumed run logged a step again, the later line wins. A last line cut off by a crash is
-    left out; any other bad line is an error.
-    """
+    """Metric name -> step -> value, of `read_rows`. Where a resumed run logged a step again, the
+    later line wins."""
     series: dict[str, dict[int, float]] = {}
-    rows = lines(path.read_text(encoding="utf-8"))
-    for i, line in enumerate(rows):
-        try:
-            row = json.loads(line)
-            step = int(row.pop("step"))
-        except (ValueError, KeyError, AttributeError, TypeError):
-            if i == len(rows) - 1:
-                break
-            raise UserError(
-                f'{path}: line {i + 1} is not a JSON object with a "step"; remove that line'
-            ) from None
+    for row in read_rows(path):
+        step = row.pop("step")
         for key, value in row.items():
             if value is None or isinstance(value, (int, float)):
                 series.setdefault(key, {})[step] = math.nan if value is None else float(value)

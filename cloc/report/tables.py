@@ -111,7 +111,7 @@ def read_metrics(run: Path) -> dict[str, dict[str, float]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return {str(k): {m: _number(v) for m, v in group.items()} for k, group in data.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path}: not {{benchmark: {{metric: number}}}} ({error}); write it again with "
             f"python scripts/evaluate.py run={run}"

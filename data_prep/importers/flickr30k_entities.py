@@ -64,7 +64,7 @@ def write_flickr30k_entities(
     splits = {}
     for split in SPLITS:
         if (folder / f"{split}.txt").is_file():
-            numbers = (folder / f"{split}.txt").read_text(encoding="utf-8").split()
+            numbers = _text(folder / f"{split}.txt", "the list").split()
             drops = Counter[str]()
             records = attempts(
                 numbers, partial(_record, folder, Path(images), check_frame(boxes_in), drops)
@@ -122,12 +122,16 @@ def _unboxed(entities: set[str], boxes: Boxes) -> Counter[str]:
     )
 
 
+def _text(path: Path, what: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {what} cannot be read ({error}); {REPOSITORY}") from None
+
+
 def read_sentences(path: Path) -> list[Sentence]:
     """Of `A [/EN#1/people tall man] waves .`: the text without marks and (entity, words)."""
-    try:
-        given = lines(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: the captions cannot be read ({error}); {REPOSITORY}") from None
+    given = lines(_text(path, "the captions"))
     found = []
     for number, line in enumerate(given, 1):
         text = PHRASE.sub(r"\3", line)

@@ -42,8 +42,8 @@ def test_folders_patterns_and_lists_expand_in_order(tmp_path):
         ("nowhere.txt", "no such list file"),
         ("x{1..2", "braces do not match"),
         ("pipe:cat x.tar", r"data\.train: pipe:cat x\.tar is not a file"),
-        ("gopher://host/x.tar", r"data\.train: gopher://host/x\.tar is no URL that can be read"),
-        ("simplecache::s3://bucket/x.tar", "is no URL that can be read"),
+        ("gopher://host/x.tar", r"data\.train: gopher://host/x\.tar is no URL that can be opened"),
+        ("simplecache::s3://bucket/x.tar", "is no URL that can be opened"),
         ("a.tar::b", "is not a file; name the shards themselves"),
         ([], r"data\.train is an empty list"),
     ],
@@ -111,3 +111,10 @@ def test_a_manifest_cannot_name_files_of_other_folders(tmp_path, name):
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="names no shards"):
         open_shards(tmp_path, key="data.train")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le"])
+def test_a_list_file_in_another_encoding_is_named(tmp_path, encoding):
+    (tmp_path / "list.txt").write_bytes("shards/été.tar\n".encode(encoding))
+    with pytest.raises(UserError, match=r"data\.train=.*list\.txt is not text in UTF-8"):
+        expand_shards(str(tmp_path / "list.txt"), key="data.train")

@@ -36,7 +36,7 @@ def records(path, parse=caption_only.parse):
 
 def run_cure(line, folder):
     """The command at the end of a line."""
-    command = line[line.index("mkdir t &&") :]
+    command = line[line.index("mkdir -p ") :]
     subprocess.run(command, shell=True, check=True, cwd=folder)
     [made] = folder.glob("*-repacked.tar")
     return made
@@ -79,6 +79,32 @@ def test_members_apart_are_told_with_what_is_there_and_the_command_mends_them(tm
     assert "0 images (none)" in lines[2]
     assert "its members are 'a.txt'" in lines[2]
     assert sorted(records(run_cure(lines[0], tmp_path))) == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("names", "parse"),
+    [
+        (("0.image.jpg", "0.caption.txt"), caption_only.parse),
+        (("./d.v1/0.jpg", "./d.v1/0.en.txt"), caption_only.parse),
+        (("d/0.a.b.jpg", "d/0.txt"), caption_only.parse),
+    ],
+)
+def test_double_suffixes_of_one_sample_stay_one_and_a_second_tar_is_packed_too(
+    tmp_path, names, parse
+):
+    pair = list(zip(names, (IMAGE, b"cat"), strict=True))
+    for tar in ("a b.tar", "c.tar"):
+        samples = {n.replace("0", k): b for k in "01" for n, b in pair}
+        line, *_ = records(write_tar(tmp_path / tar, samples), parse)
+        for _ in range(2):  # it may be given again
+            subprocess.run(line[line.index("mkdir -p ") :], shell=True, check=True)
+        assert list(records(tmp_path / tar.replace(".tar", "-repacked.tar"))) == ["cat"] * 2
+
+
+def test_several_samples_of_one_key_stay_several(tmp_path):
+    names = {f"x/lens_1.{i}f.{s}": b for i in "12" for s, b in (("jpg", IMAGE), ("txt", b"cat"))}
+    [line] = records(write_tar(tmp_path / "a.tar", names))
+    assert list(records(run_cure(line, tmp_path))) == ["cat"] * 2
 
 
 def test_other_pictures_are_named(tmp_path):

@@ -158,3 +158,11 @@ def test_a_shard_that_succeeds_later_leaves_no_quarantine(folder, tmp_path):
         finish(job, [Outcome(unit, None, "gone")], budget=0)
     work_on(job, work)
     assert not (tmp_path / "out" / QUARANTINE).exists()
+
+
+@pytest.mark.parametrize("text", ['{"settings": {', "[1]", "{}"])
+def test_a_damaged_record_of_the_job_is_named(folder, tmp_path, text):
+    begin(folder, tmp_path / "out", {})
+    (tmp_path / "out/job.json").write_text(text)
+    with pytest.raises(UserError, match=r"job\.json is damaged.*; remove .*out, or choose another"):
+        begin(folder, tmp_path / "out", {})

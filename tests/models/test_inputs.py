@@ -151,6 +151,7 @@ def test_a_picture_that_breaks_off_is_one_line(embedders, tmp_path):
         ([[[-30, 3, 20, 9]]], "lies outside"),
         ([[[41, 3, 41.5, 9]]], "lies outside"),
         ([[BOX[0], [2, 3, 20, 90]]], r"boxes\[0\]\[1\]=\(2, 3, 20, 90\) lies outside"),
+        ([[[0.1, 0.2, 1.0000001, 0.9]]], "inside its first pixel; fractions"),
         ([[[0.1, 0.2, 0.5, 0.9]]], "inside its first pixel; fractions are times the width"),
         ([[[0, 0, 1, 1]]], r"\(0, 0, 1, 1\) of a 40x20 picture: that is inside its first pixel"),
     ],
@@ -248,3 +249,23 @@ def test_an_extractor_and_load_say_the_same(embedders):
             inspect.unwrap(cloc.load)(wrong)
     with pytest.raises(UserError, match=r"device='teapot' is not here .*; try 'cpu'"):
         cloc.load("runs/none", device="teapot")
+
+
+def test_no_picture_at_all_gives_nothing_from_every_method(embedders):
+    model = embedders[0].model
+    for embedder in (*embedders, CropEmbedder(embedders[0])):
+        for boxes in ([], [np.array(BOX)][:0]):
+            x, boxes, valid = embedder.prepare([], boxes)
+            assert embedder.images(x).shape == (0, model.tower.dim)
+            assert embedder.regions(x, boxes, valid).shape == (0, 0, model.tower.dim)
+            assert not embedder.ground(x, [])
+        assert embedder.texts([]).shape == (0, model.tower.dim)
+        assert embedder.tokens([]) == []
+
+
+def test_a_closed_picture_is_named(embedders, tmp_path):
+    for name in ("a.png", "a.jpg"):
+        PICTURE.save(tmp_path / name)
+        with PIL.Image.open(tmp_path / name) as picture:
+            pass
+        refused(embedders, "prepare", [picture], None, match="picture 0 cannot be shown in RGB: .")

@@ -202,7 +202,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_files_that_are_not_what_they_should_be_are_named(tmp_path):
     run = make_run(tmp_path / "demo")
     (run / "provenance.json").write_text("{")
-    with pytest.raises(UserError, match=r"provenance\.json: not JSON .* remove the file"):
+    with pytest.raises(UserError, match=r"provenance\.json is damaged .*; restore it, or move"):
         build_report(run)
     (run / "metrics.json").write_text('{"a": 3}')
     with pytest.raises(UserError, match=r"metrics\.json: not .* python scripts/evaluate.py run="):

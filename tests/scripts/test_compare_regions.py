@@ -1,6 +1,7 @@
 """Recall and precision of one set's regions against another's, by hand."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from _compare_regions import Counts, compare
@@ -50,3 +51,13 @@ def test_sets_without_a_common_image_and_other_arguments_are_refused(sets, tmp_p
         compare(sets[0], str(tmp_path / "other"))
     with pytest.raises(UserError, match="give two shard sets"):
         main([sets[0]])
+
+
+def test_indexes_of_bare_tars_are_kept_where_it_is_said(sets, tmp_path, capsys):
+    for folder in sets:
+        for name in ("manifest.json", *(path.name for path in Path(folder).glob("*.idx"))):
+            (Path(folder) / name).unlink()
+    main([*sets, f"index_folder={tmp_path}/indexes"])
+    assert "0.500" in capsys.readouterr().out
+    assert list((tmp_path / "indexes").rglob("*.idx"))
+    assert not [path for folder in sets for path in Path(folder).glob("*.idx")]

@@ -3,9 +3,13 @@
 import io
 import json
 
-from compare_runs import how_trained
+import pytest
+from compare_runs import how_trained, main
 from rich.console import Console
 
+from cloc.errors import UserError
+
+METRICS = {"grounding": {"miou": 0.5}}
 FACTS = {"parameters": {"total": 1234567, "trained": 4321}}
 ROWS = [
     {"step": 0, "speed/images_per_s": 10.0, "memory/peak_gib": 1.5},
@@ -35,3 +39,43 @@ def test_each_figure_is_the_runs_own_and_what_is_missing_stays_empty(tmp_path):
         ["memory, GiB", "1.5", ""],
         ["kept of the start", "0.97", ""],
     ]
+
+
+def test_names_are_printed_as_they_are(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["set[v2]", "x[/b]", ":star:"]
+    for name in names:
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "metrics.json").write_text(json.dumps(METRICS))
+    main(names)
+    said = capsys.readouterr().out
+    for name in ("set[v2]", "b]", ":star:"):
+        assert said.count(name) >= 3  # over both tables, and what to open
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "cure"),
+    [
+        ("metrics.json", '{"grounding": {"mi', r"scripts/evaluate\.py run=.*run"),
+        ("metrics.json", "[1]", r"scripts/evaluate\.py run=.*run"),
+        ("provenance.json", '{"parameters": {', "move it away"),
+        ("config.yaml", "steps: [1", "move it away"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named_with_its_cure(tmp_path, name, text, cure):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/metrics.json").write_text(json.dumps(METRICS))
+    (tmp_path / "run" / name).write_text(text)
+    with pytest.raises(UserError, match=f"{name}.*{cure}"):
+        main([str(tmp_path / "run")])
+
+
+def test_a_last_line_that_a_kill_cut_off_and_foreign_values_are_left_out(tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "metrics.json").write_text(json.dumps(METRICS))
+    (run / "provenance.json").write_text('{"parameters": [1]}')
+    (run / "config.yaml").write_text("steps: many\n")
+    (run / "metrics.jsonl").write_text('{"step": 1, "speed/images_per_s": 37.5}\n{"step": 2, "sp')
+    main([str(run)])
+    assert "37.5" in capsys.readouterr().out

@@ -111,3 +111,11 @@ def test_a_wrong_command_is_one_line_and_an_exit_code(monkeypatch, capsys, overr
     assert stop.value.code == 1
     assert re.match(says, said)
     assert said.count("\n") == 1
+
+
+def test_a_damaged_record_of_the_settings_is_named(given, tmp_path):
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "prepare.json").write_text('{"val": ')
+    with pytest.raises(UserError, match=r"prepare\.json is damaged.*; remove .*there, or choose"):
+        prepare({}, out=folder, if_exists="skip")

@@ -236,3 +236,11 @@ def test_a_run_goes_on_without_a_shard_that_is_gone(shards, trained, tmp_path, s
     assert drops["samples"] == 24
     assert drops["skipped"] > 0
     assert drops["dropped"] == []
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "provenance.json", "shards.json"])
+def test_a_damaged_file_of_the_run_is_named(run, name):
+    folder, go_on = run
+    (folder / name).write_text('{"a": [')
+    with pytest.raises(UserError, match=f"{name} is damaged.*restore it, or choose another name="):
+        go_on()

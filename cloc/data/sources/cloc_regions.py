@@ -20,8 +20,8 @@ def parse(sample: Mapping[str, Any]) -> Record:
         cure = missing_member(sample, ["json"])
         if "txt" in sample:
             cure = (
-                "plain image-text shards are read by cloc.data.sources.caption_only.parse, set "
-                "data.parse to it"
+                "plain image-text shards are trained on with data=captions, and given to evaluate "
+                "or a pipeline with parse.path=cloc.data.sources.caption_only.parse"
             )
         raise BadSample("members", f"{origin(sample)}: no json member; {cure}")
     return from_json(sample["__key__"], image, extension, sample["json"], origin(sample))

@@ -13,6 +13,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
+from cloc.own_files import read_mapping
+
 PACKAGES = (
     "torch",
     "torchvision",
@@ -43,7 +45,7 @@ class Provenance(L.Callback):
         """Once the devices are known."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "provenance.json"
-        changes = json.loads(path.read_text()).get("changes") if path.is_file() else None
+        changes = read_mapping(path).get("changes") if path.is_file() else None
         facts = {
             "git_commit": git_commit(),
             "packages": {name: importlib.metadata.version(name) for name in PACKAGES},

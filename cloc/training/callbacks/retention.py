@@ -10,6 +10,7 @@ from torch import nn
 
 from cloc import dist
 from cloc.errors import UserError
+from cloc.own_files import read_mapping
 
 Metrics = Mapping[str, Mapping[str, float]]
 STOP, LOWER = "stop", "lower"
@@ -96,7 +97,7 @@ class Retention(L.Callback):
         )
 
     def _shares(self, pl_module: L.LightningModule) -> dict[str, float]:
-        start = json.loads(self.path.read_text())
+        start = read_mapping(self.path, cure="restore it: it is what the start could do")
         now = self._measured(pl_module)
         return {
             f"{benchmark}.{metric}": now[benchmark][metric] / value

@@ -130,12 +130,13 @@ def test_a_missing_picture_ends_the_import_unless_the_budget_allows_it(given, tm
         ("Annotations/7.xml", annotation(size=(30, 40)), "is 40x30 pixels, .* as 30x40; use"),
         ("Sentences/7.txt", "[/EN#1/people A man", r"7\.txt: line 1 has a phrase that does not"),
         ("Sentences/7.txt", None, r"7\.txt: the captions cannot be read"),
+        ("train.txt", "\udce9", r"train\.txt: the list cannot be read"),
         ("train.txt", "../7", r"the lists name image '\.\./7', expected a number"),
     ],
 )
 def test_a_wrong_file_is_one_line(given, tmp_path, name, content, says):
     path = given["entities"] / name
-    path.unlink() if content is None else path.write_text(content)
+    path.unlink() if content is None else path.write_text(content, errors="surrogateescape")
     with pytest.raises(UserError, match=says) as error:
         write_flickr30k_entities(tmp_path / "out", **given)
     assert "\n" not in str(error.value)
