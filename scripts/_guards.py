@@ -49,7 +49,7 @@ def check_batch(batch_size: int, losses: Mapping[str, Loss], weights: Mapping[st
     """A caption of a step is compared with the others of that step, over all ranks; a loss of
     weight 0 trains nothing anyway."""
     compares = {"caption", "scale"}
-    alone = [n for n, loss in losses.items() if weights[n] and compares <= set(loss.needs)]
+    alone = [n for n, loss in losses.items() if weights.get(n, 1) and compares <= set(loss.needs)]
     if batch_size < 2 and alone:
         raise UserError(
             f"batch_size={batch_size}: {alone[0]} compares the captions of a step with each other, "
