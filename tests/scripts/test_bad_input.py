@@ -93,6 +93,7 @@ def test_a_bad_box_in_a_worker_is_one_line_of_a_real_run(shards, smoke, tmp_path
     assert len(lines) == 1, done.stderr
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 @pytest.mark.dist
 def test_a_bad_box_on_one_of_two_ranks_is_one_line_and_the_other_rank_says_so(

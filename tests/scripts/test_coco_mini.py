@@ -21,7 +21,7 @@ from cloc.drawing import colour
 from tests.helpers.photos import MINI, NEEDS_MINI
 
 pytestmark = [pytest.mark.slow, NEEDS_MINI]
-STEPS = 60
+STEPS = 40
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,9 @@ def start(code):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.rare)]
+)
 def test_outside_of_training_a_signal_ends_the_process_with_143(number):
     process = start("with _failures.ends_well(): print('ready', flush=True); time.sleep(60)")
     process.stdout.readline()
@@ -47,9 +49,10 @@ def test_outside_of_training_a_signal_ends_the_process_with_143(number):
 @pytest.mark.parametrize(
     ("child", "code", "says"),
     [
-        ("import sys; sys.exit(143)", 143, ""),
+        pytest.param("import sys; sys.exit(143)", 143, "", marks=pytest.mark.rare),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, ""),
-        ("import sys; sys.exit(1)", 1, ""),  # it has told its error itself
+        # it has told its error itself
+        pytest.param("import sys; sys.exit(1)", 1, "", marks=pytest.mark.rare),
         (
             "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
             1,

@@ -387,6 +387,7 @@ def say(runs):
     return (*RUN, f"runs={runs}", "name=x", *SAY, f"logger.say.folder=said-{runs}")
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 @pytest.mark.dist
 def test_torchrun_makes_one_run_with_one_config(place):

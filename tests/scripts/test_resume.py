@@ -96,7 +96,14 @@ def test_a_resume_that_is_refused_changes_nothing_and_the_same_command_goes_on(
     assert_same(folder, trained[1])
 
 
-@pytest.mark.parametrize("left", ["no checkpoint", "a half written one", "no run folder"])
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param("no checkpoint", marks=pytest.mark.rare),
+        "a half written one",
+        pytest.param("no run folder", marks=pytest.mark.rare),
+    ],
+)
 def test_a_run_that_was_stopped_before_its_first_checkpoint_begins(run, trained, left):
     """The same command works on the first start and on every restart."""
     folder, go_on = run

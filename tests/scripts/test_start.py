@@ -72,6 +72,7 @@ def test_regions_alone_train_on_two_ranks(place):
     assert not own.visual.conv1.weight.equal(clip.visual.conv1.weight)
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_a_stopped_run_goes_on_without_the_place_its_start_came_from(place):
     options = ("steps=4", "losses=[image_text,region_text_scenes,grounding_scenes,distill_image]")

@@ -97,6 +97,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.rare
 def test_a_signal_is_for_the_run_which_saves_and_no_further_one_begins(tmp_path):
     began, said = tmp_path / "began", tmp_path / "said"
     (tmp_path / "train.py").write_text(SAVES.format(said=str(said), began=str(began)))

@@ -101,6 +101,7 @@ def _check_gathered(ddp, fsdp, batch):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-8)
 
 
+@pytest.mark.rare
 @pytest.mark.dist
 @pytest.mark.slow
 def test_two_ranks_of_fsdp_equal_two_of_ddp():

@@ -24,6 +24,7 @@ def test_tasks_share_the_units_and_write_the_bytes_of_the_inline_engine(tmp_path
     assert len(digests(tmp_path / "array")) == 8
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_a_task_that_dies_is_the_failure_of_what_it_has_not_done(tmp_path):
     folder = write_input(tmp_path / "in", shards=3)
