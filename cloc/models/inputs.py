@@ -86,7 +86,8 @@ def _picture(image: Any, number: int, background: Colour) -> PIL.Image.Image:
         return as_rgb(upright(image), background)
     except (ValueError, OSError, SyntaxError, AssertionError) as error:
         # of a picture that was closed Pillow only asserts that it is open
-        why = one_line(error) or "it is closed already; hand it over before that"
+        closed = isinstance(error, AssertionError)
+        why = "it is closed already; hand it over before that" if closed else one_line(error)
         raise UserError(f"picture {number} cannot be shown in RGB: {why}") from None
 
 
