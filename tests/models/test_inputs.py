@@ -268,4 +268,4 @@ def test_a_closed_picture_is_named(embedders, tmp_path):
         PICTURE.save(tmp_path / name)
         with PIL.Image.open(tmp_path / name) as picture:
             pass
-        refused(embedders, "prepare", [picture], None, match="picture 0 cannot be shown in RGB: .")
+        refused(embedders, "prepare", [picture], None, match="in RGB: it is closed already")
