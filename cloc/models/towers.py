@@ -66,9 +66,9 @@ class Tower(nn.Module):
         self.model_config = dict(model_config)
         self.folder = folder
         # also as numbers: tensors have no values on the meta device
-        self.preprocess = {"mean": [float(x) for x in mean], "std": [float(x) for x in std]}
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.preprocess = {"mean": _three("mean", mean), "std": _three("std", std)}
+        for name, values in self.preprocess.items():
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         self.dim: int = self.model_config["embed_dim"]
         # not the text tower's own: Hugging Face's say how many positions they have, not how many
         # open_clip tokenizes
@@ -218,6 +218,18 @@ def _encode_short(text: Any, tokens: Int[Tensor, "n s"]) -> Float[Tensor, "n d"]
     if projection is None:
         return x
     return projection(x) if isinstance(projection, nn.Linear) else x @ projection
+
+
+def _three(name: str, given: Sequence[float]) -> list[float]:
+    """Of pixels, wherever they come from: the command, a start, a folder of somebody else's."""
+    found = [float(x) for x in given]
+    if len(found) != 3 or not all(map(math.isfinite, found)) or (name == "std" and min(found) <= 0):
+        kind = "positive" if name == "std" else "finite"
+        raise UserError(
+            f"model.tower.{name}={list(given)}: give three {kind} numbers, of red, green and blue "
+            "in [0, 1]"
+        )
+    return found
 
 
 def _size(size: ImageSize) -> ImageSize:

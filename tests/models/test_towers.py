@@ -282,3 +282,19 @@ def test_a_tokenizer_that_does_not_fit_the_text_tower_is_refused():
     with pytest.raises(UserError, match=says):
         make_tower(small).tokenizer()
     assert make_tower(NATIVE).tokenizer()(["a dog"], CONTEXT).shape == (1, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("std", (0.0, 0.2, 0.2)),
+        ("std", (-0.2, 0.2, 0.2)),
+        ("std", (float("inf"), 0.2, 0.2)),
+        ("mean", (float("nan"), 0.5, 0.5)),
+        ("mean", (0.5,)),
+    ],
+)
+def test_pixels_are_normalised_by_numbers_that_can(name, given):
+    says = rf"^model\.tower\.{name}=.*: give three (positive|finite) numbers"
+    with pytest.raises(UserError, match=says):
+        make_tower(NATIVE, **{"mean": MEAN, "std": STD, name: given})
