@@ -25,7 +25,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PY) -m pip install $(QUIETLY) --no-compile -e '.[dev]' # what is imported is compiled then
 	@touch $@
 
-demo: env ## scenes, CLOC and its CLIP twin, evaluation, export, report: about 14 minutes on 2 cores
+demo: env ## scenes, CLOC and its CLIP twin, evaluation, export, report: 14 minutes on 2 cores when it made 800 steps, now 1,100
 	$(PY) scripts/prepare.py import=scenes out=data/scenes if_exists=skip
 	$(PY) scripts/train.py experiment=demo_clip resume=auto
 	$(PY) scripts/train.py experiment=demo resume=auto
