@@ -89,6 +89,7 @@ def test_a_pattern_with_an_equals_sign_is_a_path_where_it_finds_something(tmp_pa
     for word in ("dt=2024/*.tar", "dt=2024/a-{000..000}.tar", "dt=2024/a-000.tar"):
         assert not is_override(word)
     assert is_override("write_index=true")
+    assert is_override("~index_folder")
     assert is_override("out={a")
 
 
