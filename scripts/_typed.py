@@ -43,8 +43,8 @@ def parse(override: str) -> Given | None:
 
 
 def is_override(word: str) -> bool:
-    """Of a command that also takes paths: KEY=VALUE or ~KEY, unless there is such a path, or one that it is
-    a pattern of (`dt=2024/*.tar`)."""
+    """Of a command that also takes paths: KEY=VALUE or ~KEY, unless there is such a path, or one
+    that it is a pattern of (`dt=2024/*.tar`)."""
     is_key = re.match(r"[+~]*[A-Za-z_][\w.]*=", word) or re.fullmatch(r"~[A-Za-z_][\w.]*", word)
     if not is_key or os.path.lexists(word):
         return False

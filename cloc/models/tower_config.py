@@ -49,6 +49,11 @@ def resized(
     found = copy.deepcopy(model_config)
     if image_size is not None:
         square = isinstance(image_size, int)
+        sides = [image_size] if square else list(image_size)
+        if len(sides) > 2 or not all(type(side) is int and side >= 1 for side in sides):
+            raise UserError(
+                f"model.tower.image_size={image_size}: give pixels, 1 or more, or [height,width]"
+            )
         found["vision_cfg"]["image_size"] = image_size if square else list(image_size)
     if context_length is not None:
         found["text_cfg"]["context_length"] = context_length

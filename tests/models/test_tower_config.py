@@ -44,3 +44,9 @@ def test_what_open_clip_has_not_is_one_line(part, change, says):
     with pytest.raises(UserError, match=says) as error:
         make_tower({**NATIVE, part: {**NATIVE[part], **change}})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("given", [-1, 0, [64, -1], [64, 64, 64], "big"])
+def test_a_size_of_pixels_is_one_that_can_be(given):
+    with pytest.raises(UserError, match=r"^model\.tower\.image_size=.*: give pixels, 1 or more"):
+        resized(resolve_config("ViT-B-32"), given, None)
