@@ -48,13 +48,8 @@ def resized(
     """The same with these instead of the configured ones; None keeps them."""
     found = copy.deepcopy(model_config)
     if image_size is not None:
-        square = isinstance(image_size, int)
-        sides = [image_size] if square else list(image_size)
-        if len(sides) > 2 or not all(type(side) is int and side >= 1 for side in sides):
-            raise UserError(
-                f"model.tower.image_size={image_size}: give pixels, 1 or more, or [height,width]"
-            )
-        found["vision_cfg"]["image_size"] = image_size if square else list(image_size)
+        is_one = isinstance(image_size, int | str)
+        found["vision_cfg"]["image_size"] = image_size if is_one else list(image_size)
     if context_length is not None:
         found["text_cfg"]["context_length"] = context_length
     return found
@@ -108,6 +103,12 @@ def refuse(model_config: Mapping[str, Any]) -> None:
         raise UserError(NO_POOLED_TOKENS)
     vision = model_config["vision_cfg"]
     size = vision.get("image_size", 224)
+    sides = list(size) if isinstance(size, list | tuple) else [size]
+    if len(sides) > 2 or not all(type(side) is int and side >= 1 for side in sides):
+        raise UserError(
+            f"model.tower.image_size={size}: give pixels, 1 or more, or [height,width] (of a "
+            "configuration of one's own vision_cfg.image_size)"
+        )
     if isinstance(vision.get("layers"), (list, tuple)) and not isinstance(size, int):
         raise UserError(
             f"model.tower.image_size={size}: open_clip builds its ResNets square "

@@ -5,7 +5,7 @@ import pytest
 
 from cloc.errors import UserError
 from cloc.models.tower_build import make_tower
-from cloc.models.tower_config import resized, resolve_config
+from cloc.models.tower_config import refuse, resized, resolve_config
 from tests.helpers.models import NATIVE
 
 
@@ -49,4 +49,4 @@ def test_what_open_clip_has_not_is_one_line(part, change, says):
 @pytest.mark.parametrize("given", [-1, 0, [64, -1], [64, 64, 64], "big"])
 def test_a_size_of_pixels_is_one_that_can_be(given):
     with pytest.raises(UserError, match=r"^model\.tower\.image_size=.*: give pixels, 1 or more"):
-        resized(resolve_config("ViT-B-32"), given, None)
+        refuse(resized(resolve_config("ViT-B-32"), given, None))
