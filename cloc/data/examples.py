@@ -72,9 +72,14 @@ def _example(record: Record, where: str, background: Colour) -> Example:
 
 
 def _manifest(paths: Sequence[str]) -> dict[str, Any]:
-    """Of the folder of all the shards; {} where they lie in several, or it has none."""
+    """Of the folder of all the shards; {} where they lie in several, or it has none. One that is
+    broken was told where the folder was named; tars that are named alone do without it."""
     folder, *others = {path.rpartition("/")[0] for path in paths}
     place = f"{folder or '.'}/{MANIFEST}"
     if others or not (exists(place) if is_remote(folder) else Path(place).is_file()):
         return {}
-    return parse_manifest(fetch(place) if is_remote(folder) else Path(place).read_bytes(), place)
+    try:
+        data = fetch(place) if is_remote(folder) else Path(place).read_bytes()
+        return parse_manifest(data, place)
+    except UserError:
+        return {}

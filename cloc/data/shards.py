@@ -101,7 +101,7 @@ def _check_key(key: str, seen: set[str]) -> None:
             f"sample key {key!r}: a key must not be empty or hold a dot, because a reader cuts "
             "member names at the first dot; rename the sample"
         )
-    if not key.isprintable():
+    if any(letter < " " or letter == "\x7f" for letter in key):
         raise UserError(f"sample key {key!r} holds a control character; rename the sample")
     if key in seen:
         raise UserError(f"sample key {key!r} occurs twice in one shard; make the keys unique")

@@ -53,6 +53,8 @@ def test_labels_meta_and_the_classes_of_the_manifest(tmp_path, capsys):
     for spec in (str(tmp_path / "set/*.tar"), [f"{tmp_path}/set/shard-000000.tar"], url):
         assert read_split(spec, name="val", parse=parse).classes == classes
     assert capsys.readouterr().err == ""
+    (tmp_path / "set/manifest.json").write_text("cut off {")
+    assert read_split(str(tmp_path / "set/*.tar"), name="val", parse=parse).classes == {}
     (tmp_path / "set/manifest.json").unlink()
     assert read_split(str(tmp_path / "set"), name="val", parse=parse).classes == {}
     assert "set: regions have labels, but no manifest names the classes" in capsys.readouterr().err

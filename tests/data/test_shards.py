@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from cloc.data.record import Caption, Record, Region, from_json
 from cloc.data.shard_set import expand_shards
 from cloc.data.shards import write_shards
 from cloc.errors import UserError
+from tests.helpers.shards import make_record
 
 
 def make_records(count, *, start=0):
@@ -131,3 +133,12 @@ def test_the_annotation_is_compact_and_readable_text(tmp_path):
         text = tar.extractfile("k0.json").read().decode()
     assert '"text":"ein Stück 0"' in text
     assert json.loads(text)["schema"] == "cloc-regions/1"
+
+
+@pytest.mark.parametrize("key", ["写真\u30001", "a\xa0b", "a b", "😀"])
+def test_a_key_of_any_letters_is_one_but_none_of_control_characters(tmp_path, key):
+    record = replace(make_record(0), key=key)
+    assert write_shards([record], tmp_path / "set", samples_per_shard=1)["samples"] == 1
+    bad = replace(record, key=f"{key}\n")
+    with pytest.raises(UserError, match="holds a control character; rename the sample"):
+        write_shards([bad], tmp_path / "bad", samples_per_shard=1)
