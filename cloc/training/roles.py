@@ -18,11 +18,15 @@ SCALE = "scale"  # biases, norms, temperatures, gains
 TOKENS = {"token_embedding", "word_embeddings", "embed_tokens", "shared"}
 # whole sub-modules that give positions (timm: Swin v2, relative positions, RoPE; EdgeNeXt, ConViT,
 # and a lambda network's filter over distances)
-PLACES = {"cpb_mlp", "rel_pos", "rel_pos_bias", "pos_embed", "rope"}
-PLACES |= {"pos_embd", "pos_proj", "conv_lambda"}
-FIRST = {"patch_embed.proj", "embeds.proj"}
-# on pixels too, laid out as channels: blocks of four by four (TResNet), frequencies (CSATv2)
-FIRST |= {"body.conv1.conv", "stem_dct.conv_y", "stem_dct.conv_cb", "stem_dct.conv_cr"}
+PLACES = {
+    *("cpb_mlp", "rel_pos", "rel_pos_bias", "pos_embed", "rope"),
+    *("pos_embd", "pos_proj", "conv_lambda"),
+}
+FIRST = (
+    *("patch_embed.proj", "embeds.proj"),
+    # on pixels laid out as channels: blocks of four by four (TResNet), frequencies (CSATv2)
+    *("body.conv1.conv", "stem_dct.conv_y", "stem_dct.conv_cb", "stem_dct.conv_cr"),
+)
 COLOURS = 3
 _LAST = re.compile(
     r"(?:(?:^|\.)text_projection|visual\.proj|visual\.attnpool\.c_proj|visual\.head\..+"
@@ -65,7 +69,7 @@ def _alone(name: str) -> str:
 
 
 def _layer(path: str, module: nn.Module) -> str:
-    if path.endswith(tuple(FIRST)):
+    if path.endswith(FIRST):
         return INPUT
     if isinstance(module, _ConvNd):
         if module.in_channels == COLOURS and module.groups == 1:

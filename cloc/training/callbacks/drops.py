@@ -10,8 +10,7 @@ import lightning as L
 
 from cloc import dist
 from cloc.interfaces import RegionBatch
-
-ENOUGH = 10_000  # samples in which a source shows what it has
+from cloc.training.callbacks.work import ENOUGH
 
 
 class Drops(L.Callback):
