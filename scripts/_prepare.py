@@ -64,9 +64,9 @@ def _check_same(settings: dict[str, Any], out: Path) -> None:
 
 
 def summary(out: Path) -> Table:
-    """One row per split: what it holds, what was left out by reason, shards, size and place."""
+    """One row per split: what it holds, what was left out by reason, shards and size."""
     held = ("images", "captions", "regions")
-    table = Table("split", *held, "left out", "shards", "MiB", "where")
+    table = Table("split", *held, "left out", "shards", "MiB", title=f"{out}/")
     for folder in sorted(path.parent for path in out.glob("*/manifest.json")):
         manifest = read_manifest(folder)
         drops = [f"{count} {reason}" for reason, count in manifest.get("drops", {}).items()]
@@ -79,7 +79,6 @@ def summary(out: Path) -> Table:
             ", ".join(drops) or "none",
             str(len(manifest["shards"])),
             f"{size:.1f}",
-            str(folder),
         )
     return table
 
