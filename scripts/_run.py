@@ -27,7 +27,10 @@ from _trust import check_targets, trust_of
 from _typed import Entry, added_if_named, entries_of, is_override, literal, quoted
 from _values import check_values
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -121,12 +124,11 @@ def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, DictConfi
             check_grammar(groups, groups)
             defaults = _of_files(name, tuple(groups), str(CONFIGS))
             check_removed(name, defaults, overrides)
-            if groups == overrides:  # composing takes a third of a second
-                return defaults, _with(placed, groups, defaults.copy())
+            values = [override for override in overrides if override not in groups]
             kind_of = partial(kind, defaults)
-            words = [o if o in groups else quoted(o, kind_of) for o in overrides]
-            check_grammar(words, overrides)
-            cfg = compose(name, [*_set_first(overrides, defaults), *words])
+            words = [quoted(override, kind_of) for override in values]
+            check_grammar(words, values)
+            cfg = _changed(defaults, [*_set_first(values, defaults), *words])
             return defaults, _with(placed, groups, cfg)
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(explained(name, str(error), overrides)) from None
@@ -156,6 +158,15 @@ def _with(placed: Sequence[Entry], groups: Sequence[str], cfg: DictConfig) -> Di
             if node is None:
                 raise UserError(f"{key} is not a key of this command")
             node[name] = literal(value)
+    return cfg
+
+
+def _changed(defaults: DictConfig, words: Sequence[str]) -> DictConfig:
+    """As `compose` does it last, without composing again, which takes a third of a second."""
+    cfg = defaults.copy()
+    parsed = OverridesParser.create().parse_overrides(list(words))
+    ConfigLoaderImpl.validate_sweep_overrides_legal(parsed, RunMode.RUN, from_shell=False)
+    ConfigLoaderImpl._apply_overrides_to_config(parsed, cfg)
     return cfg
 
 

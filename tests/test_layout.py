@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,16 @@ def test_a_file_says_what_it_is_for(path):
     else:
         assert ast.get_docstring(ast.parse(text))
         assert "from __future__ import annotations" not in text
+
+
+def test_every_module_that_speaks_of_arrays_is_checked_at_every_call():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]
+    words = settings["ini_options"]["addopts"].split()
+    checked = next(word for word in words if "jaxtyping" in word).partition("=")[2].split(",")
+    for path in (ROOT / "cloc").rglob("*.py"):
+        if "jaxtyping" in path.read_text():
+            name = named(path).removesuffix(".py").replace("/", ".")
+            assert any(f"{name}.".startswith(f"{package}.") for package in checked), name
 
 
 def texts():

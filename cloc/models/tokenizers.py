@@ -1,6 +1,8 @@
 """The tokenizer a tower is trained with, and the way back from its token ids to words."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,8 @@ def make_tokenizer(
     if folder is not None and folder.is_file():
         return t5_tokenizer(folder, context)
     if not name:
-        return open_clip.tokenizer.SimpleTokenizer(context_length=context, **options)
+        made = open_clip.tokenizer.SimpleTokenizer
+        return _byte_pairs(made, context, json.dumps(options, sort_keys=True))
     source = str(folder or name)
     options["trust_remote_code"] = False
     try:
@@ -55,6 +58,11 @@ def make_tokenizer(
             f"the tokenizer {source} cannot be loaded ({one_line(error)}); it needs the package "
             "transformers, and a network or a copy in the hub's cache"
         ) from error
+
+
+@lru_cache(maxsize=8)  # its table takes 0.2 s, and a run asks for it some five times
+def _byte_pairs(made: Callable[..., Any], context: int, options: str) -> Any:
+    return made(context_length=context, **json.loads(options))
 
 
 def tokenizer_options(text: Mapping[str, Any]) -> dict[str, Any]:

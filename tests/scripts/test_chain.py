@@ -91,7 +91,7 @@ def test_a_run_folder_holds_what_the_design_names(chain):
 def test_each_command_says_what_it_made(chain):
     prepared = chain.printed["prepare"]
     assert prepared.splitlines()[0].strip() == "data/smoke/"
-    for split in ("train", "val", "val_novel"):
+    for split in ("novel", "train", "val"):
         assert re.search(rf"│ {split} +│", prepared)
     assert chain.printed["train"] == (
         "runs/smoke: 8 steps; measure it with scripts/evaluate.py run=runs/smoke\n"
