@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def make_tokenizer(
         return t5_tokenizer(folder, context)
     if not name:
         made = open_clip.tokenizer.SimpleTokenizer
-        return _byte_pairs(made, context, json.dumps(options, sort_keys=True))
+        # a copy, so that what somebody sets on it is nobody else's
+        return copy(_byte_pairs(made, context, json.dumps(options, sort_keys=True)))
     source = str(folder or name)
     options["trust_remote_code"] = False
     try:

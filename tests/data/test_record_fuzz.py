@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def found():
     """As a command: in this process every call would be type-checked, at three times the cost."""
-    command = [sys.executable, "-m", "tests.faults.annotations", "5000"]
+    command = [sys.executable, "-m", "tests.faults.annotations", "2000"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
@@ -38,8 +38,8 @@ def test_the_mutants_reach_every_reason_and_leave_much_to_judge(found):
     reasons = {name.split("/")[1] for name in found["dropped"]}
     assert reasons == validate.REASONS.keys() - {"members"}
     assert found["captions_dropped"].keys() == {"sample/caption"}
-    assert found["records"] > 1500
-    assert found["boxes"] > 3000
+    assert found["records"] > 600
+    assert found["boxes"] > 1200
 
 
 def test_mutants_are_the_same_for_equal_numbers():

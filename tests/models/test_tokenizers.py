@@ -103,3 +103,9 @@ def test_options_have_values_that_open_clip_knows(base, option, says):
     with pytest.raises(UserError, match=says):
         make_tokenizer({"text_cfg": {**base["text_cfg"], "tokenizer_kwargs": option}})
     make_tokenizer({"text_cfg": {**base["text_cfg"], "tokenizer_kwargs": {"clean": "lower"}}})
+
+
+def test_what_is_set_on_a_tokenizer_is_nobody_elses():
+    mine = make_tokenizer(NATIVE)
+    mine.context_length = 3
+    assert make_tokenizer(NATIVE)(["a star"]).shape == (1, 12)

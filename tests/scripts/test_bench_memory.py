@@ -69,7 +69,7 @@ def test_all_six_recipes_are_in_the_table():
     assert {row[0] for row in ROWS} == files
 
 
-@pytest.mark.slow
+@pytest.mark.rare
 def test_the_table_is_what_the_command_says():
     row = next(row for row in ROWS if row[0] == "cloc_paper_vit_b16")
     sizes = (f"trainer.num_nodes={row[1]}", "trainer.devices=8")

@@ -55,6 +55,7 @@ def test_the_tax_in_flops_of_the_papers_model_is_within_its_target(capsys):
     assert over["cloc"] < found["with_losses_over_clip"]["cloc"] <= 1.25  # at 32,768 images
 
 
+@pytest.mark.rare
 def test_the_tax_with_the_phrases_of_real_batches_and_in_time(smoke, capsys, monkeypatch):
     monkeypatch.setattr(_bench_tax, "SAMPLED", 8)
     found, _ = answer(capsys, "what=tax", *smoke, "repeat=2", "images=2")
