@@ -1,4 +1,12 @@
-"""The exceptions that are shown to a person as a single line, without a traceback."""
+"""How a command ends: exceptions that are shown as a single line, and the signals that end it.
+
+No torch here: data preparation stands on this file.
+"""
+
+import signal
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # that ask a run to end; the later one to requeue it
+PREEMPTED = 143  # the exit code a shell gives a process that SIGTERM has ended
 
 
 class UserError(ValueError):

@@ -142,7 +142,7 @@ class Benchmark(Protocol):
 
 class Exporter(Protocol):
     """Writes one format of a trained model into a new folder, loads it as its users will, and
-    records in `parity.json` (`cloc.parity`) how far its answers are from the model's; raises
+    records in `parity.json` (`cloc.export.parity`) how far its answers are from the model's; raises
     `UserError` where that is too far, or where the format cannot hold the model.
 
     `usage` is Python that loads the folder, written FOLDER, through `library`; `loads_back` says

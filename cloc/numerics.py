@@ -1,4 +1,4 @@
-"""Whether numbers are numbers."""
+"""Full precision, and whether numbers are numbers."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,16 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.distributed.tensor import DTensor
+
+
+def upcast(x: Tensor) -> Tensor:
+    """Half types become float32; float32 and float64 stay what they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def full_precision(like: Tensor) -> torch.autocast:
+    """A context without autocast, which would compute similarities in half precision again."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, TypeVar
 import PIL.Image
 import torch
 
-from cloc.data.decode import decode_shown
-from cloc.data.record import Record
+from cloc.data.samples.decode import decode_shown
+from cloc.data.samples.orientation import upright_size
+from cloc.data.samples.record import Record
 from cloc.errors import BadSample, UserError
-from cloc.frame import upright_size
 from data_prep.stage import Notes
 
 # Long side over short. Qwen's preprocessing refuses 200; by its strides, Grounding DINO has fewer

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from cloc.data import validate
-from cloc.data.record import Caption, Record
+from cloc.data.samples import validate
+from cloc.data.samples.record import Caption, Record
 from cloc.errors import BadSample, UserError
 from data_prep.importing import words
 from data_prep.stage import Notes

@@ -4,8 +4,8 @@ import base64
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cloc.data.decode import opaque
-from cloc.data.record import Record
+from cloc.data.samples.decode import opaque
+from cloc.data.samples.record import Record
 
 MIME = {"jpg": "jpeg", "png": "png", "webp": "webp"}
 

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 
 import PIL.Image
 
-from cloc.data import validate
-from cloc.data.decode import image_size
-from cloc.data.header import SCAN
-from cloc.data.record import Record
-from cloc.data.shards import write_shards
+from cloc.data.samples import validate
+from cloc.data.samples.decode import image_size
+from cloc.data.samples.image_header import SCAN
+from cloc.data.samples.record import Record
+from cloc.data.samples.text import clean
+from cloc.data.shards.writer import write_shards
 from cloc.errors import BadSample, UserError
 from cloc.terminal import track
-from cloc.text import clean
 from data_prep.parts import Parts, licence_of
 
 # MPO is what Pillow calls a JPEG of a camera that holds more pictures behind the first

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from cloc.data.manifest import MANIFEST, read_manifest
-from cloc.data.record import SCHEMA
-from cloc.data.shard_set import ShardSet
+from cloc.data.samples.json_files import read_mapping
+from cloc.data.samples.record import SCHEMA
+from cloc.data.shards.manifest import MANIFEST, read_manifest
+from cloc.data.shards.shard_set import ShardSet
 from cloc.errors import UserError
-from cloc.own_files import read_mapping
 from data_prep.drive import Outcome
 from data_prep.unit import MARKERS, PARTIAL, Unit, read_marker
 

@@ -4,10 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
-from cloc.data import validate
-from cloc.data.record import Record
+from cloc.data.samples import validate
+from cloc.data.samples.record import Record
+from cloc.data.samples.text import flat
 from cloc.errors import UserError
-from cloc.text import flat
 
 SHARE = 0.1  # of all captions, and of all regions: no public set loses so many
 AT_LEAST = 10  # fewer say little of a set, unless they are all it has

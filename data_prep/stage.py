@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from cloc.data import validate
-from cloc.data.record import Record, Region
+from cloc.data.samples import validate
+from cloc.data.samples.record import Record, Region
 from cloc.errors import UserError
 
 PHRASES = "phrases"  # the key of `Record.meta`

@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cloc.data.read import Parse, Reader
-from cloc.data.record import Record
-from cloc.data.shards import write_shard
+from cloc.data.samples.record import Record
+from cloc.data.shards.reader import Parse, Reader
+from cloc.data.shards.writer import write_shard
 from cloc.errors import BadSample, UserError, one_line
 from data_prep.parts import check_parts, licence_of
 from data_prep.stage import PHRASES, Notes, Stage

@@ -26,9 +26,9 @@ from _train import make_data
 from omegaconf import DictConfig
 
 from cloc import dist
-from cloc.data.scenes import composed, scene
 from cloc.interfaces import RegionBatch
 from cloc.models.build import build_model
+from cloc.scenes.generate import composed, scene
 
 Measure = Callable[..., dict[str, Any]]
 

@@ -16,12 +16,12 @@ import torch
 
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
-from cloc.data.manifest import MANIFEST
-from cloc.data.mixture import Source
-from cloc.data.record import SCHEMA, Caption, Record, Region
-from cloc.data.shard_set import open_shards
-from cloc.data.shards import write_shards
+from cloc.data.samples.record import SCHEMA, Caption, Record, Region
+from cloc.data.shards.manifest import MANIFEST
+from cloc.data.shards.shard_set import open_shards
+from cloc.data.shards.writer import write_shards
 from cloc.data.sources import cloc_regions
+from cloc.data.stream.mixture import Source
 
 FOLDERS, SHARDS = 100, 10_000  # a million shards
 BAD_SHARE = 0.01

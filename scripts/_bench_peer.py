@@ -26,15 +26,15 @@ from webdataset.tariterators import tar_file_expander
 
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
-from cloc.data.index import write_index
-from cloc.data.mixture import Source
-from cloc.data.read import read_samples
-from cloc.data.record import Caption, Record
-from cloc.data.shard_set import open_shards
-from cloc.data.shards import write_shards
+from cloc.data.samples.record import Caption, Record
+from cloc.data.samples.transforms import RandomCrop
+from cloc.data.samples.view import View
+from cloc.data.shards.index import write_index
+from cloc.data.shards.reader import read_samples
+from cloc.data.shards.shard_set import open_shards
+from cloc.data.shards.writer import write_shards
 from cloc.data.sources import caption_only, cloc_regions
-from cloc.data.transforms import RandomCrop
-from cloc.data.view import View
+from cloc.data.stream.mixture import Source
 from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
 

@@ -21,14 +21,14 @@ from _bench_step import spread
 from _pipeline import WRITTEN_BY
 from _run import compose_config, plain
 
-from cloc.data.manifest import MANIFEST
-from cloc.data.read import Reader
-from cloc.data.record import SCHEMA
-from cloc.data.scenes import scenes
-from cloc.data.shard_set import open_shards
-from cloc.data.shards import write_shard, write_shards
+from cloc.data.samples.record import SCHEMA
+from cloc.data.shards.manifest import MANIFEST
+from cloc.data.shards.reader import Reader
+from cloc.data.shards.shard_set import open_shards
+from cloc.data.shards.writer import write_shard, write_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
+from cloc.scenes.generate import scenes
 from data_prep.drive import Pool, drive
 from data_prep.engines.inline import InlinePool
 from data_prep.engines.processes import ProcessPool

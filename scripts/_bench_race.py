@@ -28,8 +28,8 @@ from _bench_options import whole_number
 from _bench_step import spread
 from _layout import chosen_precision
 
-from cloc.data.record import Caption, Record
-from cloc.data.shards import write_shards
+from cloc.data.samples.record import Caption, Record
+from cloc.data.shards.writer import write_shards
 from cloc.errors import UserError
 
 STEPS, WARMUP = 24, 4

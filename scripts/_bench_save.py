@@ -13,7 +13,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
 from cloc import dist
-from cloc.checkpoint_places import place_of
+from cloc.checkpoints.places import place_of
 from cloc.training.checkpoint_io import CheckpointFolders
 
 MIB, PARTS = 400, 8  # in all, and tensors of the model

@@ -19,10 +19,10 @@ from omegaconf import DictConfig
 from cloc import dist
 from cloc.data.collate import Collate
 from cloc.data.datamodule import RegionData
-from cloc.data.order import seeded
 from cloc.data.pipeline import Plan, shards_key
-from cloc.data.read import Reader
-from cloc.data.view import blank, look
+from cloc.data.samples.view import blank, look
+from cloc.data.shards.reader import Reader
+from cloc.data.stream.order import seeded
 from cloc.errors import BadSample
 from cloc.interfaces import RegionBatch
 from cloc.models.build import build_model

@@ -12,11 +12,11 @@ from _shard_page import write_statistics
 from _shard_stats import Statistics
 from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn
 
-from cloc.data.indexes import Indexes, size_of
-from cloc.data.manifest import MANIFEST, parse_manifest, read_manifest
-from cloc.data.record import Record
-from cloc.data.remote import exists, fetch, is_remote
-from cloc.data.shard_set import expand_shards
+from cloc.data.samples.record import Record
+from cloc.data.shards.index_places import Indexes, size_of
+from cloc.data.shards.manifest import MANIFEST, parse_manifest, read_manifest
+from cloc.data.shards.remote import exists, fetch, is_remote
+from cloc.data.shards.shard_set import expand_shards
 from cloc.errors import UserError
 from cloc.terminal import progress
 

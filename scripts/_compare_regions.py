@@ -7,9 +7,9 @@ import torch
 from rich.table import Table
 
 from cloc.boxes import iou
-from cloc.data.read import read_samples
-from cloc.data.record import Record, Region
-from cloc.data.shard_set import open_shards
+from cloc.data.samples.record import Record, Region
+from cloc.data.shards.reader import read_samples
+from cloc.data.shards.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
 from cloc.terminal import plain_console

@@ -11,8 +11,10 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from cloc.data.examples import read_split
+from cloc.data.samples.json_files import read_mapping
 from cloc.errors import UserError
 from cloc.eval.extractors.crop import CropEmbedder
+from cloc.eval.predictions import look
 from cloc.eval.runner import evaluate, refuse_empty
 from cloc.frame import WHITE, Colour
 from cloc.interfaces import Embedder, Split
@@ -21,9 +23,7 @@ from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from cloc.models.load import load_model
 from cloc.models.start import KINDS
-from cloc.own_files import read_mapping
 from cloc.report.build import build_report
-from cloc.report.look import look
 from cloc.terminal import plain_console
 from data_prep.pretrained import known_device
 

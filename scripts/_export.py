@@ -12,11 +12,11 @@ from omegaconf import DictConfig
 from safetensors import SafetensorError
 
 from cloc.errors import UserError, one_line
+from cloc.export.parity import Probe, answers, note_rounding
+from cloc.export.weights import PRECISIONS, round_weights
 from cloc.models.cloc import CLOC
 from cloc.models.load import load_model
-from cloc.parity import Probe, answers, note_rounding
 from cloc.report.card import model_card
-from cloc.weight_files import PRECISIONS, round_weights
 
 
 def export(cfg: DictConfig) -> None:

@@ -19,7 +19,7 @@ import torch.distributed as td
 from _explain import one_line_of
 
 from cloc import dist
-from cloc.signals import PREEMPTED, SIGNALS
+from cloc.errors import PREEMPTED, SIGNALS
 from cloc.training.heartbeat import claim, told_by_another
 
 PLAIN = (PREEMPTED, *(-number for number in SIGNALS))  # how a process ends that was told to

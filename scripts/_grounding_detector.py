@@ -13,11 +13,12 @@ import numpy as np
 import PIL.Image
 import torch
 
-from cloc.data.decode import decode_shown
-from cloc.data.record import Record, Region
-from cloc.data.validate import check_box
+from cloc.data.samples.decode import decode_shown
+from cloc.data.samples.orientation import to_stored
+from cloc.data.samples.record import Record, Region
+from cloc.data.samples.validate import check_box
 from cloc.errors import BadSample, UserError
-from cloc.frame import out_of_frame, pad_frame, to_stored
+from cloc.frame import out_of_frame, pad_frame
 from cloc.models.load import load
 from data_prep.pretrained import known_device
 from data_prep.stage import Notes, asked_of

@@ -16,15 +16,15 @@ from omegaconf import DictConfig
 
 from cloc.data.datamodule import RegionData
 from cloc.data.examples import read_split
-from cloc.data.manifest import MANIFEST, read_manifest
+from cloc.data.shards.manifest import MANIFEST, read_manifest
 from cloc.errors import UserError
+from cloc.eval.predictions import look, pictures
 from cloc.eval.runner import evaluate
 from cloc.frame import Colour
 from cloc.interfaces import Embedder, Example, Split
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
-from cloc.models.kept import FOLDER
-from cloc.report.look import look, pictures
+from cloc.models.start_folder import FOLDER
 from cloc.training.callbacks.benchmarks import Benchmarks
 from cloc.training.callbacks.checkpoints import Checkpoints
 from cloc.training.callbacks.drops import Drops

@@ -13,7 +13,7 @@ from _run import frozen
 from _trust import check_targets
 from omegaconf import DictConfig, OmegaConf
 
-from cloc.checkpoint_places import place_of
+from cloc.checkpoints.places import place_of
 
 
 class Job(NamedTuple):

@@ -18,7 +18,7 @@ from lightning.pytorch.plugins.environments import (
 )
 
 from cloc.errors import UserError
-from cloc.models.kept import FOLDER
+from cloc.models.start_folder import FOLDER
 
 WAIT_S = 300  # for the first process to come up: nodes of a large job start minutes apart
 LINGER_S = 10  # of a first process that is through, for the others to hear of it

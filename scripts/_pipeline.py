@@ -8,7 +8,7 @@ from typing import Any
 
 from _run import make
 
-from cloc.data.shard_set import open_shards
+from cloc.data.shards.shard_set import open_shards
 from cloc.errors import UserError
 from data_prep.drive import IN_A_ROW, Engine, Outcome
 from data_prep.job import (

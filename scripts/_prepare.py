@@ -11,10 +11,10 @@ from _pipeline import run_pipeline
 from _run import make
 from rich.table import Table
 
-from cloc.data.manifest import read_manifest
-from cloc.data.shards import refuse_existing
+from cloc.data.samples.json_files import read_mapping
+from cloc.data.shards.manifest import read_manifest
+from cloc.data.shards.writer import refuse_existing
 from cloc.errors import UserError
-from cloc.own_files import read_mapping
 from cloc.terminal import plain_console
 
 SETTINGS = "prepare.json"

@@ -10,12 +10,13 @@ from _shard_check import parse_any
 from omegaconf import DictConfig
 
 from cloc.data.examples import read_split
-from cloc.data.scenes import composed
+from cloc.data.samples.orientation import upright
 from cloc.errors import UserError
-from cloc.frame import Colour, upright
+from cloc.export.parity import TEXTS, Probe
+from cloc.frame import Colour
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
-from cloc.parity import TEXTS, Probe
+from cloc.scenes.generate import composed
 
 COUNT = 4  # pictures
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from _moved import renamed
 from _run import plain
 from omegaconf import DictConfig
 
-from cloc.checkpoint import Place, newest
+from cloc.checkpoints.folder import Place, newest
 from cloc.data.datamodule import RegionData
-from cloc.data.skips import Listed
+from cloc.data.samples.json_files import read_mapping
+from cloc.data.shards.skips import Listed
 from cloc.errors import UserError
-from cloc.own_files import read_mapping
 from cloc.training.callbacks.provenance import SHARDS, write_whole
 
 # What may differ in a resumed run: where things lie, what is watched, and which machine runs it.
@@ -116,7 +117,8 @@ def changed_settings(cfg: DictConfig, run: Path) -> list[Change]:
     path = run / "config.yaml"
     if not path.is_file():
         raise UserError(f"{path} is missing, so the run cannot be continued; choose another name=")
-    before, now = _flat(read_mapping(path, cure=RESTORE)), _flat(plain(cfg))
+    before = _flat(renamed(read_mapping(path, cure=RESTORE)))
+    now = _flat(renamed(plain(cfg)))
     changes = [
         Change(key, before.get(key), now.get(key))
         for key in sorted({*before, *now})

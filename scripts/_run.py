@@ -23,6 +23,7 @@ from _explain import (
 from _help import help_text, split_flags
 from _instantiate import built
 from _kinds import default_of, kind
+from _moved import renamed
 from _trust import check_targets, trust_of
 from _typed import Entry, added_if_named, entries_of, is_override, literal, quoted
 from _values import check_values
@@ -34,9 +35,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from cloc.errors import UserError, one_line
-from cloc.signals import PREEMPTED, SIGNALS
-from cloc.text import spell_out_unprintable
+from cloc.data.samples.text import spell_out_unprintable
+from cloc.errors import PREEMPTED, SIGNALS, UserError, one_line
 
 Ends = Callable[[], AbstractContextManager[None]]
 ENDED = "another process of this run has ended; its own message says why"
@@ -212,7 +212,8 @@ def plain(cfg: Any) -> Any:
 
 
 def frozen(text: str) -> DictConfig:
-    """What a run's config.yaml says. Everything in it is resolved: nothing is to be replaced."""
-    cfg = OmegaConf.create(literal(yaml.safe_load(text)))
+    """What a run's config.yaml says, in the names of today. Everything in it is resolved: nothing
+    is to be replaced."""
+    cfg = OmegaConf.create(literal(renamed(yaml.safe_load(text))))
     assert isinstance(cfg, DictConfig)
     return cfg

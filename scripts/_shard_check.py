@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cloc.data.decode import decode_record
-from cloc.data.index import no_index, parse_index, scan, write_index
-from cloc.data.indexes import Indexes, open_shard, size_of
-from cloc.data.manifest import MANIFEST
-from cloc.data.record import SCHEMA, Record
+from cloc.data.samples.decode import decode_record
+from cloc.data.samples.record import SCHEMA, Record
+from cloc.data.samples.tar_cures import repack
+from cloc.data.shards.index import no_index, parse_index, scan, write_index
+from cloc.data.shards.index_places import Indexes, open_shard, size_of
+from cloc.data.shards.manifest import MANIFEST
+from cloc.data.shards.tar import MAX_SAMPLE_BYTES, Header, members
 from cloc.data.sources import caption_only, cloc_regions
-from cloc.data.tar import MAX_SAMPLE_BYTES, Header, members
-from cloc.data.tar_cures import repack
 from cloc.errors import BadSample, UserError
 
 _COMMAND = "python scripts/check_shards.py write_index=true"

@@ -10,9 +10,9 @@ from typing import Any
 from _page import write_page
 from _shard_stats import Statistics, bars, mean, repeated, side_bars
 
-from cloc.data.indexes import size_of
-from cloc.data.manifest import read_manifest
-from cloc.data.remote import is_remote
+from cloc.data.shards.index_places import size_of
+from cloc.data.shards.manifest import read_manifest
+from cloc.data.shards.remote import is_remote
 from cloc.errors import UserError
 from cloc.report.curves import RUN_COLOUR
 

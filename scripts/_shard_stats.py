@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from cloc.data.record import Record, Region
+from cloc.data.samples.record import Record, Region
 
 PHASH = "phash"  # the key of a record's meta data
 _MAX_PHRASES = 500_000  # different ones; beyond, the rare ones are forgotten

@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 from _page import write_page
 
-from cloc.data.decode import decode_record
-from cloc.data.read import Parse, Reader
+from cloc.data.samples.decode import decode_record
+from cloc.data.shards.reader import Parse, Reader
 from cloc.drawing import colour, draw_boxes, to_data_uri
 from cloc.errors import BadSample
 from data_prep.job import Job

@@ -13,8 +13,8 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from cloc.errors import UserError
 from cloc.interfaces import Loss, RegionBatch
 from cloc.models.cloc import CLOC
-from cloc.models.kept import FOLDER, VOCABULARY, keep, keep_vocabulary
 from cloc.models.lora import add_lora
+from cloc.models.start_folder import FOLDER, VOCABULARY, keep, keep_vocabulary
 from cloc.models.teacher import IMAGE, REGION, Teacher
 from cloc.training.flops import shapes
 from cloc.training.freeze import freeze, freeze_unread

@@ -20,8 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from cloc.errors import UserError
-from cloc.signals import PREEMPTED, SIGNALS
+from cloc.errors import PREEMPTED, SIGNALS, UserError
 
 TRAIN = Path(__file__).with_name("train.py")
 

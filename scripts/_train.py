@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.plugins.environments import ClusterEnvironment
 from omegaconf import DictConfig
 
-from cloc.checkpoint_places import place_of
+from cloc.checkpoints.places import place_of
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
 from cloc.errors import UserError

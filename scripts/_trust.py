@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from _moved import current
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -21,9 +22,9 @@ from cloc.errors import UserError, one_line
 
 FUNCTIONS = ("cloc.data.sources", "cloc.training.optim.warmup_cosine")  # that read or compute
 # write a folder: what `prepare.py` is asked for, and part of nothing else
-WRITERS = re.compile(r"cloc\.data\.scenes\.write_scenes|data_prep\.importers\.(\w+)\.write_\1")
+WRITERS = re.compile(r"cloc\.scenes\.generate\.write_scenes|data_prep\.importers\.(\w+)\.write_\1")
 CLASSES = (  # of these, which also hold functions that write, start, load or measure something
-    *("cloc.data", "cloc.losses", "cloc.eval", "cloc.export", "cloc.training"),
+    *("cloc.data", "cloc.losses", "cloc.eval", "cloc.export", "cloc.training", "cloc.scenes"),
     *("_grounding_detector", "data_prep.importers", "data_prep.stages", "data_prep.engines"),
     *("data_prep.endpoint", "torch.optim", "timm.optim"),
     *("lightning.Trainer", "lightning.pytorch.loggers", "lightning.pytorch.callbacks"),
@@ -108,7 +109,7 @@ def _named(part: dict[Any, Any], key: str) -> tuple[str, str]:
     at = f"{key}.{at}" if key else at
     if not isinstance(target, str) or not _is_name(target):
         raise UserError(f"{at}={target!r} is no dotted name of a class or function")
-    return at, target
+    return at, current(target)
 
 
 def _is_name(text: str) -> bool:
@@ -157,7 +158,7 @@ def check_found(key: str, name: str, trust: Sequence[str] = ()) -> None:
 
 def find(key: str, name: str) -> Any:
     """What a dotted name stands for: an attribute of a module, by that module's own name."""
-    module_name, _, attribute = name.rpartition(".")
+    module_name, _, attribute = current(name).rpartition(".")
     try:
         module = import_module(module_name)
         found = getattr(module, attribute)

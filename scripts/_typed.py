@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from _kinds import Form, Kind
 from braceexpand import braceexpand
 
-from cloc.data.patterns import find
+from cloc.data.shards.patterns import find
 from cloc.errors import UserError
 
 _TEXTS = (Form.TEXT, Form.TEXTS, Form.TEXT_OR_MAP)

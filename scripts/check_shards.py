@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     check_command(cfg)
     from _check_shards import run
 
-    from cloc.data.indexes import Indexes
+    from cloc.data.shards.index_places import Indexes
 
     out = None if cfg.out is None else Path(cfg.out)
     indexes = Indexes(cfg.index_folder, "SHARDS")

@@ -16,8 +16,8 @@ from typing import Any
 from _run import Command, cli, compose_words, plain
 from rich.table import Column, Table
 
+from cloc.data.samples.json_files import read_mapping, read_rows
 from cloc.errors import UserError
-from cloc.own_files import read_mapping, read_rows
 from cloc.report.tables import read_metrics
 from cloc.terminal import plain_console
 

@@ -7,11 +7,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from cloc.export.hf import HF
-from cloc.export.onnx import ONNX
-from cloc.export.open_clip import OpenCLIP
-from cloc.export.timm import Timm
-from cloc.export.torch_export import TorchExport
+from cloc.export.formats.hf import HF
+from cloc.export.formats.onnx import ONNX
+from cloc.export.formats.open_clip import OpenCLIP
+from cloc.export.formats.timm import Timm
+from cloc.export.formats.torch_export import TorchExport
 from tests.helpers.models import make_model
 from tests.helpers.probe import probe_of
 from tests.helpers.tracing import without_type_checks

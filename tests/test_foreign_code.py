@@ -16,11 +16,11 @@ import transformers
 
 import cloc
 from cloc.errors import UserError
-from cloc.export.open_clip import OpenCLIP
+from cloc.export.formats.open_clip import OpenCLIP
 from cloc.foreign_code import described, refuse_code, unasked
-from cloc.models.kept import FOLDER, keep
 from cloc.models.load import load_model
 from cloc.models.start import read_start
+from cloc.models.start_folder import FOLDER, keep
 from cloc.models.tokenizers import make_tokenizer
 from cloc.models.tower_build import make_tower
 from cloc.transformers_layout.tokenizer import write_tokenizer

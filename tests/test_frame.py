@@ -12,20 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cloc.boxes import iou
-from cloc.frame import (
-    CODES,
-    as_rgb,
-    code_of,
-    into_frame,
-    out_of_frame,
-    pad_frame,
-    pad_resize,
-    to_stored,
-    to_upright,
-    turned,
-    upright,
-    upright_size,
-)
+from cloc.frame import as_rgb, into_frame, out_of_frame, pad_frame, pad_resize
 
 SIZES = st.tuples(st.integers(1, 150), st.integers(1, 150))
 
@@ -173,52 +160,6 @@ def test_a_frame_that_is_no_square_is_open_clips_too(shape, size):
     left, top = frame.left, frame.top
     np.testing.assert_allclose(whole, [left, top, left + frame.width, top + frame.height])
     np.testing.assert_allclose(out_of_frame(framed, image.size, frame), boxes, atol=1e-4)
-
-
-def tagged(image, code):
-    exif, file = PIL.Image.Exif(), io.BytesIO()
-    exif[0x0112] = code
-    image.save(file, "PNG", exif=exif)
-    return PIL.Image.open(file)
-
-
-@pytest.mark.parametrize("code", CODES)
-def test_pixels_and_boxes_are_turned_as_pillow_turns_them(code):
-    stored = noise(10, 6)
-    image = tagged(stored, code)
-    expected = np.asarray(PIL.ImageOps.exif_transpose(image))
-    shown = turned(np.asarray(stored), code)
-    assert (shown == expected).all()
-    assert (np.asarray(upright(image)) == expected).all()
-    height, width, _ = shown.shape
-    assert upright_size(10, 6, code) == (width, height)
-    boxes = np.array([[1, 2, 4, 3], [0, 0, width, height]])
-    for box, (x0, y0, x1, y1) in zip(boxes, to_stored(boxes, 10, 6, code).astype(int), strict=True):
-        part = turned(np.asarray(stored)[y0:y1, x0:x1], code)
-        assert (part == shown[box[1] : box[3], box[0] : box[2]]).all()
-    assert (to_upright(to_stored(boxes, 10, 6, code), 10, 6, code) == boxes).all()
-
-
-def test_a_picture_is_turned_once_whatever_is_made_of_it():
-    image = tagged(noise(10, 6), 6)
-    shown = upright(image.convert("RGB"))  # which carries the code along
-    assert code_of(image) == code_of(image.convert("RGB")) == 6
-    assert shown.size == (6, 10)
-    for later in (shown, shown.crop((0, 0, 3, 2)), shown.convert("L")):
-        assert upright(later) is later
-    plain = noise(10, 6)
-    assert upright(plain) is plain
-    odd = tagged(plain, 9)
-    assert upright(odd) is odd
-
-
-def test_a_box_that_is_wrong_stays_wrong():
-    boxes = np.array([[4, 3, 1, 2], [np.nan, 0, 1, 1], [3, 3, 3, 5]])
-    for code in CODES:
-        found = to_stored(boxes, 10, 6, code)
-        assert (found[0, :2] > found[0, 2:]).all()
-        assert np.isnan(found[1]).sum() == 1
-        assert ((found[2, 2:] - found[2, :2]) == 0).sum() == 1
 
 
 def test_the_grey_of_16_bits_that_is_transparent_shows_the_background():

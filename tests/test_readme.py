@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 from _run import compose_config
 
-from cloc.data.record import from_json
+from cloc.data.samples.record import from_json
 from tests.helpers.checkpoints import save_run
 from tests.helpers.models import make_model
 

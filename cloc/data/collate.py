@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from cloc.data.transforms import Sample
+from cloc.data.samples.transforms import Sample
 from cloc.errors import UserError
 from cloc.frame import WHITE, Colour, ImageSize
 from cloc.interfaces import RegionBatch

@@ -9,13 +9,13 @@ import lightning as L
 from cloc import dist
 from cloc.data.collate import ModelInput
 from cloc.data.loader import TIMEOUT_S, TrainLoader
-from cloc.data.mixture import Mixture, Source
-from cloc.data.order import Shuffle
 from cloc.data.pipeline import Plan, shards_key
-from cloc.data.remote import Cache
-from cloc.data.shard_set import Record, ShardSet, open_recorded
-from cloc.data.skips import Skips
-from cloc.data.tally import BUDGET
+from cloc.data.shards.remote import Cache
+from cloc.data.shards.shard_set import Record, ShardSet, open_recorded
+from cloc.data.shards.skips import Skips
+from cloc.data.stream.mixture import Mixture, Source
+from cloc.data.stream.order import Shuffle
+from cloc.data.stream.tally import BUDGET
 from cloc.errors import UserError
 
 

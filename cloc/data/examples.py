@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from cloc.data.decode import decode_shown, origin
-from cloc.data.manifest import MANIFEST, parse_manifest
-from cloc.data.read import Parse, read_samples
-from cloc.data.record import Record, refuse_problems
-from cloc.data.remote import exists, fetch, is_remote
-from cloc.data.shard_set import open_shards
+from cloc.data.samples.decode import decode_shown, origin
+from cloc.data.samples.orientation import to_upright
+from cloc.data.samples.record import Record, refuse_problems
+from cloc.data.shards.manifest import MANIFEST, parse_manifest
+from cloc.data.shards.reader import Parse, read_samples
+from cloc.data.shards.remote import exists, fetch, is_remote
+from cloc.data.shards.shard_set import open_shards
 from cloc.errors import UserError
-from cloc.frame import WHITE, Colour, to_upright
+from cloc.frame import WHITE, Colour
 from cloc.interfaces import Example, Split
 
 

@@ -13,10 +13,9 @@ from torch.utils.data import DataLoader
 
 from cloc.data.collate import ModelInput
 from cloc.data.pipeline import Loaded, Plan, TrainStream
-from cloc.data.tally import BUDGET, Tally
-from cloc.errors import UserError
+from cloc.data.stream.tally import BUDGET, Tally
+from cloc.errors import SIGNALS, UserError
 from cloc.interfaces import RegionBatch
-from cloc.signals import SIGNALS
 
 TIMEOUT_S = 300.0  # a worker that hangs ends the run instead of stalling every rank
 LOOK_S = 5.0  # between two looks whether a worker that is waited for is still there

@@ -10,17 +10,17 @@ import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
 from cloc.data.collate import Collate, ModelInput
-from cloc.data.decode import origin
-from cloc.data.mixture import Mixed, Mixture, Source, locate
-from cloc.data.order import Order, Shuffle, seeded
-from cloc.data.read import Reader
-from cloc.data.remote import Cache
-from cloc.data.shard_set import ShardSet
-from cloc.data.skips import Skips
-from cloc.data.tally import Dropped, Seen
-from cloc.data.transforms import Sample
-from cloc.data.validate import REASONS
-from cloc.data.view import blank, look
+from cloc.data.samples.decode import origin
+from cloc.data.samples.transforms import Sample
+from cloc.data.samples.validate import REASONS
+from cloc.data.samples.view import blank, look
+from cloc.data.shards.reader import Reader
+from cloc.data.shards.remote import Cache
+from cloc.data.shards.shard_set import ShardSet
+from cloc.data.shards.skips import Skips
+from cloc.data.stream.mixture import Mixed, Mixture, Source, locate
+from cloc.data.stream.order import Order, Shuffle, seeded
+from cloc.data.stream.tally import Dropped, Seen
 from cloc.errors import BadSample
 from cloc.interfaces import RegionBatch
 

@@ -8,8 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
 from cloc import terminal
 from cloc.errors import UserError
+from cloc.eval.answer_cache import Memo
 from cloc.interfaces import Benchmark, Embedder, Split
-from cloc.memo import Memo
 
 DEFAULT_SPLIT = "val"
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from cloc import boxes
 from cloc.errors import UserError
-from cloc.loss_parts import upcast
+from cloc.numerics import upcast
 
 
 class BoxHead(nn.Module):

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from cloc import dist
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.loss_parts import full_precision, one_minus_cosine, wipe
+from cloc.losses.parts.rows import one_minus_cosine, wipe
+from cloc.numerics import full_precision
 
 
 def clipself_loss(

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from cloc import dist
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.loss_parts import full_precision, one_minus_cosine
+from cloc.losses.parts.rows import one_minus_cosine
+from cloc.numerics import full_precision
 
 
 def distill_image_loss(

@@ -8,7 +8,8 @@ from cloc import boxes as box_algebra
 from cloc import dist
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.loss_parts import check_option, full_precision, wipe
+from cloc.losses.parts.rows import check_option, wipe
+from cloc.numerics import full_precision
 
 KINDS = ("mse", "l1_giou")
 MATCHES = ("own", "nearest")

@@ -7,14 +7,8 @@ from torch import Tensor
 
 from cloc import dist
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.loss_parts import (
-    check_chunk,
-    full_precision,
-    own_columns,
-    sum_over_chunks,
-    upcast,
-    wipe,
-)
+from cloc.losses.parts.rows import check_chunk, own_columns, sum_over_chunks, wipe
+from cloc.numerics import full_precision, upcast
 
 
 def image_text_loss(

@@ -8,7 +8,8 @@ from torch import Tensor
 from cloc import dist
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.loss_parts import full_precision, upcast, wipe
+from cloc.losses.parts.rows import wipe
+from cloc.numerics import full_precision, upcast
 
 
 def region_hard_negatives_loss(

@@ -10,15 +10,8 @@ from torch import Tensor
 from cloc import dist
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.loss_parts import (
-    check_chunk,
-    check_option,
-    full_precision,
-    own_columns,
-    sum_over_chunks,
-    upcast,
-    wipe,
-)
+from cloc.losses.parts.rows import check_chunk, check_option, own_columns, sum_over_chunks, wipe
+from cloc.numerics import full_precision, upcast
 
 CONFLICTS = ("cosine", "text", "none")
 PAPER_THRESHOLD = 0.9

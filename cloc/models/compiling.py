@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from cloc.heads.prompter import Prompter
-from cloc.parts import is_block, part_of
+from cloc.models.parameter_names import is_block, part_of
 
 
 def compile_parts(model: nn.Module, *, backend: str | Callable[..., Any] = "inductor") -> None:

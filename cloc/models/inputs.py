@@ -14,8 +14,9 @@ import PIL.Image
 import torch
 from torch import Tensor
 
+from cloc.data.samples.orientation import upright
 from cloc.errors import UserError, one_line
-from cloc.frame import Colour, ImageSize, as_rgb, height_and_width, upright
+from cloc.frame import Colour, ImageSize, as_rgb, height_and_width
 
 EDGE_PX = 1.0  # by which a pixel box may pass the picture's edge; it is cut there
 ROUNDING = 1e-3  # the same of a fraction

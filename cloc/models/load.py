@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 
-from cloc.checkpoint import (
+from cloc.checkpoints.folder import (
     AVERAGE,
     CONFIG,
     MODEL,
@@ -21,13 +21,13 @@ from cloc.checkpoint import (
     folder_name,
     newest,
 )
-from cloc.checkpoint_places import place_of
+from cloc.checkpoints.places import place_of
 from cloc.errors import UserError, one_line
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
-from cloc.models.kept import FOLDER, tokenizer_folder
 from cloc.models.lora import merge_lora
+from cloc.models.start_folder import FOLDER, tokenizer_folder
 from cloc.models.starts.hf import CONFIG as HF_CONFIG
 from cloc.numerics import first_not_finite
 
@@ -131,7 +131,7 @@ def _with_tokenizer(description: dict[str, Any], folder: Path | None) -> dict[st
 
 
 def _from_files(path: Path) -> CLOC:
-    """What `cloc.models.kept.keep` wrote: a description and weights, side by side."""
+    """What `cloc.models.start_folder.keep` wrote: a description and weights, side by side."""
     description = _description((path / CONFIG).read_bytes(), path / CONFIG)
     model = _built(_with_tokenizer(description, tokenizer_folder(path.parent)), path / CONFIG)
     _fill(model, _read((path / WEIGHTS).read_bytes(), path / WEIGHTS), path / WEIGHTS)

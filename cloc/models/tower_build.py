@@ -11,7 +11,7 @@ from torch import nn
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import unasked
 from cloc.frame import WHITE, Colour
-from cloc.models.positions import Kernel, aspect_of, fit_positions, make_kernel
+from cloc.models.positions.absolute import Kernel, aspect_of, fit_positions, make_kernel
 from cloc.models.start import Start, read_start
 from cloc.models.t5 import t5_file, with_t5
 from cloc.models.tower_config import refuse, resized, resolve_config

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from cloc import dist
 from cloc.errors import UserError
 from cloc.frame import WHITE, Colour, ImageSize, height_and_width
-from cloc.loss_parts import upcast
 from cloc.models.patch_dropout import PatchDropout
-from cloc.models.positions import Kernel
+from cloc.models.positions.absolute import Kernel
 from cloc.models.text_probe import check_text, pooling
 from cloc.models.tokenizers import decode, make_tokenizer
 from cloc.models.unpooled import PlainViT, unpooled
+from cloc.numerics import upcast
 
 MAX_LOG_SCALE = math.log(100)  # CLIP's cap on the temperature
 

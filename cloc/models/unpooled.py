@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from cloc.errors import UserError
-from cloc.models.positions import Kernel, resample
+from cloc.models.positions.absolute import Kernel, resample
 
 NO_POOLED_TOKENS = (
     "CoCa towers end in an attentional pooler that replaces the patch tokens, so they have no "

@@ -10,8 +10,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from cloc.data.samples.json_files import read_mapping
 from cloc.errors import UserError
-from cloc.own_files import read_mapping
 from cloc.report.curves import RUN_COLOUR, TWIN_COLOUR, Panel, draw, panels, read_series
 from cloc.report.gallery import GalleryItem, figure
 from cloc.report.tables import cards, read_metrics, shown_number, tables

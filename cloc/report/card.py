@@ -7,8 +7,8 @@ from typing import Any
 
 from jinja2 import Environment
 
+from cloc.data.samples.json_files import read_mapping
 from cloc.frame import height_and_width
-from cloc.own_files import read_mapping
 from cloc.report.tables import read_metrics
 
 CARD = """\

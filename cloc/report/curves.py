@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cloc.own_files import read_rows
+from cloc.data.samples.json_files import read_rows
 
 RUN_COLOUR, TWIN_COLOUR = "#2f7df6", "#f08c1a"  # readable on light and on dark paper
 _MORE_COLOURS = (RUN_COLOUR, "#12a594", "#b45ad6", "#d6562b", "#8a8f98", "#c79a00")

@@ -8,14 +8,13 @@ import numpy as np
 import PIL.Image
 import torch
 
-from cloc.data.decode import decode_image
-from cloc.data.orientation import orientation
+from cloc.data.samples.decode import decode_image
+from cloc.data.samples.orientation import orientation, turned
 from cloc.drawing import colour, contact_sheet, draw_boxes, heatmap
 from cloc.errors import UserError
-from cloc.frame import turned
+from cloc.eval.predictions import look
 from cloc.interfaces import Embedder, Example
 from cloc.models.load import load
-from cloc.report.look import look
 
 
 def answer(given: Any) -> None:

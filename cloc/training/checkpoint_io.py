@@ -18,7 +18,7 @@ from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.tensor import DTensor
 
 from cloc import dist
-from cloc.checkpoint import (
+from cloc.checkpoints.folder import (
     AVERAGE,
     CONFIG,
     STATE,
@@ -28,8 +28,8 @@ from cloc.checkpoint import (
     folder_name,
     step_of,
 )
+from cloc.checkpoints.tensors import write_tensors
 from cloc.errors import UserError
-from cloc.tensor_file import write_tensors
 from cloc.training.checkpoint_parts import PartWriter, join, split
 
 UNREADABLE = (

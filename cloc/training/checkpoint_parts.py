@@ -20,8 +20,8 @@ from torch.distributed.tensor import DTensor
 from torch.futures import Future
 
 from cloc import dist
-from cloc.checkpoint import Draft, Place
-from cloc.tensor_file import write_tensors
+from cloc.checkpoints.folder import Draft, Place
+from cloc.checkpoints.tensors import write_tensors
 
 
 class PartWriter(StorageWriter):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, Loss, RegionBatch
-from cloc.parts import part_of
+from cloc.models.parameter_names import part_of
 from cloc.training.module import check_needs
 
 PARTS = ("image_tower", "text_tower", "region_head", "box_head")

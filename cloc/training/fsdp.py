@@ -14,7 +14,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import Replicate, distribute_tensor
 
 from cloc import dist
-from cloc.parts import is_block, part_of
+from cloc.models.parameter_names import is_block, part_of
 
 
 def shard(model: nn.Module, mesh: DeviceMesh) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from cloc.errors import UserError, one_line
-from cloc.parts import block_of, depth_of, is_staged, part_of
+from cloc.models.parameter_names import block_of, depth_of, is_staged, part_of
 from cloc.training.roles import FILTER, INPUT, MATRIX, OUTPUT, SCALE, TABLE, roles
 
 # the step of a group of parameters, by the roles of which it is made

@@ -10,9 +10,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from cloc.data.record import Record
-from cloc.errors import UserError, one_line
-from cloc.signals import SIGNALS
+from cloc.data.samples.record import Record
+from cloc.errors import SIGNALS, UserError, one_line
 from data_prep.drive import Outcome, drive
 from data_prep.engines.inline import attempt
 from data_prep.stage import Notes, Stage

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
-from cloc.data import validate
-from cloc.data.record import Record, Region
+from cloc.data.samples import validate
+from cloc.data.samples.record import Record, Region
 from cloc.errors import BadSample, UserError
 from data_prep.importers.documents import Malformed, parse_json
 from data_prep.importers.frames import Frame
@@ -69,7 +69,7 @@ def regions_of(
     found: Iterable[Found], frame: Frame, *, source: str, where: str, drops: Counter[str]
 ) -> tuple[Region, ...]:
     """In their order; what can be no region is counted: a box by the reason of
-    `cloc.data.validate`, no usable words as "text", more than a record may hold as "too_many"."""
+    `samples.validate`, no usable words as "text", more than a record may hold as "too_many"."""
     regions: list[Region] = []
     for box, text, label in found:
         corners = clipped(frame.stored(box), *frame.picture[2:], where, drops)

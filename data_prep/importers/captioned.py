@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from cloc.data import validate
-from cloc.data.record import Caption, Record
-from cloc.data.tar import split_name
+from cloc.data.samples import validate
+from cloc.data.samples.record import Caption, Record
+from cloc.data.shards.tar import split_name
 from cloc.errors import BadSample, UserError
 from data_prep.importers.files import named, stem_of
 from data_prep.importers.frames import Frame

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cloc.data.record import Record
-from cloc.data.validate import shown
+from cloc.data.samples.record import Record
+from cloc.data.samples.validate import shown
 from cloc.errors import UserError
 from data_prep.importers.annotated import Found, inside, split_of
 from data_prep.importers.captioned import captions_of

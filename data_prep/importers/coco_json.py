@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cloc.data import validate
-from cloc.data.record import Caption, Record
-from cloc.data.validate import is_phrase
+from cloc.data.samples import validate
+from cloc.data.samples.record import Caption, Record
+from cloc.data.samples.text import flat
+from cloc.data.samples.validate import is_phrase
 from cloc.errors import UserError
-from cloc.text import flat
 from data_prep.importers.annotated import Found, load_json, regions_of
 from data_prep.importers.frames import frame_of
 from data_prep.importers.values import numbers_of, one_name, set_flag, set_whole
@@ -226,7 +226,7 @@ def corners(box: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def read_box(box: Any, where: str) -> list[float]:
-    """Four finite numbers; what they mean is for `cloc.data.validate` to say."""
+    """Four finite numbers; what they mean is for `cloc.data.samples.validate` to say."""
     found = numbers_of(box, 4)
     if found is None:
         shown = validate.shown(box)

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from cloc.data.json_objects import without_repeats
-from cloc.data.validate import shown
+from cloc.data.samples.json_objects import without_repeats
+from cloc.data.samples.validate import shown
 from cloc.errors import one_line
 
 

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cloc.data import validate
-from cloc.data.record import Record, Region
+from cloc.data.samples import validate
+from cloc.data.samples.record import Record, Region
 from cloc.errors import BadSample, UserError
 from data_prep.importers.captioned import (
     IsOurs,

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from xml.etree import ElementTree
 
-from cloc.data.record import Record, Region
-from cloc.data.validate import shown
+from cloc.data.samples.record import Record, Region
+from cloc.data.samples.text import lines
+from cloc.data.samples.validate import shown
 from cloc.errors import UserError
-from cloc.text import lines
 from data_prep.importers.captioned import Box, attempts, captions_of, phrase_of, picture_named
 from data_prep.importers.frames import STORED, Frame, check_frame, frame_of
 from data_prep.importers.values import flag_of, number_of, whole_of

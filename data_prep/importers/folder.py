@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from cloc.data.orientation import orientation
-from cloc.data.record import Caption, Record
+from cloc.data.samples.orientation import orientation
+from cloc.data.samples.record import Caption, Record
+from cloc.data.samples.text import decode, lines
 from cloc.errors import BadSample, UserError
-from cloc.text import decode, lines
 from data_prep.importers.captioned import (
     IsOurs,
     attempts,

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cloc.data import validate
-from cloc.data.orientation import orientation
+from cloc.data.samples import validate
+from cloc.data.samples.orientation import orientation, to_stored, upright_size
 from cloc.errors import BadSample, UserError
-from cloc.frame import to_stored, upright_size
 from data_prep.importing import Picture
 
 STORED, UPRIGHT, UNKNOWN = "stored", "upright", "unknown"

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cloc.data import validate
-from cloc.data.record import Record, Region
+from cloc.data.samples import validate
+from cloc.data.samples.record import Record, Region
+from cloc.data.samples.text import clean_spans
 from cloc.errors import BadSample, UserError
-from cloc.text import clean_spans
 from data_prep.importers.captioned import (
     Fields,
     IsOurs,

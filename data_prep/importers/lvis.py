@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cloc.data.record import Record
-from cloc.data.validate import shown
+from cloc.data.samples.record import Record
+from cloc.data.samples.validate import shown
 from cloc.errors import UserError
 from data_prep.importers.annotated import by_url
 from data_prep.importers.coco_json import Annotations, Row, read_annotations, to_record

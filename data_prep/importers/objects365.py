@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cloc.data.record import Record
+from cloc.data.samples.record import Record
 from data_prep.importers.annotated import inside
 from data_prep.importers.coco_json import Annotations, Row, read_annotations, to_record
 from data_prep.importers.frames import UNKNOWN, check_frame

@@ -9,10 +9,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cloc.data import validate
-from cloc.data.patterns import find
-from cloc.data.record import Record, Region
-from cloc.data.validate import shown
+from cloc.data.samples import validate
+from cloc.data.samples.record import Record, Region
+from cloc.data.samples.validate import shown
+from cloc.data.shards.patterns import find
 from cloc.errors import UserError
 from data_prep.importers.captioned import (
     at_most,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cloc.data.patterns import find
+from cloc.data.shards.patterns import find
 from cloc.errors import UserError, one_line
 
 BATCH = 256  # rows in memory

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cloc.data.record import Record
-from cloc.data.validate import shown
+from cloc.data.samples.record import Record
+from cloc.data.samples.validate import shown
 from cloc.errors import UserError, one_line
 from data_prep.importers.annotated import Found, inside, split_of
 from data_prep.importers.coco_json import (

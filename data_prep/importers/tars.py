@@ -6,15 +6,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from cloc.data.decode import image_member, origin
-from cloc.data.index import index_path, read_index, scan
-from cloc.data.plain_folder import tars_in
-from cloc.data.record import SCHEMA
-from cloc.data.remote import is_remote
-from cloc.data.shard_set import expand_shards
-from cloc.data.tar import MAX_SAMPLE_BYTES, members
+from cloc.data.samples.decode import image_member, origin
+from cloc.data.samples.record import SCHEMA
+from cloc.data.samples.text import decode
+from cloc.data.shards.index import index_path, read_index, scan
+from cloc.data.shards.plain_folder import tars_in
+from cloc.data.shards.remote import is_remote
+from cloc.data.shards.shard_set import expand_shards
+from cloc.data.shards.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import BadSample, UserError
-from cloc.text import decode
 from data_prep.importers.captioned import IsOurs
 from data_prep.importers.documents import Malformed, parse_json
 from data_prep.importing import Picture, parse_picture
@@ -25,7 +25,7 @@ CURE = "download it again, or allow for it with budget="
 
 def tar_paths(spec: str, *, key: str) -> list[Path]:
     """A folder stands for its `*.tar`, whether or not it has a manifest; a glob, braces or a list
-    file as in `cloc.data.shard_set.expand_shards`. Only local files."""
+    file as in `cloc.data.shards.shard_set.expand_shards`. Only local files."""
     if Path(spec).is_dir():
         return list(map(Path, tars_in(Path(spec), key)))
     paths = expand_shards(spec, key=key)

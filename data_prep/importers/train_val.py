@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from cloc.data.record import Record
+from cloc.data.samples.record import Record
 from cloc.errors import UserError
 from data_prep.importers.annotated import split_of
 from data_prep.importers.coco_json import Annotations

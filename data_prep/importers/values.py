@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cloc.data.validate import shown
+from cloc.data.samples.validate import shown
 from cloc.errors import UserError
 
 # Python's own float() and int() also take 1_000 and digits of other scripts.

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cloc.data.record import Record
-from cloc.data.validate import is_finite, shown
+from cloc.data.samples.record import Record
+from cloc.data.samples.validate import is_finite, shown
 from cloc.errors import UserError
 from data_prep.importers.annotated import Found, by_url, load_json, split_of
 from data_prep.importers.coco_json import Row, by_id, corners, rows_of, to_record

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cloc.data.record import Record
-from cloc.data.validate import is_finite, is_phrase, shown
+from cloc.data.samples.record import Record
+from cloc.data.samples.text import flat, lines
+from cloc.data.samples.validate import is_finite, is_phrase, shown
 from cloc.errors import BadSample, UserError, one_line
-from cloc.text import flat, lines
 from data_prep.importers.annotated import Found, inside, regions_of, split_of
 from data_prep.importers.files import named
 from data_prep.importers.frames import UNKNOWN, check_frame, frame_of

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cloc.data.orientation import orientation
-from cloc.data.record import Record
-from cloc.data.tar_cures import UNREAD
+from cloc.data.samples.orientation import orientation
+from cloc.data.samples.record import Record
+from cloc.data.samples.tar_cures import UNREAD
 from cloc.errors import BadSample, UserError
 from data_prep.importers.captioned import Fields, IsOurs, attempts, captions_of, held_out
 from data_prep.importers.tars import ours, read_details, read_member, read_text, tar_paths
@@ -35,7 +35,7 @@ def write_webdataset(
     fields or members, `UserError`, but for `caption_key="none"`: pictures alone. The fields `keep`
     of the json go to `meta`, all others are left out. Samples whose `status` is a failure
     ("status") and pictures that no loader takes are counted under the `budget`. Members outside the
-    allowlist of `cloc.data.decode` are never read, a tar is never whole in memory, and with `val`
+    allowlist of `samples.decode` are never read, a tar is never whole in memory, and with `val`
     the tars are read twice. A `caption_key` or a name of `keep` that no sample has is a
     `UserError`.
     """

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cloc.data.record import Record
-from cloc.data.validate import MAX_NAME_CHARS, shown
+from cloc.data.samples.record import Record
+from cloc.data.samples.text import flat, lines
+from cloc.data.samples.validate import MAX_NAME_CHARS, shown
 from cloc.errors import BadSample, UserError, one_line
-from cloc.text import flat, lines
 from data_prep.importers.annotated import Found, regions_of, split_of
 from data_prep.importers.documents import parse_yaml
 from data_prep.importers.files import pictures_below, stem_of

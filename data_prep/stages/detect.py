@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from cloc.data import validate
-from cloc.data.record import Record, Region
+from cloc.data.samples import validate
+from cloc.data.samples.orientation import to_stored
+from cloc.data.samples.record import Record, Region
 from cloc.errors import BadSample, UserError
-from cloc.frame import to_stored
 from data_prep.batching import Item, in_batches, prepared, shown_size
 from data_prep.detectors import Found, make_detector
 from data_prep.pretrained import load_pretrained

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cloc.data import validate
-from cloc.data.record import Record, Region
+from cloc.data.samples import validate
+from cloc.data.samples.record import Record, Region
 from cloc.errors import UserError
 from data_prep.chat import Message, Reply, user_turn
 from data_prep.endpoint import Endpoint

@@ -6,7 +6,7 @@ from typing import Any
 import PIL.Image
 import torch
 
-from cloc.data.record import Record
+from cloc.data.samples.record import Record
 from cloc.errors import UserError
 from data_prep.batching import Item, in_batches, prepared
 from data_prep.captioners import Captioner, Written

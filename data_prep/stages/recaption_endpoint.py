@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cloc.data.decode import decode_record
-from cloc.data.record import Record
+from cloc.data.samples.decode import decode_record
+from cloc.data.samples.record import Record
 from cloc.errors import BadSample, UserError
 from data_prep.captions import check_place, with_caption
 from data_prep.chat import user_turn

@@ -13,9 +13,9 @@ from _train import make_data, make_module
 from omegaconf import OmegaConf
 
 from cloc.data.datamodule import RegionData
-from cloc.data.view import View
+from cloc.data.samples.view import View
 from cloc.models.build import build_model
-from cloc.models.kept import keep
+from cloc.models.start_folder import keep
 from tests.helpers.hf import unigram
 
 NAMES = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))

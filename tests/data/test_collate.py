@@ -6,8 +6,8 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 
 from cloc.data.collate import Collate, ModelInput, Tokens
-from cloc.data.raster import from_pixels
-from cloc.data.transforms import Sample
+from cloc.data.samples.raster import from_pixels
+from cloc.data.samples.transforms import Sample
 from cloc.errors import UserError
 from tests.helpers.batches import validate
 from tests.helpers.shards import flat, spell

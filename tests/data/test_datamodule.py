@@ -9,11 +9,11 @@ import torch
 from cloc import dist
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData, per_rank
-from cloc.data.mixture import Source
-from cloc.data.skips import Skips
+from cloc.data.samples.transforms import RandomCrop
+from cloc.data.samples.view import View
+from cloc.data.shards.skips import Skips
 from cloc.data.sources import cloc_regions
-from cloc.data.transforms import RandomCrop
-from cloc.data.view import View
+from cloc.data.stream.mixture import Source
 from cloc.errors import UserError
 from cloc.interfaces import RegionBatch
 from tests.helpers.batches import validate

@@ -8,8 +8,8 @@ import PIL.Image
 import pytest
 
 from cloc.data.examples import read_split
-from cloc.data.record import Record, Region
-from cloc.data.shards import write_shards
+from cloc.data.samples.record import Record, Region
+from cloc.data.shards.writer import write_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
 from tests.helpers.photos import MINI, NEEDS_MINI

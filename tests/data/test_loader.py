@@ -14,9 +14,9 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 
 from cloc.data.collate import ModelInput
-from cloc.data.index import write_index
 from cloc.data.loader import _forkserver
-from cloc.data.shard_set import open_shards
+from cloc.data.shards.index import write_index
+from cloc.data.shards.shard_set import open_shards
 from cloc.data.sources import cloc_regions
 from cloc.errors import UserError
 from tests.helpers.batches import validate
@@ -148,7 +148,7 @@ def test_batches_are_valid_and_as_many_as_the_run_has_steps(shards):
 READS = """
 import signal, sys, time
 from cloc.data.loader import _forkserver
-from cloc.data.shard_set import open_shards
+from cloc.data.shards.shard_set import open_shards
 from tests.helpers.loaders import loader
 if __name__ == "__main__":
     # a shell that starts tests in the background has them ignore it

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from cloc.data.index import write_index
 from cloc.data.loader import TrainLoader
-from cloc.data.mixture import Source
-from cloc.data.order import Shuffle
 from cloc.data.pipeline import Plan
-from cloc.data.record import Caption, Record
-from cloc.data.remote import Cache
-from cloc.data.shard_set import open_shards
-from cloc.data.shards import write_shards
+from cloc.data.samples.record import Caption, Record
+from cloc.data.samples.view import View
+from cloc.data.shards.index import write_index
+from cloc.data.shards.remote import Cache
+from cloc.data.shards.shard_set import open_shards
+from cloc.data.shards.writer import write_shards
 from cloc.data.sources import cloc_regions
-from cloc.data.view import View
+from cloc.data.stream.mixture import Source
+from cloc.data.stream.order import Shuffle
 from cloc.errors import UserError
 from tests.helpers.batches import validate
 from tests.helpers.loaders import BATCH, UNLUCKY, WANTS, assert_equal, loader, parse_some

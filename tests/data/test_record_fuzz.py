@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cloc.data import validate
+from cloc.data.samples import validate
 from tests.faults.annotations import box_is_invalid, text_is_invalid
 from tests.faults.mutants import mutant
 

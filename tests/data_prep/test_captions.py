@@ -2,8 +2,8 @@
 
 import pytest
 
-from cloc.data.record import Caption, Record
-from cloc.data.validate import MAX_CAPTION_CHARS
+from cloc.data.samples.record import Caption, Record
+from cloc.data.samples.validate import MAX_CAPTION_CHARS
 from cloc.errors import UserError
 from data_prep.captions import check_place, repeats, with_caption
 from data_prep.stage import Example, Notes

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from cloc.data.record import Record
+from cloc.data.samples.record import Record
 from cloc.errors import UserError
 from data_prep.chat import Reply, user_turn
 from data_prep.endpoint import IN_A_ROW, Endpoint

@@ -6,8 +6,8 @@ from collections import Counter
 import PIL.Image
 import pytest
 
-from cloc.data.manifest import read_manifest
-from cloc.data.record import Record
+from cloc.data.samples.record import Record
+from cloc.data.shards.manifest import read_manifest
 from cloc.errors import BadSample, UserError
 from data_prep.importing import (
     Split,

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from cloc.data.shard_set import open_shards
-from cloc.data.shards import write_shards
+from cloc.data.shards.shard_set import open_shards
+from cloc.data.shards.writer import write_shards
 from cloc.errors import UserError
 from data_prep.drive import Outcome
 from data_prep.engines.inline import Inline

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from cloc.data.record import Caption, Record, Region
+from cloc.data.samples.record import Caption, Record, Region
 from cloc.errors import BadSample, UserError
 from data_prep.importing import whole
 from data_prep.parts import Parts, check_parts

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloc.data.record import Record, Region
+from cloc.data.samples.record import Record, Region
 from cloc.errors import UserError
 from data_prep.stage import PHRASES, Example, Notes, asked_of
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from cloc.data.examples import read_split
-from cloc.data.record import Problem
-from cloc.data.shard_set import open_shards
+from cloc.data.samples.record import Problem
+from cloc.data.shards.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
 from data_prep.unit import MARKERS, PARTIAL, make_stages, marker_path, read_marker, run_unit

@@ -5,14 +5,14 @@ import sys
 import pytest
 
 from cloc.errors import UserError
+from cloc.eval.benchmarks.grounding import Grounding
+from cloc.eval.benchmarks.image_text_retrieval import ImageTextRetrieval
+from cloc.eval.benchmarks.region_classification import RegionClassification
+from cloc.eval.benchmarks.region_retrieval import RegionRetrieval
+from cloc.eval.benchmarks.relational_regions import RelationalRegions
+from cloc.eval.benchmarks.spatial_relations import SpatialRelations
 from cloc.eval.extractors.crop import CropEmbedder
-from cloc.eval.grounding import Grounding
-from cloc.eval.image_text_retrieval import ImageTextRetrieval
-from cloc.eval.region_classification import RegionClassification
-from cloc.eval.region_retrieval import RegionRetrieval
-from cloc.eval.relational_regions import RelationalRegions
 from cloc.eval.runner import evaluate, refuse_empty
-from cloc.eval.spatial_relations import SpatialRelations
 from tests.helpers.oracle import Constant, Oracle, example, split
 
 ONE = example(("red", (0, 0, 8, 8)), ("blue", (16, 0, 32, 16)), captions=["red left of blue"])

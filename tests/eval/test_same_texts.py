@@ -5,16 +5,16 @@ import warnings
 import pytest
 import torch
 
-from cloc.encoding import same_texts, text_vectors
+from cloc.eval.answer_cache import Memo
+from cloc.eval.benchmarks.grounding import Grounding
+from cloc.eval.benchmarks.image_text_retrieval import ImageTextRetrieval
+from cloc.eval.benchmarks.region_classification import RegionClassification
+from cloc.eval.benchmarks.region_retrieval import RegionRetrieval
+from cloc.eval.benchmarks.relational_regions import RelationalRegions
+from cloc.eval.benchmarks.spatial_relations import SpatialRelations
+from cloc.eval.encode import same_texts, text_vectors
 from cloc.eval.extractors.crop import CropEmbedder
-from cloc.eval.grounding import Grounding
-from cloc.eval.image_text_retrieval import ImageTextRetrieval
-from cloc.eval.region_classification import RegionClassification
-from cloc.eval.region_retrieval import RegionRetrieval
-from cloc.eval.relational_regions import RelationalRegions
-from cloc.eval.spatial_relations import SpatialRelations
 from cloc.interfaces import KnowsTokens, Split, tokens_of
-from cloc.memo import Memo
 from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from tests.helpers.models import make_model
 from tests.helpers.oracle import LowerCase, Oracle, example

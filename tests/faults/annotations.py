@@ -12,8 +12,8 @@ from collections import Counter
 
 import PIL.Image
 
-from cloc.data import validate
-from cloc.data.record import from_json, to_bytes
+from cloc.data.samples import validate
+from cloc.data.samples.record import from_json, to_bytes
 from cloc.data.sources import caption_only, cloc_regions
 from cloc.errors import BadSample
 from tests.faults.mutants import mutant

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from cloc.data.decode import record_header
-from cloc.data.raster import from_header
-from cloc.data.record import Record
+from cloc.data.samples.decode import record_header
+from cloc.data.samples.raster import from_header
+from cloc.data.samples.record import Record
 from cloc.errors import BadSample
 from tests.helpers.shards import encode, flat
 

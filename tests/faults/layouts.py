@@ -15,10 +15,10 @@ from pathlib import Path
 from cloc import dist
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
-from cloc.data.index import write_index
-from cloc.data.mixture import Source
-from cloc.data.order import Shuffle
+from cloc.data.shards.index import write_index
 from cloc.data.sources import cloc_regions
+from cloc.data.stream.mixture import Source
+from cloc.data.stream.order import Shuffle
 from tests.helpers.ranks import run_ranks
 from tests.helpers.shards import make_shards, spell, write_tar
 

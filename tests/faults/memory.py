@@ -14,8 +14,8 @@ import psutil
 
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
-from cloc.data.mixture import Source
 from cloc.data.sources import cloc_regions
+from cloc.data.stream.mixture import Source
 from tests.helpers.shards import make_shards, spell
 
 EACH, SHARDS, BATCH = 200, 10, 20

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
-from cloc.data.index import write_index
-from cloc.data.read import Reader
-from cloc.data.shard_set import expand_shards
+from cloc.data.shards.index import write_index
+from cloc.data.shards.reader import Reader
+from cloc.data.shards.shard_set import expand_shards
 from cloc.errors import UserError
 from cloc.models.load import load
 from tests.faults.images import forget_peak, kib

@@ -18,8 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from cloc.checkpoint import WEIGHTS, newest
-from cloc.checkpoint_places import place_of
+from cloc.checkpoints.folder import WEIGHTS, newest
+from cloc.checkpoints.places import place_of
 from tests.helpers.commands import succeed
 from tests.helpers.processes import Run
 

@@ -18,14 +18,14 @@ from pathlib import Path
 import lightning as L
 import torch
 
-from cloc.checkpoint_places import place_of
+from cloc.checkpoints.places import place_of
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
-from cloc.data.mixture import Source
-from cloc.data.order import Shuffle
+from cloc.data.samples.transforms import Flip, RandomCrop
+from cloc.data.samples.view import View
 from cloc.data.sources import cloc_regions
-from cloc.data.transforms import Flip, RandomCrop
-from cloc.data.view import View
+from cloc.data.stream.mixture import Source
+from cloc.data.stream.order import Shuffle
 from cloc.training.callbacks.checkpoints import Checkpoints
 from cloc.training.callbacks.drops import Drops
 from cloc.training.checkpoint_io import CheckpointFolders

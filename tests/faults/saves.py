@@ -6,7 +6,7 @@ python -m tests.faults.saves [KILLS] [FULL] [FLIPS] [SEED]     # 100, 20, 60, 0;
 Checkpoints go to /dev/shm, so that they are on another filesystem than TMPDIR. The full disk is a
 tmpfs where the user may mount one, else a write that fails as on a full disk (`"full_disk"` says).
 A kill shows what a process leaves; what a power cut leaves is the business of fsync, whose order
-tests/test_checkpoint.py asserts.
+tests/checkpoints/test_folder.py asserts.
 """
 
 import errno
@@ -24,8 +24,8 @@ from pathlib import Path
 
 import torch
 
-from cloc.checkpoint import Damaged, HashedFile, check, folder_name, newest
-from cloc.checkpoint_places import place_of
+from cloc.checkpoints.folder import Damaged, HashedFile, check, folder_name, newest
+from cloc.checkpoints.places import place_of
 from cloc.errors import UserError
 from cloc.training.checkpoint_io import CheckpointFolders
 from tests.helpers.checkpoints import save, tiny

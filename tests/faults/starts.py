@@ -13,8 +13,8 @@ from pathlib import Path
 from cloc import dist
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
-from cloc.data.mixture import Source
 from cloc.data.sources import cloc_regions
+from cloc.data.stream.mixture import Source
 from tests.helpers.ranks import run_ranks
 from tests.helpers.shards import make_shards, spell
 

@@ -10,8 +10,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from cloc.data.read import Reader
-from cloc.data.shard_set import open_shards
+from cloc.data.shards.reader import Reader
+from cloc.data.shards.shard_set import open_shards
 from cloc.errors import BadSample
 from tests.helpers.shards import make_shards
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from cloc.checkpoint import DIGEST, Draft, folder_name
-from cloc.checkpoint_places import place_of
+from cloc.checkpoints.folder import DIGEST, Draft, folder_name
+from cloc.checkpoints.places import place_of
 from cloc.training.checkpoint_io import CheckpointFolders
 
 

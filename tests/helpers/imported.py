@@ -5,9 +5,9 @@ from typing import Any
 
 import PIL.Image
 
-from cloc.data.read import read_samples
-from cloc.data.record import Record
-from cloc.data.shard_set import open_shards
+from cloc.data.samples.record import Record
+from cloc.data.shards.reader import read_samples
+from cloc.data.shards.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse
 from scripts.prepare import main
 

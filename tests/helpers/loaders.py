@@ -4,13 +4,13 @@ import torch
 
 from cloc.data.collate import ModelInput
 from cloc.data.loader import TrainLoader
-from cloc.data.mixture import Source
-from cloc.data.order import Shuffle
 from cloc.data.pipeline import Plan
-from cloc.data.remote import Cache
+from cloc.data.samples.transforms import Flip, RandomCrop
+from cloc.data.samples.view import View
+from cloc.data.shards.remote import Cache
 from cloc.data.sources import cloc_regions
-from cloc.data.transforms import Flip, RandomCrop
-from cloc.data.view import View
+from cloc.data.stream.mixture import Source
+from cloc.data.stream.order import Shuffle
 from cloc.errors import BadSample
 from tests.helpers.shards import spell
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import PIL.Image
 
-from cloc.data.record import Caption, Record, Region
-from cloc.data.shard_set import open_shards
-from cloc.data.shards import write_shards
+from cloc.data.samples.record import Caption, Record, Region
+from cloc.data.shards.shard_set import open_shards
+from cloc.data.shards.writer import write_shards
 from cloc.data.sources.cloc_regions import parse
 from data_prep.job import manifest_digests, open_job, plan_units
 from data_prep.unit import Work

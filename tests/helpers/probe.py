@@ -1,6 +1,6 @@
 """What an export of a model is compared on: two pictures of noise, three boxes each, hard texts."""
 
-from cloc.parity import TEXTS, Probe
+from cloc.export.parity import TEXTS, Probe
 from tests.helpers.models import random_pixels
 from tests.helpers.rows import random_boxes
 

@@ -8,8 +8,8 @@ from random import Random
 import numpy as np
 import PIL.Image
 
-from cloc.data.scenes_draw import paste
-from cloc.data.scenes_layout import draw_layout
+from cloc.scenes.draw import paste
+from cloc.scenes.layout import draw_layout
 
 SIZE = 64
 FLAT = (0, 0, 0)

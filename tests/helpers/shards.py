@@ -10,8 +10,8 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from cloc.data.record import Caption, Record, Region
-from cloc.data.shards import write_shards
+from cloc.data.samples.record import Caption, Record, Region
+from cloc.data.shards.writer import write_shards
 
 
 def encode(pixels: np.ndarray, format: str = "PNG") -> bytes:

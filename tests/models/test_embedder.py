@@ -8,13 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cloc.data.decode import decode_record
-from cloc.data.record import Record
+from cloc.data.samples.decode import decode_record
+from cloc.data.samples.orientation import CODES, upright
+from cloc.data.samples.record import Record
+from cloc.data.samples.view import View, look
 from cloc.data.sources.caption_only import parse
-from cloc.data.view import View, look
 from cloc.errors import UserError
 from cloc.eval.extractors.crop import CropEmbedder
-from cloc.frame import CODES, into_frame, pad_resize, upright
+from cloc.frame import into_frame, pad_resize
 from cloc.heads.roi_align import pool_boxes
 from cloc.interfaces import Embedder
 from cloc.models.build import build_model

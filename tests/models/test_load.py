@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import cloc
-from cloc.checkpoint_places import place_of
+from cloc.checkpoints.places import place_of
 from cloc.errors import UserError
-from cloc.export.open_clip import OpenCLIP
+from cloc.export.formats.open_clip import OpenCLIP
 from cloc.models.build import build_model
 from cloc.models.load import load_model
 from cloc.training.checkpoint_io import CheckpointFolders

@@ -8,8 +8,8 @@ from tokenizers import Tokenizer
 
 from cloc.errors import UserError
 from cloc.models.build import build_model
-from cloc.models.kept import keep_vocabulary, tokenizer_folder
 from cloc.models.load import load_model
+from cloc.models.start_folder import keep_vocabulary, tokenizer_folder
 from cloc.models.t5 import EMBEDDED
 from cloc.models.tower_build import make_tower
 from tests.helpers.checkpoints import save_run

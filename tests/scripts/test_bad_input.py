@@ -14,9 +14,9 @@ import train
 from _resume import step_to_resume
 from _run import cli, command, compose_config
 
-from cloc.checkpoint_places import place_of
-from cloc.data.index import write_index
-from cloc.data.shards import write_shards
+from cloc.checkpoints.places import place_of
+from cloc.data.shards.index import write_index
+from cloc.data.shards.writer import write_shards
 from cloc.errors import UserError
 from cloc.models.build import build_model
 from tests.helpers.commands import start

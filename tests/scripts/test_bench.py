@@ -11,10 +11,10 @@ import bench
 import prepare
 import pytest
 
-from cloc.data.record import Caption, Record, Region
-from cloc.data.shards import write_shards
+from cloc.data.samples.record import Caption, Record, Region
+from cloc.data.samples.view import View
+from cloc.data.shards.writer import write_shards
 from cloc.data.sources import caption_only
-from cloc.data.view import View
 from cloc.errors import UserError
 from tests.helpers.shards import encode, flat, make_shards
 

@@ -171,7 +171,7 @@ def test_a_slow_source_is_named(smoke, capsys, monkeypatch, cores, name):
 
 @pytest.mark.rare
 def test_a_slow_disk_is_named(smoke, capsys, monkeypatch):
-    monkeypatch.setattr("cloc.data.read.Reader.__call__", slow_read)
+    monkeypatch.setattr("cloc.data.shards.reader.Reader.__call__", slow_read)
     found, _ = answer(capsys, "what=doctor", *smoke, "repeat=2")
     assert found["limiter"] == "disk"
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from _shard_stats import Statistics, bars, mean, side_bars, side_bin
 
-from cloc.data.index import count, index_path, read_index
-from cloc.data.record import Caption, Record, Region
-from cloc.data.shards import write_shards
+from cloc.data.samples.record import Caption, Record, Region
+from cloc.data.shards.index import count, index_path, read_index
+from cloc.data.shards.writer import write_shards
 from cloc.errors import UserError
 from scripts import prepare
 from scripts.check_shards import main

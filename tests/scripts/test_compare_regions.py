@@ -7,8 +7,8 @@ import pytest
 from _compare_regions import Counts, compare
 from compare_regions import main
 
-from cloc.data.record import Region
-from cloc.data.shards import write_shards
+from cloc.data.samples.record import Region
+from cloc.data.shards.writer import write_shards
 from cloc.errors import UserError
 from tests.helpers.shards import make_record
 

@@ -8,7 +8,7 @@ import pytest
 from _run import compose_config, make
 
 from cloc.errors import UserError
-from cloc.export.timm import Timm
+from cloc.export.formats.timm import Timm
 from tests.helpers.checkpoints import save_run
 from tests.helpers.models import make_model
 

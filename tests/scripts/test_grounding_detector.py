@@ -10,7 +10,7 @@ import pytest
 import torch
 from _grounding_detector import GroundingDetector
 
-from cloc.data.record import Record, Region
+from cloc.data.samples.record import Record, Region
 from cloc.errors import UserError
 from cloc.frame import into_frame, pad_frame
 from cloc.models.embedder import ModelEmbedder

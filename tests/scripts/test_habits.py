@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from _habits import licences
 
-from cloc.data.shards import write_shards
+from cloc.data.shards.writer import write_shards
 from tests.data.test_shards import make_records
 
 

@@ -18,7 +18,7 @@ from _run import compose_config
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
 from omegaconf import OmegaConf
 
-from cloc.checkpoint_places import place_of
+from cloc.checkpoints.places import place_of
 from cloc.errors import UserError
 from tests.helpers.commands import ROOT
 from tests.helpers.launches import batch, free_port, torchrun

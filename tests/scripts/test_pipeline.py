@@ -5,7 +5,7 @@ import json
 import prepare
 import pytest
 
-from cloc.data.shard_set import open_shards
+from cloc.data.shards.shard_set import open_shards
 from cloc.errors import UserError
 from data_prep.drive import IN_A_ROW
 from tests.helpers.prep import digests, write_input

@@ -6,7 +6,7 @@ import sys
 import PIL.Image
 import pytest
 
-from cloc.data.manifest import read_manifest
+from cloc.data.shards.manifest import read_manifest
 from cloc.errors import UserError
 from scripts._prepare import prepare, summary
 from scripts._run import cli, command

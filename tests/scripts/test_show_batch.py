@@ -10,8 +10,8 @@ import PIL.Image
 import pytest
 import show_batch
 
-from cloc.data.record import Caption, Record, Region
-from cloc.data.shards import write_shards
+from cloc.data.samples.record import Caption, Record, Region
+from cloc.data.shards.writer import write_shards
 from cloc.errors import UserError
 from tests.helpers.shards import corrupt, encode, flat, write_tar
 

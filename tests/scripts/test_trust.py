@@ -18,6 +18,7 @@ from cloc.errors import UserError
 from tests.configs.test_experiments import CONFIGS
 from tests.faults.targets import leads_out
 
+ORDER = "cloc.data.stream.order.Shuffle"
 RUN = ("experiment=smoke",)
 
 
@@ -54,7 +55,7 @@ def test_code_from_elsewhere_is_refused_by_name(target):
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("cloc.data.index.np.load", "cannot be imported"),
+        ("cloc.data.shards.index.np.load", "cannot be imported"),
         ("cloc.losses.region_text.torch.load", "cannot be imported"),
         ("cloc.losses.region_text.torch.hub.load", "cannot be imported"),
         ("lightning.pytorch.loggers.wandb.os.system", "cannot be imported"),
@@ -64,7 +65,7 @@ def test_code_from_elsewhere_is_refused_by_name(target):
         ("lightning.pytorch.strategies.DDPStrategy.load_checkpoint", "cannot be imported"),
         ("cloc.losses.region_text.RegionText.__call__", "is code that no"),
         ("cloc.losses.region_text.torch", "is no class, but a module"),
-        ("cloc.data.shards.Path", r"is pathlib\.Path, which is code from elsewhere"),
+        ("cloc.data.shards.writer.Path", r"is pathlib\.Path, which is code from elsewhere"),
         ("cloc.eval.runner.evaluate", "is no class, but a function"),
         ("cloc.training.callbacks.preempt.requeue_slurm_job", "is no class, but a function"),
         ("data_prep.engines.ray.start_ray", "is no class, but a function"),
@@ -81,10 +82,10 @@ def test_a_name_that_only_passes_through_ours_is_refused(target, words):
 @pytest.mark.parametrize(
     "target",
     [
-        "cloc.data.shards.write_shard",
-        "cloc.data.shards.write_shards",
-        "cloc.data.index.write_index",
-        "cloc.data.remote.fetch",
+        "cloc.data.shards.writer.write_shard",
+        "cloc.data.shards.writer.write_shards",
+        "cloc.data.shards.index.write_index",
+        "cloc.data.shards.remote.fetch",
         "data_prep.importers.tars.tar_samples",
         "cloc.training.optim.clippable",
     ],
@@ -95,7 +96,7 @@ def test_a_function_that_writes_or_fetches_is_no_part(target):
 
 
 @pytest.mark.parametrize(
-    "target", ["data_prep.importers.folder.write_folder", "cloc.data.scenes.write_scenes"]
+    "target", ["data_prep.importers.folder.write_folder", "cloc.scenes.generate.write_scenes"]
 )
 def test_an_importer_stands_at_the_top_of_an_import_alone(target):
     with pytest.raises(UserError, match=r"writes files: only import= of scripts/prepare\.py names"):
@@ -135,7 +136,7 @@ def test_what_is_looked_up_by_path_is_code_too(lookup):
         with pytest.raises(UserError, match="takes a path and nothing else"):
             check_targets(part(path="cloc.data.sources.cloc_regions.parse", **more))
     with pytest.raises(UserError, match=r"x\.path=.* is no dotted name"):
-        check_targets(part(path={"_target_": "cloc.data.order.Shuffle"}))
+        check_targets(part(path={"_target_": ORDER}))
     with pytest.raises(UserError, match=r"data\.parse\.path=os\.system is code"):
         compose_config("train", [*RUN, "data.parse.path=os.system"])
 
@@ -144,8 +145,20 @@ def test_what_is_looked_up_by_path_is_code_too(lookup):
     ("config", "key"),
     [
         ({"a": [{"b": {"_target_": "builtins.exec"}}]}, r"a\[0\]\.b"),
-        ({"a": {"_target_": "cloc.data.order.Shuffle", "_args_": [{"_target_": "os.x"}]}}, "a"),
-        ({"a": {"_target_": "cloc.data.order.Shuffle", "_recursive_": False, "b": [[{}]]}}, None),
+        (
+            {"a": {"_target_": ORDER, "_args_": [{"_target_": "os.x"}]}},
+            "a",
+        ),
+        (
+            {
+                "a": {
+                    "_target_": ORDER,
+                    "_recursive_": False,
+                    "b": [[{}]],
+                }
+            },
+            None,
+        ),
         ({"a": {"_target_": "${b}"}, "b": "os.system"}, r"a\._target_=os\.system"),
         ({"a": "${oc.create:{_target_:os.system}}"}, r"a\._target_=os\.system"),
         ({"a": "${oc.decode:'{_target_: os.system}'}"}, r"a\._target_=os\.system"),
@@ -301,7 +314,7 @@ def test_parts_are_called_with_what_is_written_and_misspelt_options_are_named(mo
         with pytest.raises(UserError, match=r"^x: .*unexpected keyword argument 'b'; make has a$"):
             built({"x": {"_target_": "mine.make", "b": 2, **more}})
     with pytest.raises(UserError, match="missing a required argument"):
-        make({"_target_": "cloc.data.mixture.Source"})
+        make({"_target_": "cloc.data.stream.mixture.Source"})
 
 
 def test_a_job_of_an_earlier_version_has_no_trust():

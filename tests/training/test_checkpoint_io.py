@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cloc import checkpoint
-from cloc.checkpoint import HashedFile, newest
-from cloc.checkpoint_places import place_of
+from cloc.checkpoints import folder
+from cloc.checkpoints.folder import HashedFile, newest
+from cloc.checkpoints.places import place_of
 from cloc.errors import UserError
 from cloc.training.checkpoint_io import CheckpointFolders, copied
 from tests.helpers.checkpoints import replace_file, save, tiny
@@ -38,8 +38,8 @@ def fill_the_disk(monkeypatch, after=0):
             raise self.error
         return write(self, data)
 
-    monkeypatch.setattr(checkpoint.HashedFile, "write", full)
-    return lambda: monkeypatch.setattr(checkpoint.HashedFile, "write", write)
+    monkeypatch.setattr(folder.HashedFile, "write", full)
+    return lambda: monkeypatch.setattr(folder.HashedFile, "write", write)
 
 
 def test_what_was_saved_comes_back(folders):
@@ -82,7 +82,7 @@ def test_what_changes_after_the_save_is_not_saved(folders, monkeypatch):
         go.wait(10)
         return write(self, data)
 
-    monkeypatch.setattr(checkpoint.HashedFile, "write", slow)
+    monkeypatch.setattr(folder.HashedFile, "write", slow)
     module = {"model.weight": model.weight}
     state = {"global_step": 1, "state_dict": module, "cloc_config": {}, "lists": [{"at": [1]}]}
     folders.save_checkpoint(state, "")

@@ -10,8 +10,8 @@ from cloc.losses.distill_image import DistillImage
 from cloc.losses.grounding import Grounding
 from cloc.losses.image_text import ImageText
 from cloc.losses.region_text import RegionText
+from cloc.models.parameter_names import part_of
 from cloc.models.teacher import IMAGE, Teacher
-from cloc.parts import part_of
 from cloc.training.freeze import PARTS, freeze, freeze_unread
 from tests.helpers.models import PROMPTER, make_model, model_batch
 

@@ -8,7 +8,7 @@ import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 from cloc.errors import UserError
-from cloc.parity import TEXTS
+from cloc.export.parity import TEXTS
 from cloc.transformers_layout.tokenizer import fast_tokenizer, without_marks, write_tokenizer
 
 LENGTH = 24

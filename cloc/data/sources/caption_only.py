@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from cloc.data.decode import image_member, image_size, origin
-from cloc.data.json_objects import without_repeats
-from cloc.data.orientation import orientation
-from cloc.data.record import Caption, Problem, Record
-from cloc.data.tar_cures import missing_member
-from cloc.data.validate import CURE, MAX_CAPTION_CHARS, check_size, shown
+from cloc.data.samples.decode import image_member, image_size, origin
+from cloc.data.samples.json_objects import without_repeats
+from cloc.data.samples.orientation import orientation
+from cloc.data.samples.record import Caption, Problem, Record
+from cloc.data.samples.tar_cures import missing_member
+from cloc.data.samples.text import clean, decode
+from cloc.data.samples.validate import CURE, MAX_CAPTION_CHARS, check_size, shown
 from cloc.errors import BadSample
-from cloc.text import clean, decode
 
 ELSE = (
     "annotated shards are read by cloc.data.sources.cloc_regions.parse (data=regions, which sets "
@@ -21,7 +21,7 @@ ELSE = (
 
 
 def parse(sample: Mapping[str, Any]) -> Record:
-    """One caption, clean as `cloc.text.clean` has it, and no regions; blank text is no caption, and
+    """One caption, clean as `text.clean` has it, and no regions; blank text is no caption, and
     one of which nothing is left (an address of the web alone) a problem of the record.
 
     Without a txt, or with a blank one, it is the `caption` of the json, where img2dataset keeps it.

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cloc.data.decode import image_member, origin
-from cloc.data.record import Record, from_json
-from cloc.data.tar_cures import missing_member
+from cloc.data.samples.decode import image_member, origin
+from cloc.data.samples.record import Record, from_json
+from cloc.data.samples.tar_cures import missing_member
 from cloc.errors import BadSample
 
 

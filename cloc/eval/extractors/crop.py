@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cloc.frame import upright
+from cloc.data.samples.orientation import upright
 from cloc.interfaces import Embedder, Prepared, tokens_of
 
 

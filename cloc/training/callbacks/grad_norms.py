@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from cloc import dist
-from cloc.parts import part_of
+from cloc.models.parameter_names import part_of
 
 
 class GradNorms(L.Callback):
@@ -28,7 +28,7 @@ class GradNorms(L.Callback):
 
 
 def gradient_norms(module: nn.Module) -> dict[str, torch.Tensor]:
-    """L2 norm over the gradients of each part of `cloc.parts`, the scales left out."""
+    """L2 norm over the gradients of each part of `models.parameter_names`, the scales left out."""
     grads: dict[str, list[torch.Tensor]] = {}
     for name, parameter in module.named_parameters():
         part = part_of(name.removeprefix("model."))

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as td
 
 from cloc import dist
-from cloc.signals import PREEMPTED, SIGNALS
+from cloc.errors import PREEMPTED, SIGNALS
 
 
 class Preempted(SystemExit):

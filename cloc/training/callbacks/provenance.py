@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
-from cloc.own_files import read_mapping
+from cloc.data.samples.json_files import read_mapping
 
 PACKAGES = (
     "torch",

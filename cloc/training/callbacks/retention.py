@@ -9,8 +9,8 @@ import lightning as L
 from torch import nn
 
 from cloc import dist
+from cloc.data.samples.json_files import read_mapping
 from cloc.errors import UserError
-from cloc.own_files import read_mapping
 
 Metrics = Mapping[str, Mapping[str, float]]
 STOP, LOWER = "stop", "lower"

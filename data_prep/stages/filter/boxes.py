@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from cloc import boxes
-from cloc.data.record import Record, Region
+from cloc.data.samples.record import Record, Region
 from cloc.errors import UserError
 from data_prep.stage import Notes
 

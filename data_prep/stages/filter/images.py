@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cloc.data.decode import decode_record
-from cloc.data.record import Record
+from cloc.data.samples.decode import decode_record
+from cloc.data.samples.record import Record
 from cloc.errors import BadSample, UserError
 from data_prep.stage import Notes
 from data_prep.stages.filter.reject import PHASH, Reject, described
@@ -19,7 +19,7 @@ class ImageFilter:
     """Records whose picture passes every test, in their order; drops are whole samples.
 
     Reasons, in the order of the tests: "bytes" (too few of the encoded image), "side" (the shortest
-    is too short), "aspect" (long over short side), "image" and the others of `cloc.data.decode`
+    is too short), "aspect" (long over short side), "image" and the others of `samples.decode`
     (it cannot be decoded), what a hook of `reject` says, "near_duplicate" (its perceptual hash
     differs in at most `phash_distance` of 64 bits from that of an earlier record of the same call
     that stays).

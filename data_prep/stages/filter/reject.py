@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloc.data.record import Record
-from cloc.data.validate import is_finite
+from cloc.data.samples.record import Record
+from cloc.data.samples.text import lines
+from cloc.data.samples.validate import is_finite
 from cloc.errors import UserError
-from cloc.text import lines
 
 Reject = Callable[[Record], str | None]
 PHASH = "phash"  # the key of `Record.meta` that the image filter writes, 16 hexadecimal digits

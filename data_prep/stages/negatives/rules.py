@@ -8,8 +8,8 @@ from itertools import chain, zip_longest
 from random import Random
 from typing import Any, NamedTuple
 
-from cloc.data.record import Record, Region
-from cloc.data.validate import MAX_NEGATIVES, is_phrase
+from cloc.data.samples.record import Record, Region
+from cloc.data.samples.validate import MAX_NEGATIVES, is_phrase
 from cloc.errors import UserError
 from data_prep.stage import PHRASES, Notes
 from data_prep.stages.negatives.vocabulary import (

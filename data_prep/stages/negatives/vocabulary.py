@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from cloc.text import lines
+from cloc.data.samples.text import lines
 
 Words = tuple[str, ...]
 

@@ -7,8 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from cloc.data.record import Record
-from cloc.data.validate import is_phrase
+from cloc.data.samples.record import Record
+from cloc.data.samples.validate import is_phrase
 from cloc.errors import UserError
 from data_prep.importing import words as one_line
 from data_prep.stage import PHRASES, Notes

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cloc.data.record import Record
+from cloc.data.samples.record import Record
 from data_prep.stage import Notes
 from data_prep.stages.phrases.common import (
     AT_MOST,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cloc.data.record import Record
+from cloc.data.samples.record import Record
 from cloc.errors import UserError
 from data_prep.stage import Notes
 from data_prep.stages.phrases.common import (

@@ -6,9 +6,9 @@ import json
 import PIL.Image
 import pytest
 
-from cloc.data.record import Caption
+from cloc.data.samples.record import Caption
+from cloc.data.samples.validate import MAX_CAPTION_CHARS
 from cloc.data.sources.caption_only import parse
-from cloc.data.validate import MAX_CAPTION_CHARS
 from cloc.errors import BadSample, UserError
 from tests.helpers.shards import encode, flat
 

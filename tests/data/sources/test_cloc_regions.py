@@ -2,8 +2,8 @@
 
 import pytest
 
-from cloc.data.read import read_samples
-from cloc.data.shard_set import open_shards
+from cloc.data.shards.reader import read_samples
+from cloc.data.shards.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import BadSample
 from tests.helpers.shards import make_record, make_shards

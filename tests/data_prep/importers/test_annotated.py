@@ -6,7 +6,7 @@ from collections import Counter
 import PIL.Image
 import pytest
 
-from cloc.data.validate import MAX_PHRASE_CHARS, MAX_REGIONS
+from cloc.data.samples.validate import MAX_PHRASE_CHARS, MAX_REGIONS
 from cloc.errors import BadSample, UserError
 from data_prep.importers.annotated import Found, by_url, inside, load_json, regions_of
 from data_prep.importers.frames import Frame

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from cloc.data.record import Caption, Record
+from cloc.data.samples.record import Caption, Record
 from cloc.errors import BadSample, UserError
 from data_prep.importers.captioned import (
     Fields,

@@ -7,8 +7,8 @@ from collections import Counter
 import PIL.Image
 import pytest
 
-from cloc.data.manifest import read_manifest
-from cloc.data.record import Caption, Region, from_json, to_json
+from cloc.data.samples.record import Caption, Region, from_json, to_json
+from cloc.data.shards.manifest import read_manifest
 from cloc.errors import UserError
 from data_prep.importers.coco import read_coco, write_coco
 from tests.helpers.photos import MINI, NEEDS_MINI

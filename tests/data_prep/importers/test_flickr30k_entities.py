@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloc.data.record import Region
+from cloc.data.samples.record import Region
 from cloc.errors import UserError
 from data_prep.importers.flickr30k_entities import read_sentences, write_flickr30k_entities
 from tests.data_prep.importers.written import jpeg, written

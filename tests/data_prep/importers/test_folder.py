@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cloc.data.record import Caption
+from cloc.data.samples.record import Caption
 from cloc.errors import UserError
 from data_prep.importers.folder import write_folder
 from tests.data_prep.importers.written import jpeg, written

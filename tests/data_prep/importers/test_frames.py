@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from cloc.data.decode import decode_image, decode_record
-from cloc.data.view import View, look
+from cloc.data.samples.decode import decode_image, decode_record
+from cloc.data.samples.orientation import CODES, code_of, to_stored, turned
+from cloc.data.samples.view import View, look
 from cloc.errors import BadSample, UserError
-from cloc.frame import CODES, code_of, to_stored, turned
 from data_prep.importers import (
     coco,
     finehard,

@@ -6,7 +6,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from cloc.data.record import Caption, Region
+from cloc.data.samples.record import Caption, Region
 from cloc.errors import UserError
 from data_prep.importers.grit import write_grit
 from tests.data_prep.importers.written import jpeg, written

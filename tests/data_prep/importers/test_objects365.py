@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from cloc.data.manifest import read_manifest
-from cloc.data.record import Region
+from cloc.data.samples.record import Region
+from cloc.data.shards.manifest import read_manifest
 from cloc.errors import UserError
 from data_prep.importers.objects365 import read_objects365, write_objects365
 from tests.helpers.imported import draw, imported, prepared

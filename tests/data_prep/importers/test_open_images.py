@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cloc.data.record import Caption, Region
+from cloc.data.samples.record import Caption, Region
 from cloc.errors import UserError
 from data_prep.importers.open_images import read_classes, write_open_images
 from tests.data_prep.importers.written import jpeg, written

@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from cloc.data.manifest import read_manifest
-from cloc.data.record import Region
+from cloc.data.samples.record import Region
+from cloc.data.shards.manifest import read_manifest
 from cloc.errors import UserError
 from data_prep.importers.refcoco import read_refs, write_refcoco
 from tests.helpers.imported import draw, imported, prepared

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from cloc.data.manifest import read_manifest
-from cloc.data.record import Region
+from cloc.data.samples.record import Region
+from cloc.data.shards.manifest import read_manifest
 from cloc.errors import UserError
 from data_prep.importers.visual_genome import write_visual_genome
 from tests.helpers.imported import draw, imported, prepared

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cloc.data.manifest import read_manifest
-from cloc.data.record import Region
+from cloc.data.samples.record import Region
+from cloc.data.shards.manifest import read_manifest
 from cloc.errors import BadSample, UserError
 from data_prep.importers.voc import parse_annotation, read_voc, write_voc
 from tests.helpers.imported import draw, imported, prepared

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from cloc.data.index import write_index
-from cloc.data.record import Caption
+from cloc.data.samples.record import Caption
+from cloc.data.shards.index import write_index
 from cloc.errors import UserError
 from data_prep.importers.webdataset import write_webdataset
 from tests.data_prep.importers.written import jpeg, written

@@ -3,8 +3,8 @@
 import PIL.Image
 import pytest
 
-from cloc.data.manifest import read_manifest
-from cloc.data.record import Region
+from cloc.data.samples.record import Region
+from cloc.data.shards.manifest import read_manifest
 from cloc.errors import UserError
 from data_prep.importers.yolo import label_file, read_yolo, write_yolo
 from tests.helpers.imported import draw, imported, prepared

@@ -1,9 +1,9 @@
 """Small pictures for importers, and what they wrote as a loader reads it."""
 
-from cloc.data.decode import decode_record
-from cloc.data.read import read_samples
-from cloc.data.record import refuse_problems
-from cloc.data.shard_set import open_shards
+from cloc.data.samples.decode import decode_record
+from cloc.data.samples.record import refuse_problems
+from cloc.data.shards.reader import read_samples
+from cloc.data.shards.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse
 from tests.helpers.shards import encode, flat
 

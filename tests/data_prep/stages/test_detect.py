@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cloc.data.decode import decode_record
-from cloc.data.record import Caption, Record, Region
+from cloc.data.samples.decode import decode_record
+from cloc.data.samples.record import Caption, Record, Region
 from cloc.errors import UserError
 from data_prep.importing import read_picture
 from data_prep.stage import Notes

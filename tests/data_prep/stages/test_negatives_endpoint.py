@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from cloc.data.record import Caption, Record, Region
+from cloc.data.samples.record import Caption, Record, Region
 from cloc.errors import UserError
 from data_prep.endpoint import Endpoint
 from data_prep.stage import Notes

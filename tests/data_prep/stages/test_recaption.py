@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 import torch
 
-from cloc.data.record import Caption, Record
+from cloc.data.samples.record import Caption, Record
 from cloc.errors import UserError
 from data_prep.importing import read_picture
 from data_prep.stage import Notes

@@ -7,7 +7,7 @@ import json
 import PIL.Image
 import pytest
 
-from cloc.data.record import Caption, Record
+from cloc.data.samples.record import Caption, Record
 from cloc.errors import UserError
 from data_prep.endpoint import Endpoint
 from data_prep.stage import Notes

@@ -5,8 +5,8 @@ import PIL.Image
 import pytest
 import torch
 
+from cloc.eval.benchmarks.region_classification import RegionClassification
 from cloc.eval.extractors.crop import CropEmbedder, crop
-from cloc.eval.region_classification import RegionClassification
 from cloc.interfaces import Embedder
 from tests.helpers.oracle import SIZE, Constant, Oracle, example, split
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from cloc.data.tally import Dropped, Seen, Tally
+from cloc.data.stream.tally import Dropped, Seen, Tally
 from cloc.errors import UserError
 from cloc.training.callbacks.drops import Drops
 from tests.helpers.fit import Batches, Kept, fit, make_module

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torchvision
 
-from cloc.data.record import Record, Region
+from cloc.data.samples.record import Record, Region
 from cloc.errors import UserError
 from data_prep.stage import Notes
 from data_prep.stages.filter.boxes import BoxFilter, keep_by_nms

@@ -12,7 +12,7 @@ import PIL.Image
 import PIL.ImageFilter
 import pytest
 
-from cloc.data.record import Record
+from cloc.data.samples.record import Record
 from cloc.errors import UserError
 from data_prep.stage import Notes
 from data_prep.stages.filter.images import ImageFilter

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from cloc.data.record import Caption, Record, Region
-from cloc.data.scenes import composed
+from cloc.data.samples.record import Caption, Record, Region
 from cloc.errors import UserError
+from cloc.scenes.generate import composed
 from data_prep.stage import Notes
 from data_prep.stages.negatives.rules import RuleNegatives, swaps
 from data_prep.stages.negatives.vocabulary import article, entries, same_text, same_words

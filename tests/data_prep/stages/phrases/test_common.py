@@ -5,8 +5,8 @@ from importlib.resources import files
 
 import pytest
 
-from cloc.data.record import Caption, Record
-from cloc.data.validate import MAX_PHRASE_CHARS
+from cloc.data.samples.record import Caption, Record
+from cloc.data.samples.validate import MAX_PHRASE_CHARS
 from cloc.errors import UserError
 from data_prep.stage import PHRASES, Notes
 from data_prep.stages.phrases.common import Found, lists_digest, with_phrases, word_list

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloc.data.scenes import composed
-from cloc.data.scenes_kinds import article, plural
+from cloc.scenes.generate import composed
+from cloc.scenes.kinds import article, plural
 from data_prep.stage import PHRASES, Notes
 from data_prep.stages.phrases.common import LISTS, word_list
 from data_prep.stages.phrases.light import LightPhrases

@@ -1,0 +1,92 @@
+"""From a phrase to its box in the image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cloc.boxes import iou
+from cloc.eval.encode import grounded_boxes, same_texts
+from cloc.eval.metrics import Count, count, means
+from cloc.interfaces import Embedder, Example, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grounding:
+    """One query per unique phrase of an image, scored by its best IoU over the phrase's boxes;
+    phrases that the embedder reads alike are one.
+
+    acc@0.5: share of queries with IoU >= 0.5; miou: their mean IoU, both in [0, 1]. `_unique`: over
+    the phrases that name exactly one box. Beside each stand two blind guesses: `_centre_box`, of
+    the split's mean width and height in the middle of the frame, and `_random_box`, of the width
+    and height of a random box of the split at a random place, averaged over `draws`; `_chance` is
+    the better of the two. Empty where the embedder cannot ground.
+    """
+
+    uses_regions: ClassVar[bool] = False  # the boxes are the answer; no region embedding is asked
+    batch_size: int = 64
+    seed: int = 0
+    draws: int = 16
+
+    def run(self, embedder: Embedder, split: Split) -> dict[str, float]:
+        found, targets = [], []
+
+        def queries(example: Example) -> list[str]:
+            return [example.phrases[i] for i in same_texts(embedder, example.phrases)[1]]
+
+        for example, boxes, predicted in grounded_boxes(
+            embedder, split.examples, phrases=queries, batch_size=self.batch_size
+        ):
+            found.append(predicted)
+            rows = torch.tensor(same_texts(embedder, example.phrases)[0])
+            targets += [boxes[rows == row] for row in range(len(predicted))]
+        if not targets:
+            return {}
+        guesses = {"": [torch.cat(found)]} | self._blind(targets)
+        return _scores(guesses, targets)
+
+    def _blind(self, targets: Sequence[Float[Tensor, "_ 4"]]) -> dict[str, list[Tensor]]:
+        """What to guess without looking: one box per query and draw."""
+        boxes, queries = torch.cat(list(targets)), len(targets)
+        sizes = boxes[:, 2:] - boxes[:, :2]
+        half = sizes.mean(0) / 2
+        centre = torch.cat([0.5 - half, 0.5 + half]).expand(queries, 4)
+        draw = torch.Generator().manual_seed(self.seed)
+        random = []
+        for _ in range(self.draws):
+            size = sizes[torch.randint(len(sizes), (queries,), generator=draw)]
+            low = torch.rand(queries, 2, generator=draw) * (1 - size)
+            random.append(torch.cat([low, low + size], 1))
+        return {"_centre_box": [centre], "_random_box": random}
+
+
+def _scores(
+    guesses: dict[str, list[Tensor]], targets: Sequence[Float[Tensor, "_ 4"]]
+) -> dict[str, float]:
+    padded = torch.nn.utils.rnn.pad_sequence(list(targets), batch_first=True)
+    single = torch.tensor([len(boxes) == 1 for boxes in targets])
+    counts: dict[str, Count] = {}
+    for guess, draws in guesses.items():
+        overlap = [_best_iou(boxes, padded) for boxes in draws]
+        for subset, chosen in (("", torch.ones_like(single)), ("_unique", single)):
+            values = torch.cat([x[chosen] for x in overlap])
+            counts[f"acc@0.5{subset}{guess}"] = count(values >= 0.5)
+            counts[f"miou{subset}{guess}"] = count(values)
+    return _with_chance(means(counts))
+
+
+def _best_iou(
+    predicted: Float[Tensor, "n 4"], targets: Float[Tensor, "n t 4"]
+) -> Float[Tensor, " n"]:
+    """A padded target is an empty box: its IoU is 0, so it is never better than a real one."""
+    return iou(predicted[:, None].expand_as(targets), targets).amax(1)
+
+
+def _with_chance(values: dict[str, float]) -> dict[str, float]:
+    for name in [name for name in values if name.endswith("_centre_box")]:
+        metric = name.removesuffix("_centre_box")
+        values[f"{metric}_chance"] = max(values[name], values[f"{metric}_random_box"])
+    return values

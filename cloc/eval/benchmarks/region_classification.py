@@ -1,0 +1,148 @@
+"""Which class, and which phrase of its own image, does a box show?"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cloc.errors import UserError
+from cloc.eval.encode import region_vectors, same_texts, text_vectors
+from cloc.eval.metrics import Count, count, match_ranks, means, rank_of_match, similarity
+from cloc.interfaces import Embedder, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionClassification:
+    """Values in [0, 1]; ties count as wrong; a metric without a case is left out. Texts that the
+    embedder reads alike are one, and so are classes of such prompts; a warning names these.
+
+    top1: share of all labelled boxes whose class is nearest. class_mean: the same per class, then
+    the mean over the classes that occur. top1_synonyms, class_mean_synonyms: the same where a class
+    is the mean of all that it is called, in splits that name synonyms. within_image: share of boxes
+    whose own phrase is the nearest of the unique phrases of their image; images with a single
+    phrase are left out.
+    """
+
+    uses_regions: ClassVar[bool] = True
+    batch_size: int = 64
+
+    def run(self, embedder: Embedder, split: Split) -> dict[str, float]:
+        vectors: list[Tensor] = []
+        phrases: list[tuple[str, ...]] = []
+        labels: list[str] = []
+        for example, regions in region_vectors(
+            embedder, split.examples, batch_size=self.batch_size
+        ):
+            vectors.append(regions)
+            phrases.append(example.phrases)
+            labels += example.labels
+        if not vectors:
+            return {}
+        among_classes = self._among_classes(embedder, split, torch.cat(vectors), labels)
+        return among_classes | self._within_image(embedder, vectors, phrases)
+
+    def _among_classes(
+        self, embedder: Embedder, split: Split, vectors: Float[Tensor, "n d"], labels: list[str]
+    ) -> dict[str, float]:
+        labelled = [row for row, label in enumerate(labels) if label]
+        if not split.classes or not labelled:
+            return {}
+        target = _targets(split, [labels[row] for row in labelled])
+        found = self._nearest(embedder, vectors[labelled], target, split.classes, "")
+        if split.synonyms:
+            called = {**split.classes, **split.synonyms}
+            found |= self._nearest(embedder, vectors[labelled], target, called, "_synonyms")
+        return found
+
+    def _nearest(
+        self,
+        embedder: Embedder,
+        vectors: Float[Tensor, "n d"],
+        target: Int[Tensor, " n"],
+        classes: Mapping[str, Sequence[str]],
+        protocol: str,
+    ) -> dict[str, float]:
+        same, prompts = _same_classes(embedder, classes)
+        target = same[target]
+        pairs = torch.stack([torch.arange(len(target)), target], 1)
+        prototypes = self._prototypes(embedder, prompts)
+        right = match_ranks(vectors, prototypes, pairs=pairs) == 0
+        recall = torch.stack([right[target == row].double().mean() for row in target.unique()])
+        top1, class_mean = f"top1{protocol}", f"class_mean{protocol}"
+        chance = 1 / len(prompts)
+        return means({top1: count(right), class_mean: count(recall)}) | {
+            f"{top1}_chance": chance,
+            f"{class_mean}_chance": chance,
+        }
+
+    def _prototypes(
+        self, embedder: Embedder, prompts: Sequence[Sequence[str]]
+    ) -> Float[Tensor, "c d"]:
+        """The normalised mean of the embeddings of each class's prompts."""
+        texts = [text for of_class in prompts for text in of_class]
+        vectors, rows = text_vectors(embedder, texts, batch_size=self.batch_size)
+        parts = vectors[rows].split([len(of_class) for of_class in prompts])
+        return F.normalize(torch.stack([part.mean(0) for part in parts]), dim=-1)
+
+    def _within_image(
+        self,
+        embedder: Embedder,
+        vectors: Sequence[Float[Tensor, "_ d"]],
+        phrases: Sequence[Sequence[str]],
+    ) -> dict[str, float]:
+        texts = [phrase for of_image in phrases for phrase in of_image]
+        words, rows = text_vectors(embedder, texts, batch_size=self.batch_size)
+        right, chance = Count(), Count()
+        for regions, own in zip(vectors, rows.split([len(x) for x in phrases]), strict=True):
+            options = own.unique()
+            if len(options) > 1:
+                scores = similarity(regions, words[options])
+                right += count(rank_of_match(scores, own[:, None] == options) == 0)
+                chance += count(torch.full((len(own),), 1 / len(options), dtype=torch.float64))
+        return means({"within_image": right, "within_image_chance": chance})
+
+
+def _same_classes(
+    embedder: Embedder, classes: Mapping[str, Sequence[str]]
+) -> tuple[Int[Tensor, " c"], list[Sequence[str]]]:
+    """A number for each class, equal where the embedder reads the same prompts, in
+    whatever order; and the prompts of each number."""
+    every = list(classes.values())
+    rows, _ = same_texts(embedder, [text for prompts in every for text in prompts])
+    members: dict[frozenset[tuple[int, float]], list[str]] = {}
+    keys = []
+    for name, prompts in classes.items():
+        own, rows = rows[: len(prompts)], rows[len(prompts) :]
+        # shares, since the prototype is a mean
+        keys.append(frozenset((row, own.count(row) / len(own)) for row in own))
+        members.setdefault(keys[-1], []).append(name)
+    for names in members.values():
+        if len(names) > 1:
+            warnings.warn(
+                f"the text tower reads the classes {', '.join(names)} alike, "
+                "so they are measured as one",
+                stacklevel=2,
+            )
+    number_of = {key: number for number, key in enumerate(members)}
+    numbers = torch.tensor([number_of[key] for key in keys])
+    return numbers, [classes[names[0]] for names in members.values()]
+
+
+def _targets(split: Split, labels: Sequence[str]) -> Int[Tensor, " n"]:
+    """The row of each label among the classes of the split."""
+    class_of = {name: row for row, name in enumerate(split.classes)}
+    if unknown := set(labels) - set(class_of):
+        raise UserError(
+            f"split {split.name!r}: label {min(unknown)!r} of a box is not among its "
+            f"{len(class_of)} classes; add it to the split's classes or leave the label empty"
+        )
+    if silent := [name for name, prompts in split.classes.items() if not prompts]:
+        raise UserError(
+            f"split {split.name!r}: class {silent[0]!r} has no prompt; give it at least one"
+        )
+    return torch.tensor([class_of[label] for label in labels])
