@@ -1,56 +1,8 @@
-"""Measures speed; JSON on the last line.
+"""`cloc-pretrain bench`, from a checkout."""
 
-python scripts/bench.py what=step experiment=demo
-python scripts/bench.py what=loader shards=DIR repeat=5
-python scripts/bench.py what=startup
+import sys
 
-`what=loader experiment=NAME` is the training loader alone, `what=loader shards=DIR` the loader
-against open_clip's own on photographs of captioned shards, `what=scenes` the generator of scenes,
-`what=plan` the planning of a million shards, `what=dirt` the loader on shards with 1 % bad images
-against clean ones, `what=seek` how long the first batch takes in the middle of a shard,
-`what=startup` how long a command takes to say what it is or what is wrong with it,
-`what=loss` time and memory of the losses up to 131,072 columns,
-`what=save` how long a checkpoint of 400 MiB stops training, against the whole of its saving.
-
-`what=tax experiment=NAME` is what regions cost beside plain CLIP, in FLOPs and in time, `what=race`
-plain CLIP against open_clip's own trainer, `what=doctor experiment=NAME` names what limits a run
-and predicts its length, `what=gpu experiment=NAME` gives images/s, MFU and memory of a GPU.
-`what=prep` is what the engines of data preparation cost beside a plain loop.
-`what=memory experiment=NAME trainer.devices=8 trainer.num_nodes=4` estimates what a GPU must hold.
-
-Ratios are of runs in the same process, in turns, so that a noisy machine hits both alike.
-"""
-
-from contextlib import nullcontext
-from functools import partial
-
-from _bench_options import check_options, keys_of_its_own, with_data
-from _run import Command, Ends, cli, compose_config, composed, ends_with_all_ranks, plain
-from omegaconf import DictConfig, OmegaConf
-
-
-def main(overrides: list[str], *, ends: Ends = nullcontext) -> None:
-    own = keys_of_its_own(overrides)
-    others = [override for override in overrides if override not in own]
-    options = plain(compose_config("bench", own))
-    of_a_run = check_options(options, others)
-    cfg = compose_config("train", with_data(options["what"], others)) if of_a_run else None
-    with ends():
-        from _bench import answer
-
-        answer(options, cfg)
-
-
-def shown(overrides: list[str]) -> DictConfig:
-    """Its own keys, and those of the run that is measured."""
-    own = keys_of_its_own(overrides)
-    others = [override for override in overrides if override not in own]
-    cfg = composed("bench", own)[1]
-    if others:
-        OmegaConf.set_struct(cfg, False)
-        cfg.merge_with(composed("train", others)[1])
-    return cfg
-
+from cloc.cli.bench.command import run
 
 if __name__ == "__main__":
-    cli(partial(main, ends=ends_with_all_ranks), Command(__doc__, "bench", shown))
+    run(sys.argv[1:])

@@ -1,52 +1,8 @@
-"""Measures a run, or any encoder of open_clip: metrics.json, and for a run report.html.
+"""`cloc-pretrain evaluate`, from a checkout."""
 
-python scripts/evaluate.py run=runs/demo
-python scripts/evaluate.py run=runs/demo twin=runs/demo_clip splits.val=data/scenes/val
-python scripts/evaluate.py model=open_clip:ViT-B-32/openai splits.val=SHARDS out=DIR
+import sys
 
-A split is any shards with regions; its name is the suffix of its metrics, `val` has none.
-"""
-
-from contextlib import nullcontext
-from functools import partial
-from pathlib import Path
-
-from _run import Command, Ends, cli, compose_config, composed, ends_with_all_ranks
-from omegaconf import DictConfig
-
-from cloc.errors import UserError
-
-
-def main(overrides: list[str], *, ends: Ends = nullcontext) -> None:
-    cfg = compose_config("evaluate", named(overrides), check=check_command)
-    with ends():
-        from _evaluate import measure
-
-        measure(cfg)
-
-
-def named(overrides: list[str]) -> list[str]:
-    """Hydra would take `model=` for the group configs/model."""
-    return [f"encoder{word[5:]}" if word.startswith("model=") else word for word in overrides]
-
-
-def check_command(cfg: DictConfig) -> None:
-    """What would be found out only at the end, or not be used at all."""
-    if (cfg.run is None) == (cfg.encoder is None):
-        both = "" if cfg.run is None else f"run={cfg.run} and model={cfg.encoder} (encoder): "
-        raise UserError(f"{both}give either run=runs/NAME or model=open_clip:NAME/TAG")
-    if cfg.run is not None and cfg.out is not None:
-        raise UserError(f"out={cfg.out} goes with model=; a run's numbers go to its own folder")
-    if cfg.ema and cfg.run is None:
-        raise UserError("ema=true is for a run; give run=runs/NAME")
-    if cfg.wise_ft != 1 and cfg.run is None:
-        raise UserError(f"wise_ft={cfg.wise_ft} is for a run; give run=runs/NAME")
-    if cfg.twin is not None and cfg.run is None:
-        raise UserError(f"twin={cfg.twin} is for the report of a run; give run=runs/NAME")
-    if cfg.twin is not None and not Path(cfg.twin).is_dir():
-        raise UserError(f"twin={cfg.twin}: no such run folder; give another or leave it out")
-
+from cloc.cli.evaluate import run
 
 if __name__ == "__main__":
-    shown = Command(__doc__, "evaluate", lambda words: composed("evaluate", named(words))[1])
-    cli(partial(main, ends=ends_with_all_ranks), shown)
+    run(sys.argv[1:])

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from _run import CONFIGS, compose_config
+
+from cloc.cli.config.compose import CONFIGS, compose_config
 
 PAGE = (Path(__file__).parents[1] / "docs/data.md").read_text()
 COMMANDS = re.findall(r"^python scripts/prepare\.py (.*)$", PAGE, re.MULTILINE)

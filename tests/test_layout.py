@@ -15,6 +15,8 @@ SOURCES = sorted(
 ELSEWHERE = {
     "cloc/interfaces.py": "types without behaviour, in every test",
 }
+# Tested by what a command does as a whole, in tests/cli.
+WHOLE = re.compile(r"cloc/(cli|tools)/|cloc/__main__\.py|.*/__init__\.py")
 # Packages from which people import names.
 HAND_ON = ("cloc", "cloc/data/shards")
 TEXTS = (".py", ".yaml", ".yml", ".md", ".toml", ".html", ".txt", ".cff", "Makefile", ".ci/run")
@@ -27,7 +29,7 @@ def named(path):
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in SOURCES if named(p).startswith("cloc/") and p.name != "__init__.py"],
+    [p for p in SOURCES if named(p).startswith("cloc/") and not WHOLE.match(named(p))],
     ids=named,
 )
 def test_a_source_file_has_a_test_file_of_its_name(path):

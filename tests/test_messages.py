@@ -12,7 +12,7 @@ CONFIGS = ROOT / "configs"
 HOLE = "\u241f"  # stands for what an f-string fills in
 GROUPS = ("model", "data", "optimizer", "trainer", "engine", "stages/*")
 COMMANDS = ("train", "evaluate", "prepare")
-# Mappings in which any name may be a key (`NAMED` of scripts/_run.py), or that users add to.
+# Mappings in which any name may be a key (`NAMED` of config/compose.py), or that users add to.
 OPEN = ("eval.splits", "rates.wait", "weights", "splits", "engine.actors", "losses")
 GIVEN = {  # said only where the user has given the key
     "model.tower.config.vision_cfg.patch_dropout",
@@ -25,7 +25,7 @@ GIVEN = {  # said only where the user has given the key
 }
 ONE_OF = ("engine", "stages")  # whose files have other keys each, and say their own alone
 KINDS = {"model.region_head.pool": "prompter", "model.region_head.num_heads": "prompter"}
-KINDS_OF_VALUES = "_kinds.py"  # patterns of keys, and it says none
+KINDS_OF_VALUES = "kinds.py"  # patterns of keys, and it says none
 FILE = (".yaml", ".py", ".json", ".txt", ".tar", ".ckpt", ".safetensors", ".html", ".jsonl")
 
 

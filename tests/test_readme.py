@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from _run import compose_config
 
+from cloc.cli.config.compose import compose_config
 from cloc.data.samples.record import from_json
 from tests.helpers.checkpoints import save_run
 from tests.helpers.models import make_model

@@ -40,7 +40,7 @@ ELSEWHERE = ("start", "folder")  # of a tower: a description is whole, and names
 def load(
     path: str | Path, *, device: str = "cpu", ema: bool = False, wise_ft: float = 1.0
 ) -> ModelEmbedder:
-    """`path` is `runs/NAME` or a folder that `scripts/export.py` wrote with format=open_clip or hf.
+    """`path` is `runs/NAME` or a folder that `export` wrote with format=open_clip or hf.
 
     `ema` takes the moving average of a run's weights; `wise_ft` is `load_model`'s.
     """

@@ -63,7 +63,7 @@ centred on black.
 | {{ row.benchmark }} | {{ row.metric }} | {{ row.value }} | {{ row.chance }} |
 {% endfor %}
 {%- else -%}
-Not measured yet: `python scripts/evaluate.py run=...` writes them.
+Not measured yet: `cloc-pretrain evaluate run=...` writes them.
 {%- endif %}
 
 ## Provenance

@@ -114,7 +114,7 @@ def read_metrics(run: Path) -> dict[str, dict[str, float]]:
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path}: not {{benchmark: {{metric: number}}}} ({error}); write it again with "
-            f"python scripts/evaluate.py run={run}"
+            f"cloc-pretrain evaluate run={run}"
         ) from None
 
 

@@ -7,11 +7,11 @@ import lightning as L
 import pytest
 import torch
 import yaml
-from _explain import CONFIGS
-from _run import compose_config, make, plain
-from _train import make_data, make_module
 from omegaconf import OmegaConf
 
+from cloc.cli.config.compose import compose_config, make, plain
+from cloc.cli.config.explain import CONFIGS
+from cloc.cli.tasks.train import make_data, make_module
 from cloc.data.datamodule import RegionData
 from cloc.data.samples.view import View
 from cloc.models.build import build_model

@@ -22,14 +22,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
 
-from _explain import REMOVABLE  # noqa: E402
-from _help import _leaves, groups_of  # noqa: E402
-from _kinds import Form, default_of, kind  # noqa: E402
-from _run import composed  # noqa: E402
 from omegaconf import OmegaConf  # noqa: E402
 
+from cloc.cli.config.compose import composed  # noqa: E402
+from cloc.cli.config.explain import REMOVABLE  # noqa: E402
+from cloc.cli.config.help import _leaves, groups_of  # noqa: E402
+from cloc.cli.config.kinds import Form, default_of, kind  # noqa: E402
 from tests.helpers.coco import coco_overrides  # noqa: E402
 
 LIMIT_S = 100  # of one command
@@ -255,8 +254,8 @@ def _run(line, out, err):
     code = 1
     try:
         if line.script == "region_demo":
-            sys.argv = ["region_demo", *line.words]
-            runpy.run_module("cloc.tools.region_demo", run_name="__main__")
+            sys.argv = ["cloc-pretrain", "region-demo", *line.words]
+            runpy.run_module("cloc", run_name="__main__")
         else:
             path = ROOT / "scripts" / f"{line.script}.py"
             sys.argv = [str(path), *line.words]
@@ -309,14 +308,14 @@ def chosen(everything, count, seed):
 @contextmanager
 def a_place():
     """A folder with all that the commands need, and torch loaded for the forks."""
-    import _bench
-    import _evaluate
-    import _export
-    import _prepare
-    import _show_batch
-    import _train
+    from cloc.cli.bench import answer
+    from cloc.cli.tasks import evaluate as evaluate_task
+    from cloc.cli.tasks import export as export_task
+    from cloc.cli.tasks import prepare as prepare_task
+    from cloc.cli.tasks import show_batch as show_batch_task
+    from cloc.cli.tasks import train as train_task
 
-    assert all((_bench, _evaluate, _export, _prepare, _show_batch, _train))
+    assert all((answer, evaluate_task, export_task, prepare_task, show_batch_task, train_task))
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         try:

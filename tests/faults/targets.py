@@ -11,11 +11,8 @@ import time
 import types
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 from cloc.errors import UserError
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 ROOTS = ("cloc", "data_prep", "torch.optim", "timm.optim", "lightning.pytorch")
 TRAINER = "lightning.pytorch.trainer"
@@ -27,7 +24,7 @@ def leads_out(modules, *, every=1):
 
     What is allowed must be a class, or one of the few functions, that such a module itself defines.
     """
-    from _trust import CLASSES, FUNCTIONS, check_found, check_name
+    from cloc.cli.config.trust import CLASSES, FUNCTIONS, check_found, check_name
 
     tried, allowed, wrong = 0, 0, []
     for path, thing in _paths(modules, every):
@@ -85,7 +82,6 @@ def run():
 
 
 if __name__ == "__main__":
-    sys.path.append(str(SCRIPTS))
     warnings.simplefilter("ignore")
     found = run()
     print(json.dumps(found))

@@ -5,11 +5,11 @@ from typing import Any
 
 import PIL.Image
 
+from cloc.cli.prepare import main
 from cloc.data.samples.record import Record
 from cloc.data.shards.reader import read_samples
 from cloc.data.shards.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse
-from scripts.prepare import main
 
 
 def prepared(name: str, out: Path, **settings: Any) -> None:

@@ -205,5 +205,5 @@ def test_files_that_are_not_what_they_should_be_are_named(tmp_path):
     with pytest.raises(UserError, match=r"provenance\.json is damaged .*; restore it, or move"):
         build_report(run)
     (run / "metrics.json").write_text('{"a": 3}')
-    with pytest.raises(UserError, match=r"metrics\.json: not .* python scripts/evaluate.py run="):
+    with pytest.raises(UserError, match=r"metrics\.json: not .* cloc-pretrain evaluate run="):
         build_report(run)

@@ -77,7 +77,7 @@ def test_the_data_are_named_with_their_licences_and_digest(run):
 
 def test_what_is_missing_is_said(tmp_path):
     text = card(tmp_path)
-    assert "Not measured yet: `python scripts/evaluate.py run=...` writes them." in text
+    assert "Not measured yet: `cloc-pretrain evaluate run=...` writes them." in text
     assert "| benchmark" not in text
 
 

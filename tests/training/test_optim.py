@@ -7,12 +7,12 @@ from functools import partial
 import pytest
 import timm.optim
 import torch
-from _run import CONFIGS as CONFIG
-from _run import compose_config, make
 from timm.optim import param_groups_layer_decay
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from cloc.cli.config.compose import CONFIGS as CONFIG
+from cloc.cli.config.compose import compose_config, make
 from cloc.errors import UserError
 from cloc.training.freeze import freeze
 from cloc.training.optim import (

@@ -24,7 +24,7 @@ _FOREIGN = (
     (b"PK\x03\x04", "a zip; unpack it and pack the files into a tar"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it and pack the files into a tar"),
     (b"Rar!", "a rar archive; unpack it and pack the files into a tar"),
-    (b"PAR1", "a parquet file, which only some import= of scripts/prepare.py read"),
+    (b"PAR1", "a parquet file, which only some import= of cloc-pretrain prepare read"),
     (b"<", "a page of HTML or XML, as a failed download leaves; download it again"),
 )
 # For GNU tar. Dots become _, the last one of a name stays: x.v2.jpg is x_v2.jpg.

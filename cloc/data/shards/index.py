@@ -21,7 +21,7 @@ from cloc.errors import UserError
 BUFFER_BYTES = 4096  # a header and its extensions, and little of the content behind them
 _TAIL_BYTES = 1 << 20
 _JOINED = "unpack it with tar -xi and pack the files again, or copy it again if it is damaged"
-_COMMAND = "python scripts/check_shards.py write_index=true"
+_COMMAND = "cloc-pretrain check-shards write_index=true"
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from cloc.errors import UserError
 
 _SHOWN = 5  # folders that a message names
 _PARTIAL = ".partial"  # what an import is called until it is whole
-_UNFINISHED = "job.json"  # what `prepare.py pipeline=` keeps; it writes the manifest last
+_UNFINISHED = "job.json"  # what `prepare pipeline=` keeps; it writes the manifest last
 
 
 def tars_in(folder: Path, key: str) -> list[str]:
@@ -46,7 +46,7 @@ def tars_in(folder: Path, key: str) -> list[str]:
 def _refuse_unfinished(folder: Path, key: str) -> None:
     if folder.absolute().name.endswith(_PARTIAL) or (folder / _UNFINISHED).is_file():
         raise UserError(
-            f"{key}={folder}: scripts/prepare.py has not finished it (there is no manifest.json); "
+            f"{key}={folder}: cloc-pretrain prepare has not finished it (no manifest.json); "
             "give the same command again"
         )
 

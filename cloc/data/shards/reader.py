@@ -63,7 +63,7 @@ class Reader:
             raise BadSample(
                 "shard",
                 f"{path}: its index counts {len(shard.offsets) - 1} samples, the manifest {count}; "
-                f"run scripts/check_shards.py on it, or change {self.key}",
+                f"run cloc-pretrain check-shards on it, or change {self.key}",
             )
         start, end = map(int, shard.offsets[index : index + 2])
         try:

@@ -16,7 +16,7 @@ from cloc.errors import BadSample
 
 ELSE = (
     "annotated shards are read by cloc.data.sources.cloc_regions.parse (data=regions, which sets "
-    "data.parse), captions of other places by scripts/prepare.py import=webdataset"
+    "data.parse), captions of other places by cloc-pretrain prepare import=webdataset"
 )
 
 

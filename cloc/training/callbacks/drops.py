@@ -103,7 +103,7 @@ class Drops(L.Callback):
         for name in idle if dist.rank() == 0 and tally.useful else ():
             print(
                 f"data.sources.{name}: no sample so far had a caption or a region, so this source "
-                f"trains nothing; look at it by scripts/check_shards.py",
+                f"trains nothing; look at it by cloc-pretrain check-shards",
                 file=sys.stderr,
             )
 

@@ -83,7 +83,7 @@ class Watchdog(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """The process ends by itself; who waits for it is told by `scripts/_failures.py`."""
+        """The process ends by itself; who waits for it is told by `cloc/cli/launch/failures.py`."""
         self._stop()
 
     def _stop(self) -> None:

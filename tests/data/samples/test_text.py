@@ -21,7 +21,7 @@ from cloc.data.samples.text import (
 )
 from cloc.scenes.generate import composed
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 FOREIGN_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 CLEANED = {
     "<b>red star</b> &amp; blue ring": "red star & blue ring",
@@ -201,11 +201,11 @@ MESSAGES = {  # no files of other people: lines of messages, of a docstring, of 
     *(
         "cloc/data/loader.py",
         "cloc/data/samples/decode.py",
-        "cloc/tools/region_demo.py",
+        "cloc/cli/region_demo.py",
         "cloc/data/samples/text.py",
     ),
-    "scripts/_help.py",
-    *(f"scripts/_bench_{name}.py" for name in ("data", "loss", "race")),
+    "cloc/cli/config/help.py",
+    *(f"cloc/cli/bench/{name}.py" for name in ("data", "loss", "race")),
 }
 
 

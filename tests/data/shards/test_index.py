@@ -237,9 +237,7 @@ def test_content_is_not_read_and_memory_is_bounded():
 def test_reading_an_index_names_what_is_wrong_and_the_cure(tmp_path):
     tar = write_tar(tmp_path / "a.tar", {"a.jpg": b"1", "b.jpg": b"2"})
     for ask in (count, read_index):
-        with pytest.raises(
-            UserError, match=r"a\.idx: .*check_shards\.py write_index=true .*a\.tar"
-        ):
+        with pytest.raises(UserError, match=r"a\.idx: .*check-shards write_index=true .*a\.tar"):
             ask(tar)
     for data in (b"", b"v1.2 3\n", bytes(12)):
         index_path(tar).write_bytes(data)

@@ -33,7 +33,7 @@ def test_the_tars_are_taken_by_name_and_nothing_else(tmp_path):
         (["x.partial/a.tar"], r"no tar and no manifest\.json, but x\.partial"),
         (["a.tar.gz"], r"a\.tar\.gz: compressed by gzip.*gunzip -c .* > .*a\.tar"),
         (["a.tar", "b.tgz"], r"b\.tgz: compressed by gzip"),
-        (["a.tar", "job.json"], "prepare.py has not finished it"),
+        (["a.tar", "job.json"], "cloc-pretrain prepare has not finished it"),
         (["a.tar/inner.jpg"], r"a\.tar is a folder; move it away"),
         (["a.tar", "part2/b.tar"], r"tars, and folders of more \(part2\), which would be left out"),
     ],

@@ -81,7 +81,7 @@ def test_counts_come_from_the_manifest_of_a_folder_else_from_the_indexes(tmp_pat
         assert paths == [f"{tmp_path}/s/shard-{i:06d}.tar" for i in range(3)]
     (tmp_path / "s/shard-000001.idx").unlink()
     with pytest.raises(
-        UserError, match=r"000001\.idx: there is no index; write it: python scripts"
+        UserError, match=r"000001\.idx: there is no index; write it: cloc-pretrain check-shards"
     ):
         open_shards(f"{tmp_path}/s/*.tar", key="k")
 
