@@ -20,6 +20,7 @@ from cloc.cli.bench.doctor import limiter, loading, samples_per_s
 from cloc.cli.bench.gpu import utilisation
 from cloc.cli.bench.stages import Machine, Stages, exchange_rate
 from cloc.cli.bench.tax import phrases_per_image
+from cloc.cli.build import parts
 from cloc.cli.config.compose import compose_config
 from cloc.cli.tasks import train as train_task
 from cloc.data.sources import cloc_regions
@@ -80,7 +81,7 @@ def test_the_losses_cost_of_an_image_grows_with_the_batch():
 def test_phrases_are_counted_without_the_padding_of_their_table(smoke):
     """32 scenes have far fewer distinct phrases than the table's 64 rows a bucket."""
     cfg = compose_config("train", smoke)
-    stream = iter(train_task.make_data(cfg, _tower(cfg), steps=1).train_dataloader())
+    stream = iter(parts.make_data(cfg, _tower(cfg), steps=1).train_dataloader())
     batch = next(stream)
     distinct = {tuple(row) for row in batch.phrases.tolist() if any(row)}
     assert len(batch.phrases) > len(distinct)
@@ -241,7 +242,7 @@ def _both_sides_here(tmp_path, monkeypatch):
     monkeypatch.setattr(race_bench, "STEPS", 5)
     monkeypatch.setattr(race_bench, "WARMUP", 1)
     monkeypatch.setattr(race_bench, "LOG_EVERY", 2)
-    monkeypatch.setattr(train_task, "make_trainer", train_task.make_trainer)  # put back afterwards
+    monkeypatch.setattr(train_task, "build", train_task.build)  # put back afterwards
     main = open_clip_train.module("main")
     monkeypatch.setattr(main, "setup_logging", lambda *args: None)  # of every logger there is
     monkeypatch.setattr(main, "cosine_lr", main.cosine_lr)
@@ -258,10 +259,10 @@ def test_a_race_runs_both_commands_on_the_same_work(monkeypatch, capsys):
     def here(command, **settings):
         if command[0] != sys.executable:
             return RUN(command, **settings)
-        _, _, side, path, *arguments = command
+        _, _, _, side, path, *arguments = command
         run.append(side)
         clock = race_bench.Clock(path)
-        train_task.make_trainer = MAKE_TRAINER  # each command would be a process of its own
+        train_task.build = BUILD  # each command would be a process of its own
         sides[side](clock, arguments)
         clock.write()
         return type("Done", (), {"returncode": 0})
@@ -275,7 +276,7 @@ def test_a_race_runs_both_commands_on_the_same_work(monkeypatch, capsys):
     assert found["batch_size"] == 2
 
 
-MAKE_TRAINER, RUN = train_task.make_trainer, subprocess.run
+BUILD, RUN = train_task.build, subprocess.run
 
 
 def test_a_races_ratio_is_of_the_medians_of_each_turn():

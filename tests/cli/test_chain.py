@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 import cloc
 from cloc.cli import evaluate, train
-from cloc.cli.tasks import train as train_task
+from cloc.cli.launch.resume import check_data
 from cloc.errors import UserError
 from tests.helpers.commands import Stopped, succeed
 
@@ -240,11 +240,11 @@ def test_a_run_is_not_written_over(chain, overrides, says):
 def test_a_run_goes_on_with_its_own_shards_only(chain, tmp_path):
     with chdir(chain.place):
         digest = json.loads(Path("runs/smoke/provenance.json").read_text())["data"]["digest"]
-        train_task.check_data(Path("runs/smoke"), digest)
+        check_data(Path("runs/smoke"), digest)
         with pytest.raises(
             UserError, match=r"^data\.train: runs/smoke was begun with other shards"
         ):
-            train_task.check_data(Path("runs/smoke"), "0" * 64)
+            check_data(Path("runs/smoke"), "0" * 64)
 
 
 def test_nothing_was_left_out_of_the_scenes(chain):

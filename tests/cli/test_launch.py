@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from cloc.checkpoints.places import place_of
 from cloc.cli import prepare, train
+from cloc.cli.build import parts
 from cloc.cli.config.compose import compose_config
 from cloc.cli.launch import first_process, layout
 from cloc.cli.launch.first_process import decided, environment, freeze, kept_if_begun
@@ -299,7 +300,7 @@ def test_an_impossible_layout_ends_before_anything_is_built(
 ):
     monkeypatch.setattr(layout, "num_gpus", lambda: 0)
     monkeypatch.setattr(train, "find_peers", lambda environ: peers._replace(by=""))
-    monkeypatch.setattr(train_task, "build_model", pytest.fail)
+    monkeypatch.setattr(parts, "build_model", pytest.fail)
     real = train_task.prepare
     monkeypatch.setattr(train_task, "prepare", lambda given, _, trust: real(given, peers, trust))
     with pytest.raises(UserError, match=says) as error:

@@ -9,9 +9,9 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from cloc.cli.build.parts import make_data, make_module
 from cloc.cli.config.compose import compose_config, make, plain
 from cloc.cli.config.explain import CONFIGS
-from cloc.cli.tasks.train import make_data, make_module
 from cloc.data.datamodule import RegionData
 from cloc.data.samples.view import View
 from cloc.models.build import build_model

@@ -23,9 +23,9 @@ from cloc.cli.bench.save import saves
 from cloc.cli.bench.startup import startup
 from cloc.cli.bench.step import circumstances, clip_twin, in_turns, make_step, spread
 from cloc.cli.bench.tax import tax
+from cloc.cli.build.parts import make_data
 from cloc.cli.config.compose import plain
 from cloc.cli.launch.cpu import tune_for_cpu
-from cloc.cli.tasks.train import make_data
 from cloc.interfaces import RegionBatch
 from cloc.models.build import build_model
 from cloc.scenes.generate import composed, scene

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from cloc.cli.build.parts import make_module
 from cloc.cli.config.compose import plain
-from cloc.cli.tasks.train import make_module
 from cloc.data.datamodule import per_rank
 from cloc.errors import UserError
 from cloc.frame import height_and_width

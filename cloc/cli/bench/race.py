@@ -204,20 +204,21 @@ def run_ours(clock: Clock, arguments: list[str]) -> None:
     import lightning as L
 
     from cloc.cli import train
+    from cloc.cli.build.parts import Parts
     from cloc.cli.tasks import train as train_task
 
     class Ticks(L.Callback):
         def on_train_batch_start(self, *_: Any) -> None:
             clock.tick()
 
-    make_trainer = train_task.make_trainer
+    build = train_task.build
 
-    def with_clock(*given: Any, **named: Any) -> L.Trainer:
-        trainer = make_trainer(*given, **named)
-        trainer.callbacks.append(Ticks())  # type: ignore[attr-defined]
-        return trainer
+    def with_clock(*given: Any) -> Parts:
+        parts = build(*given)
+        parts.trainer.callbacks.append(Ticks())  # type: ignore[attr-defined]
+        return parts
 
-    train_task.make_trainer = with_clock
+    train_task.build = with_clock  # type: ignore[assignment]
     train.main(arguments)
 
 

@@ -15,8 +15,8 @@ from omegaconf import DictConfig
 
 from cloc import dist
 from cloc.cli.bench.step import make_step
+from cloc.cli.build.parts import make_data
 from cloc.cli.config.compose import plain
-from cloc.cli.tasks.train import make_data
 from cloc.data.collate import Collate
 from cloc.data.datamodule import RegionData
 from cloc.data.pipeline import Plan, shards_key

@@ -10,9 +10,9 @@ import torch
 import torch.distributed
 from omegaconf import DictConfig
 
+from cloc.cli.build.parts import make_module
 from cloc.cli.config.compose import plain
 from cloc.cli.launch.layout import chosen_precision
-from cloc.cli.tasks.train import make_module
 from cloc.interfaces import RegionBatch
 from cloc.models.build import build_model
 

@@ -18,9 +18,7 @@ import cloc
 from cloc.cli.config.kinds import default_of
 from cloc.errors import UserError, one_line
 
-PACKAGE = Path(cloc.__file__).resolve().parent
-# of a wheel inside the package, of a checkout beside it
-CONFIGS = next(p for p in (PACKAGE / "configs", PACKAGE.parent / "configs") if p.is_dir())
+CONFIGS = Path(cloc.__file__).resolve().parent / "configs"  # of a checkout, a link to configs/
 
 _SWEEP = "cloc-pretrain train --multirun KEY=a,b makes a run of each (docs/launching.md)"
 

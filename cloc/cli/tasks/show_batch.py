@@ -5,9 +5,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from cloc.cli.build.parts import make_data
 from cloc.cli.build.start import model_settings
 from cloc.cli.pages.batches import write_batches
-from cloc.cli.tasks.train import make_data
 from cloc.models.build import build_model
 
 
