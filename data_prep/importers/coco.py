@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from cloc.data.samples.record import Record
 from cloc.data.samples.validate import shown
 from cloc.errors import UserError
-from data_prep.importers.annotated import Found, inside, split_of
-from data_prep.importers.captioned import captions_of
-from data_prep.importers.coco_json import (
+from data_prep.importers.shared.annotated import Found, inside, split_of
+from data_prep.importers.shared.captioned import captions_of
+from data_prep.importers.shared.coco_json import (
     Annotations,
     Row,
     checked,
@@ -23,7 +23,7 @@ from data_prep.importers.coco_json import (
     rows_of,
     to_record,
 )
-from data_prep.importers.frames import UNKNOWN, check_frame
+from data_prep.importers.shared.frames import UNKNOWN, check_frame
 from data_prep.importing import check_share, is_held_out, write_splits
 
 YEAR = re.compile(r"COCO_[a-z]+20\d\d_")  # with which the files of 2014 name the same pictures

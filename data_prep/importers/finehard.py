@@ -9,7 +9,7 @@ from typing import Any
 from cloc.data.samples import validate
 from cloc.data.samples.record import Record, Region
 from cloc.errors import BadSample, UserError
-from data_prep.importers.captioned import (
+from data_prep.importers.shared.captioned import (
     IsOurs,
     at_most,
     attempts,
@@ -21,9 +21,9 @@ from data_prep.importers.captioned import (
     picture_below,
     sample_key,
 )
-from data_prep.importers.frames import STORED, Frame, check_frame, frame_of
-from data_prep.importers.json_rows import rows
-from data_prep.importers.values import flag_of, number_of, unsaid
+from data_prep.importers.shared.frames import STORED, Frame, check_frame, frame_of
+from data_prep.importers.shared.json_rows import rows
+from data_prep.importers.shared.values import flag_of, number_of, unsaid
 from data_prep.importing import words, write_splits
 
 # The beginning of `f_path` in the released files; FG-CLIP's own reader takes it away, too.

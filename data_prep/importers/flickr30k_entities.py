@@ -12,9 +12,15 @@ from cloc.data.samples.record import Record, Region
 from cloc.data.samples.text import lines
 from cloc.data.samples.validate import shown
 from cloc.errors import UserError
-from data_prep.importers.captioned import Box, attempts, captions_of, phrase_of, picture_named
-from data_prep.importers.frames import STORED, Frame, check_frame, frame_of
-from data_prep.importers.values import flag_of, number_of, whole_of
+from data_prep.importers.shared.captioned import (
+    Box,
+    attempts,
+    captions_of,
+    phrase_of,
+    picture_named,
+)
+from data_prep.importers.shared.frames import STORED, Frame, check_frame, frame_of
+from data_prep.importers.shared.values import flag_of, number_of, whole_of
 from data_prep.importing import Split, clipped, whole, write_splits
 
 SPLITS = ("train", "val", "test")

@@ -11,7 +11,7 @@ from cloc.data.samples.orientation import orientation
 from cloc.data.samples.record import Caption, Record
 from cloc.data.samples.text import decode, lines
 from cloc.errors import BadSample, UserError
-from data_prep.importers.captioned import (
+from data_prep.importers.shared.captioned import (
     IsOurs,
     attempts,
     captions_of,
@@ -19,9 +19,9 @@ from data_prep.importers.captioned import (
     picture_below,
     sample_key,
 )
-from data_prep.importers.documents import Malformed, parse_json
-from data_prep.importers.files import pictures_below, stem_of
-from data_prep.importers.json_rows import rows
+from data_prep.importers.shared.documents import Malformed, parse_json
+from data_prep.importers.shared.files import pictures_below, stem_of
+from data_prep.importers.shared.json_rows import rows
 from data_prep.importing import write_splits
 
 NONE = "none"  # captions of folders that have none

@@ -10,7 +10,7 @@ from cloc.data.samples import validate
 from cloc.data.samples.record import Record, Region
 from cloc.data.samples.text import clean_spans
 from cloc.errors import BadSample, UserError
-from data_prep.importers.captioned import (
+from data_prep.importers.shared.captioned import (
     Fields,
     IsOurs,
     at_most,
@@ -23,10 +23,10 @@ from data_prep.importers.captioned import (
     picture_named,
     sample_key,
 )
-from data_prep.importers.frames import STORED, Frame, check_frame, frame_of
-from data_prep.importers.parquet import parquet_files, parquet_rows
-from data_prep.importers.tars import check_status, ours, read_details, read_member, tar_paths
-from data_prep.importers.values import number_of, unsaid, whole_of
+from data_prep.importers.shared.frames import STORED, Frame, check_frame, frame_of
+from data_prep.importers.shared.parquet import parquet_files, parquet_rows
+from data_prep.importers.shared.tars import check_status, ours, read_details, read_member, tar_paths
+from data_prep.importers.shared.values import number_of, unsaid, whole_of
 from data_prep.importing import Picture, write_splits
 
 COLUMNS = ("noun_chunks", "ref_exps")

@@ -8,11 +8,11 @@ from typing import Any
 from cloc.data.samples.record import Record
 from cloc.data.samples.validate import shown
 from cloc.errors import UserError
-from data_prep.importers.annotated import by_url
-from data_prep.importers.coco_json import Annotations, Row, read_annotations, to_record
-from data_prep.importers.frames import STORED, check_frame
-from data_prep.importers.train_val import write_train_val
-from data_prep.importers.values import whole_of
+from data_prep.importers.shared.annotated import by_url
+from data_prep.importers.shared.coco_json import Annotations, Row, read_annotations, to_record
+from data_prep.importers.shared.frames import STORED, check_frame
+from data_prep.importers.shared.train_val import write_train_val
+from data_prep.importers.shared.values import whole_of
 from data_prep.importing import words
 
 IMAGE_FIELDS = ("coco_url", "neg_category_ids", "not_exhaustive_category_ids")

@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cloc.data.samples.record import Record
-from data_prep.importers.annotated import inside
-from data_prep.importers.coco_json import Annotations, Row, read_annotations, to_record
-from data_prep.importers.frames import UNKNOWN, check_frame
-from data_prep.importers.train_val import write_train_val
+from data_prep.importers.shared.annotated import inside
+from data_prep.importers.shared.coco_json import Annotations, Row, read_annotations, to_record
+from data_prep.importers.shared.frames import UNKNOWN, check_frame
+from data_prep.importers.shared.train_val import write_train_val
 from data_prep.importing import words
 
 

@@ -14,7 +14,7 @@ from cloc.data.samples.record import Record, Region
 from cloc.data.samples.validate import shown
 from cloc.data.shards.patterns import find
 from cloc.errors import UserError
-from data_prep.importers.captioned import (
+from data_prep.importers.shared.captioned import (
     at_most,
     attempts,
     box_of_fractions,
@@ -22,9 +22,9 @@ from data_prep.importers.captioned import (
     picture_named,
     sample_key,
 )
-from data_prep.importers.frames import STORED, Frame, check_frame, frame_of
-from data_prep.importers.json_rows import rows
-from data_prep.importers.values import numbers_of, one_name, set_flag
+from data_prep.importers.shared.frames import STORED, Frame, check_frame, frame_of
+from data_prep.importers.shared.json_rows import rows
+from data_prep.importers.shared.values import numbers_of, one_name, set_flag
 from data_prep.importing import Split, whole, words, write_splits
 
 IMAGE, LABEL, SCORE, GROUP = "ImageID", "LabelName", "Confidence", "IsGroupOf"

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from cloc.data.samples.record import Record
 from cloc.data.samples.validate import shown
 from cloc.errors import UserError, one_line
-from data_prep.importers.annotated import Found, inside, split_of
-from data_prep.importers.coco_json import (
+from data_prep.importers.shared.annotated import Found, inside, split_of
+from data_prep.importers.shared.coco_json import (
     Annotations,
     Row,
     corners,
@@ -20,8 +20,8 @@ from data_prep.importers.coco_json import (
     rows_of,
     to_record,
 )
-from data_prep.importers.documents import parse_json
-from data_prep.importers.frames import STORED, check_frame
+from data_prep.importers.shared.documents import parse_json
+from data_prep.importers.shared.frames import STORED, check_frame
 from data_prep.importing import write_splits
 
 SPLITS = ("train", "val", "test", "testA", "testB")  # the sets' own; each becomes a folder

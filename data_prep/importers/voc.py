@@ -11,10 +11,10 @@ from cloc.data.samples.record import Record
 from cloc.data.samples.text import flat, lines
 from cloc.data.samples.validate import is_finite, is_phrase, shown
 from cloc.errors import BadSample, UserError, one_line
-from data_prep.importers.annotated import Found, inside, regions_of, split_of
-from data_prep.importers.files import named
-from data_prep.importers.frames import UNKNOWN, check_frame, frame_of
-from data_prep.importers.values import flag_of, number_of, whole_of
+from data_prep.importers.shared.annotated import Found, inside, regions_of, split_of
+from data_prep.importers.shared.files import named
+from data_prep.importers.shared.frames import UNKNOWN, check_frame, frame_of
+from data_prep.importers.shared.values import flag_of, number_of, whole_of
 from data_prep.importing import read_picture, words, write_splits
 
 # How people say the classes that VOC writes as one word.

@@ -10,8 +10,8 @@ from cloc.data.samples.orientation import orientation
 from cloc.data.samples.record import Record
 from cloc.data.samples.tar_cures import UNREAD
 from cloc.errors import BadSample, UserError
-from data_prep.importers.captioned import Fields, IsOurs, attempts, captions_of, held_out
-from data_prep.importers.tars import ours, read_details, read_member, read_text, tar_paths
+from data_prep.importers.shared.captioned import Fields, IsOurs, attempts, captions_of, held_out
+from data_prep.importers.shared.tars import ours, read_details, read_member, read_text, tar_paths
 from data_prep.importing import write_splits
 
 NONE = "none"  # caption_key of sets that have no captions

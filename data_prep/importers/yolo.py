@@ -11,11 +11,11 @@ from cloc.data.samples.record import Record
 from cloc.data.samples.text import flat, lines
 from cloc.data.samples.validate import MAX_NAME_CHARS, shown
 from cloc.errors import BadSample, UserError, one_line
-from data_prep.importers.annotated import Found, regions_of, split_of
-from data_prep.importers.documents import parse_yaml
-from data_prep.importers.files import pictures_below, stem_of
-from data_prep.importers.frames import UNKNOWN, check_frame, frame_of
-from data_prep.importers.values import numbers_of, one_name, whole_of
+from data_prep.importers.shared.annotated import Found, regions_of, split_of
+from data_prep.importers.shared.documents import parse_yaml
+from data_prep.importers.shared.files import pictures_below, stem_of
+from data_prep.importers.shared.frames import UNKNOWN, check_frame, frame_of
+from data_prep.importers.shared.values import numbers_of, one_name, whole_of
 from data_prep.importing import read_picture, words, write_splits
 
 SPLITS = ("train", "val", "test")

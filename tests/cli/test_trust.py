@@ -86,7 +86,7 @@ def test_a_name_that_only_passes_through_ours_is_refused(target, words):
         "cloc.data.shards.writer.write_shards",
         "cloc.data.shards.index.write_index",
         "cloc.data.shards.remote.fetch",
-        "data_prep.importers.tars.tar_samples",
+        "data_prep.importers.shared.tars.tar_samples",
         "cloc.training.optim.clippable",
     ],
 )

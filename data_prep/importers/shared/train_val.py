@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from cloc.data.samples.record import Record
 from cloc.errors import UserError
-from data_prep.importers.annotated import split_of
-from data_prep.importers.coco_json import Annotations
+from data_prep.importers.shared.annotated import split_of
+from data_prep.importers.shared.coco_json import Annotations
 from data_prep.importing import Split, write_splits
 
 

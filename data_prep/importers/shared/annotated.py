@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 from cloc.data.samples import validate
 from cloc.data.samples.record import Record, Region
 from cloc.errors import BadSample, UserError
-from data_prep.importers.documents import Malformed, parse_json
-from data_prep.importers.frames import Frame
+from data_prep.importers.shared.documents import Malformed, parse_json
+from data_prep.importers.shared.frames import Frame
 from data_prep.importing import Split, clipped, whole, words
 
 KEPT = ("id", "image_id", "category_id", "bbox", "iscrowd")

@@ -15,8 +15,8 @@ from cloc.data.shards.remote import is_remote
 from cloc.data.shards.shard_set import expand_shards
 from cloc.data.shards.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import BadSample, UserError
-from data_prep.importers.captioned import IsOurs
-from data_prep.importers.documents import Malformed, parse_json
+from data_prep.importers.shared.captioned import IsOurs
+from data_prep.importers.shared.documents import Malformed, parse_json
 from data_prep.importing import Picture, parse_picture
 
 SHARD_DIGITS = 5  # of img2dataset's tars, at least

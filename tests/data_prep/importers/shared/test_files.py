@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 from cloc.errors import UserError
-from data_prep.importers.files import is_picture, named, pictures_below, stem_of
+from data_prep.importers.shared.files import is_picture, named, pictures_below, stem_of
 from tests.helpers.imported import draw
 
 

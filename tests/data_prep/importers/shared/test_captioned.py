@@ -6,7 +6,7 @@ import pytest
 
 from cloc.data.samples.record import Caption, Record
 from cloc.errors import BadSample, UserError
-from data_prep.importers.captioned import (
+from data_prep.importers.shared.captioned import (
     Fields,
     at_most,
     attempts,
@@ -18,7 +18,7 @@ from data_prep.importers.captioned import (
     picture_below,
     sample_key,
 )
-from data_prep.importers.frames import Frame
+from data_prep.importers.shared.frames import Frame
 from data_prep.importing import Picture
 from tests.data_prep.importers.written import jpeg
 from tests.helpers.shards import encode, flat

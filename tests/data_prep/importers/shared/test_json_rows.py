@@ -5,8 +5,8 @@ import json
 import pytest
 
 from cloc.errors import UserError
-from data_prep.importers import json_rows
-from data_prep.importers.json_rows import rows
+from data_prep.importers.shared import json_rows
+from data_prep.importers.shared.json_rows import rows
 
 ROWS = [{"a": "x, ]{" * 9, "b": [1, {"c": None}]}, {}, {"ü": "\u2028"}, {"a": 2}]
 

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from data_prep.importers.documents import Malformed, decoder, parse_json, parse_yaml
+from data_prep.importers.shared.documents import Malformed, decoder, parse_json, parse_yaml
 
 
 def test_json_of_text_or_bytes_and_what_is_kept_of_an_object():

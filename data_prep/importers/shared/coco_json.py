@@ -10,9 +10,9 @@ from cloc.data.samples.record import Caption, Record
 from cloc.data.samples.text import flat
 from cloc.data.samples.validate import is_phrase
 from cloc.errors import UserError
-from data_prep.importers.annotated import Found, load_json, regions_of
-from data_prep.importers.frames import frame_of
-from data_prep.importers.values import numbers_of, one_name, set_flag, set_whole
+from data_prep.importers.shared.annotated import Found, load_json, regions_of
+from data_prep.importers.shared.frames import frame_of
+from data_prep.importers.shared.values import numbers_of, one_name, set_flag, set_whole
 from data_prep.importing import read_picture, words
 
 Row = dict[str, Any]  # an object of the file

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cloc.errors import UserError
-from data_prep.importers.documents import decoder, parse_json
+from data_prep.importers.shared.documents import decoder, parse_json
 
 CHUNK = 1 << 20  # characters
 MAX_ROW = 64 << 20  # characters of one object: a file that is no list must not fill the memory

@@ -8,8 +8,8 @@ import pytest
 
 from cloc.data.samples.validate import MAX_PHRASE_CHARS, MAX_REGIONS
 from cloc.errors import BadSample, UserError
-from data_prep.importers.annotated import Found, by_url, inside, load_json, regions_of
-from data_prep.importers.frames import Frame
+from data_prep.importers.shared.annotated import Found, by_url, inside, load_json, regions_of
+from data_prep.importers.shared.frames import Frame
 from data_prep.importing import Picture, read_picture
 from tests.helpers.imported import draw
 

@@ -27,9 +27,9 @@ from data_prep.importers import (
     voc,
     yolo,
 )
-from data_prep.importers.annotated import Found, regions_of
-from data_prep.importers.captioned import box_of_fractions
-from data_prep.importers.frames import Frame, check_frame, frame_of
+from data_prep.importers.shared.annotated import Found, regions_of
+from data_prep.importers.shared.captioned import box_of_fractions
+from data_prep.importers.shared.frames import Frame, check_frame, frame_of
 from data_prep.importing import parse_picture
 from tests.helpers.imported import imported
 

@@ -9,9 +9,9 @@ from cloc.data.samples import validate
 from cloc.data.samples.record import Caption, Record
 from cloc.data.shards.tar import split_name
 from cloc.errors import BadSample, UserError
-from data_prep.importers.files import named, stem_of
-from data_prep.importers.frames import Frame
-from data_prep.importers.values import numbers_of
+from data_prep.importers.shared.files import named, stem_of
+from data_prep.importers.shared.frames import Frame
+from data_prep.importers.shared.values import numbers_of
 from data_prep.importing import (
     Picture,
     Split,

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from cloc.errors import UserError
-from data_prep.importers.parquet import BATCH, parquet_files, parquet_rows
+from data_prep.importers.shared.parquet import BATCH, parquet_files, parquet_rows
 
 
 def write(path, rows):

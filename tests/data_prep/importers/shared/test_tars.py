@@ -6,7 +6,7 @@ import pytest
 
 from cloc.data.shards.index import write_index
 from cloc.errors import BadSample, UserError
-from data_prep.importers.tars import read_details, read_text, tar_paths, tar_samples
+from data_prep.importers.shared.tars import read_details, read_text, tar_paths, tar_samples
 from tests.helpers.shards import corrupt, write_tar
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cloc.errors import UserError
-from data_prep.importers.values import (
+from data_prep.importers.shared.values import (
     flag_of,
     number_of,
     numbers_of,
