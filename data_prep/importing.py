@@ -24,7 +24,7 @@ from cloc.data.samples.text import clean
 from cloc.data.shards.writer import write_shards
 from cloc.errors import BadSample, UserError
 from cloc.terminal import track
-from data_prep.parts import Parts, licence_of
+from data_prep.lost_parts import Parts, licence_of
 
 # MPO is what Pillow calls a JPEG of a camera that holds more pictures behind the first
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}

@@ -14,8 +14,8 @@ from cloc.data.samples.record import SCHEMA
 from cloc.data.shards.manifest import MANIFEST, read_manifest
 from cloc.data.shards.shard_set import ShardSet
 from cloc.errors import UserError
-from data_prep.drive import Outcome
-from data_prep.unit import MARKERS, PARTIAL, Unit, read_marker
+from data_prep.engine_loop import Outcome
+from data_prep.work_unit import MARKERS, PARTIAL, Unit, read_marker
 
 JOB, QUARANTINE = "job.json", "quarantine.json"
 

@@ -35,7 +35,7 @@ class Damaged(Exception):
 
 @runtime_checkable
 class Place(Protocol):
-    """Where the checkpoints of one run lie (see `cloc.checkpoints.places`)."""
+    """Where the checkpoints of one run lie (see `cloc.checkpoints.locations`)."""
 
     staging: Path  # a local folder, where new ones are written
 

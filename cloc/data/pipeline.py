@@ -11,9 +11,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from cloc.data.collate import Collate, ModelInput
 from cloc.data.samples.decode import origin
+from cloc.data.samples.training_view import blank, look
 from cloc.data.samples.transforms import Sample
 from cloc.data.samples.validate import REASONS
-from cloc.data.samples.view import blank, look
 from cloc.data.shards.reader import Reader
 from cloc.data.shards.remote import Cache
 from cloc.data.shards.shard_set import ShardSet

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cloc import dist
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.losses.parts.rows import one_minus_cosine, wipe
+from cloc.losses.shared.rows import one_minus_cosine, wipe
 from cloc.numerics import full_precision
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from cloc import dist
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.losses.parts.rows import one_minus_cosine
+from cloc.losses.shared.rows import one_minus_cosine
 from cloc.numerics import full_precision
 
 

@@ -8,7 +8,7 @@ from cloc import boxes as box_algebra
 from cloc import dist
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.losses.parts.rows import check_option, wipe
+from cloc.losses.shared.rows import check_option, wipe
 from cloc.numerics import full_precision
 
 KINDS = ("mse", "l1_giou")

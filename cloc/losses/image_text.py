@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cloc import dist
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.losses.parts.rows import check_chunk, own_columns, sum_over_chunks, wipe
+from cloc.losses.shared.rows import check_chunk, own_columns, sum_over_chunks, wipe
 from cloc.numerics import full_precision, upcast
 
 

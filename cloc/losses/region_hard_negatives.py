@@ -8,7 +8,7 @@ from torch import Tensor
 from cloc import dist
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.losses.parts.rows import wipe
+from cloc.losses.shared.rows import wipe
 from cloc.numerics import full_precision, upcast
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from cloc import dist
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch, Term
-from cloc.losses.parts.rows import check_chunk, check_option, own_columns, sum_over_chunks, wipe
+from cloc.losses.shared.rows import check_chunk, check_option, own_columns, sum_over_chunks, wipe
 from cloc.numerics import full_precision, upcast
 
 CONFLICTS = ("cosine", "text", "none")

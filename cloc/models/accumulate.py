@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from cloc.errors import UserError
-from cloc.models.row_draws import RowDraws
+from cloc.models.per_row_random import RowDraws
 
 
 def in_pieces(

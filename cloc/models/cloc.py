@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cloc.interfaces import Embeddings, RegionBatch
 from cloc.models.accumulate import check_pieces, in_pieces
-from cloc.models.row_draws import draws_can_be_cut
+from cloc.models.per_row_random import draws_can_be_cut
 from cloc.models.teacher import Teacher
 from cloc.models.towers import Tower
 from cloc.numerics import upcast

@@ -21,7 +21,7 @@ from cloc.checkpoints.folder import (
     folder_name,
     newest,
 )
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.errors import UserError, one_line
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC

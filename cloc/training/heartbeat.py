@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch.distributed as td
 
-from cloc.training.places import waiting
+from cloc.training.waiting_places import waiting
 
 FAILED = "cloc/failed"  # counts the ranks that have an error to tell
 EVERY_S = 0.5

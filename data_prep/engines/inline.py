@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cloc.errors import one_line
-from data_prep.drive import Outcome, drive
+from data_prep.engine_loop import Outcome, drive
 from data_prep.stage import Stage
-from data_prep.unit import Unit, Work, make_stages, run_unit
+from data_prep.work_unit import Unit, Work, make_stages, run_unit
 
 
 class Inline:

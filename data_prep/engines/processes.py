@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 
 from cloc.errors import UserError, one_line
-from data_prep.drive import Outcome, drive
+from data_prep.engine_loop import Outcome, drive
 from data_prep.engines.inline import attempt
-from data_prep.unit import Unit, Work, make_stages
+from data_prep.work_unit import Unit, Work, make_stages
 
 
 class Processes:

@@ -12,10 +12,10 @@ from typing import Any
 
 from cloc.data.samples.record import Record
 from cloc.errors import SIGNALS, UserError, one_line
-from data_prep.drive import Outcome, drive
+from data_prep.engine_loop import Outcome, drive
 from data_prep.engines.inline import attempt
 from data_prep.stage import Notes, Stage
-from data_prep.unit import Unit, Work, make_stages
+from data_prep.work_unit import Unit, Work, make_stages
 
 
 class Ray:

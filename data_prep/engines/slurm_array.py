@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cloc.errors import UserError, one_line
-from data_prep.drive import Outcome, drive
+from data_prep.engine_loop import Outcome, drive
 from data_prep.engines.inline import InlinePool
-from data_prep.unit import MARKERS, Unit, Work, marker_path, read_marker
+from data_prep.work_unit import MARKERS, Unit, Work, marker_path, read_marker
 
 SLURMS = (  # sbatch's options, one line of its file each
     *("time", "partition", "gres", "mem", "array_parallelism", "account", "qos", "constraint"),

@@ -20,7 +20,7 @@ from cloc.checkpoints.folder import (
     newest,
     step_of,
 )
-from cloc.checkpoints.places import Folder
+from cloc.checkpoints.locations import Folder
 from cloc.errors import UserError
 
 

@@ -3,7 +3,7 @@
 import fsspec
 import pytest
 
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.checkpoints.urls import why_not
 from cloc.data.shards.shard_set import expand_shards
 from cloc.errors import UserError

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.cli import evaluate, export, prepare, train
 from cloc.cli.config.compose import compose_config
 from cloc.cli.launch.resume import step_to_resume

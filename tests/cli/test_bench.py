@@ -5,14 +5,14 @@ import json
 import pytest
 
 from cloc.cli import prepare
-from cloc.cli.bench import answer
 from cloc.cli.bench import command as bench
 from cloc.cli.bench import data as data_bench
 from cloc.cli.bench import loss as loss_bench
-from cloc.cli.bench import peer as peer_bench
+from cloc.cli.bench import measurements
+from cloc.cli.bench import open_clip_loader as peer_bench
 from cloc.cli.bench import save as save_bench
 from cloc.data.samples.record import Caption, Record, Region
-from cloc.data.samples.view import View
+from cloc.data.samples.training_view import View
 from cloc.data.shards.writer import write_shards
 from cloc.data.sources import caption_only
 from cloc.errors import UserError
@@ -167,7 +167,7 @@ def test_a_save_is_timed_until_training_goes_on_and_until_it_is_on_the_disk(
 
 
 def test_scenes_are_timed_before_and_after_encoding(capsys, monkeypatch):
-    monkeypatch.setattr(answer.drawing, "__kwdefaults__", {"count": 5})
+    monkeypatch.setattr(measurements.drawing, "__kwdefaults__", {"count": 5})
     bench.main(["what=scenes", "repeat=3"])
     speeds = last_line(capsys)["scenes_per_s"]
     assert speeds["composed"]["median"] > 0

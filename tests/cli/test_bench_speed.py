@@ -11,15 +11,15 @@ import torch
 
 from cloc import dist
 from cloc.cli import prepare
-from cloc.cli.bench import answer as answers
 from cloc.cli.bench import command as bench
-from cloc.cli.bench import open_clip_train
+from cloc.cli.bench import measurements as answers
+from cloc.cli.bench import open_clip_trainer
 from cloc.cli.bench import race as race_bench
-from cloc.cli.bench import tax as tax_bench
+from cloc.cli.bench import region_cost as tax_bench
 from cloc.cli.bench.doctor import limiter, loading, samples_per_s
 from cloc.cli.bench.gpu import utilisation
+from cloc.cli.bench.region_cost import phrases_per_image
 from cloc.cli.bench.stages import Machine, Stages, exchange_rate
-from cloc.cli.bench.tax import phrases_per_image
 from cloc.cli.build import parts
 from cloc.cli.config.compose import compose_config
 from cloc.cli.tasks import train as train_task
@@ -243,7 +243,7 @@ def _both_sides_here(tmp_path, monkeypatch):
     monkeypatch.setattr(race_bench, "WARMUP", 1)
     monkeypatch.setattr(race_bench, "LOG_EVERY", 2)
     monkeypatch.setattr(train_task, "build", train_task.build)  # put back afterwards
-    main = open_clip_train.module("main")
+    main = open_clip_trainer.module("main")
     monkeypatch.setattr(main, "setup_logging", lambda *args: None)  # of every logger there is
     monkeypatch.setattr(main, "cosine_lr", main.cosine_lr)
 

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
 from omegaconf import OmegaConf
 
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.cli import prepare, train
 from cloc.cli.build import parts
 from cloc.cli.config.compose import compose_config

@@ -7,7 +7,7 @@ import pytest
 from cloc.cli import prepare
 from cloc.data.shards.shard_set import open_shards
 from cloc.errors import UserError
-from data_prep.drive import IN_A_ROW
+from data_prep.engine_loop import IN_A_ROW
 from tests.helpers.prep import digests, write_input
 
 NONE = [f"stages/{group}=none" for group in ("phrases", "detect", "filter")]

@@ -41,7 +41,7 @@ def check(*targets, trust=()):
         "cloc.models.towers.torch.load",
         "cloc.models.load.load",
         "data_prep.job.write_json",
-        "data_prep.drive.drive",
+        "data_prep.engine_loop.drive",
         "data_prep.engines.slurm_array._submit",
     ],
 )

@@ -13,7 +13,7 @@ from cloc.cli.build.parts import make_data, make_module
 from cloc.cli.config.compose import compose_config, make, plain
 from cloc.cli.config.explain import CONFIGS
 from cloc.data.datamodule import RegionData
-from cloc.data.samples.view import View
+from cloc.data.samples.training_view import View
 from cloc.models.build import build_model
 from cloc.models.start_folder import keep
 from tests.helpers.hf import unigram

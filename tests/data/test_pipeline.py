@@ -10,7 +10,7 @@ import torch
 from cloc.data.loader import TrainLoader
 from cloc.data.pipeline import Plan
 from cloc.data.samples.record import Caption, Record
-from cloc.data.samples.view import View
+from cloc.data.samples.training_view import View
 from cloc.data.shards.index import write_index
 from cloc.data.shards.remote import Cache
 from cloc.data.shards.shard_set import open_shards

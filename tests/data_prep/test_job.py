@@ -8,7 +8,7 @@ import pytest
 from cloc.data.shards.shard_set import open_shards
 from cloc.data.shards.writer import write_shards
 from cloc.errors import UserError
-from data_prep.drive import Outcome
+from data_prep.engine_loop import Outcome
 from data_prep.engines.inline import Inline
 from data_prep.job import (
     QUARANTINE,

@@ -308,7 +308,6 @@ def chosen(everything, count, seed):
 @contextmanager
 def a_place():
     """A folder with all that the commands need, and torch loaded for the forks."""
-    from cloc.cli.bench import answer
     from cloc.cli.tasks import evaluate as evaluate_task
     from cloc.cli.tasks import export as export_task
     from cloc.cli.tasks import prepare as prepare_task

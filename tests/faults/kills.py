@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from tests.helpers.commands import ROOT, start, succeed
 
 SETTINGS = ("experiment=smoke", "steps=12", "checkpoint_every=3", "eval.every=0")

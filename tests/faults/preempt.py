@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from cloc.checkpoints.folder import WEIGHTS, newest
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from tests.helpers.commands import succeed
 from tests.helpers.processes import Run
 

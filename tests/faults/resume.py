@@ -18,16 +18,16 @@ from pathlib import Path
 import lightning as L
 import torch
 
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
+from cloc.data.samples.training_view import View
 from cloc.data.samples.transforms import Flip, RandomCrop
-from cloc.data.samples.view import View
 from cloc.data.sources import cloc_regions
 from cloc.data.stream.mixture import Source
 from cloc.data.stream.order import Shuffle
 from cloc.training.callbacks.checkpoints import Checkpoints
-from cloc.training.callbacks.drops import Drops
+from cloc.training.callbacks.dropped_samples import Drops
 from cloc.training.checkpoint_io import CheckpointFolders
 from tests.helpers.fit import make_module, of_ranks
 from tests.helpers.models import CONTEXT, SIZE, make_model

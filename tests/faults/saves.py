@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 
 from cloc.checkpoints.folder import Damaged, HashedFile, check, folder_name, newest
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.errors import UserError
 from cloc.training.checkpoint_io import CheckpointFolders
 from tests.helpers.checkpoints import save, tiny

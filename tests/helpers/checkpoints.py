@@ -3,7 +3,7 @@
 import torch
 
 from cloc.checkpoints.folder import DIGEST, Draft, folder_name
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.training.checkpoint_io import CheckpointFolders
 
 

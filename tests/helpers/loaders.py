@@ -5,8 +5,8 @@ import torch
 from cloc.data.collate import ModelInput
 from cloc.data.loader import TrainLoader
 from cloc.data.pipeline import Plan
+from cloc.data.samples.training_view import View
 from cloc.data.samples.transforms import Flip, RandomCrop
-from cloc.data.samples.view import View
 from cloc.data.shards.remote import Cache
 from cloc.data.sources import cloc_regions
 from cloc.data.stream.mixture import Source

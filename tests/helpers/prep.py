@@ -12,7 +12,7 @@ from cloc.data.shards.shard_set import open_shards
 from cloc.data.shards.writer import write_shards
 from cloc.data.sources.cloc_regions import parse
 from data_prep.job import manifest_digests, open_job, plan_units
-from data_prep.unit import Work
+from data_prep.work_unit import Work
 from tests.helpers.stages import Fails, Waits, Words
 
 KINDS = {"words": Words, "fails": Fails, "waits": Waits}

@@ -12,7 +12,7 @@ from cloc.losses.region_text import RegionText
 from cloc.models import accumulate as module
 from cloc.models.accumulate import check_pieces, in_pieces
 from cloc.models.compiling import compile_parts
-from cloc.models.row_draws import draws_can_be_cut
+from cloc.models.per_row_random import draws_can_be_cut
 from tests.helpers.memory import peak_bytes, saved_bytes
 from tests.helpers.models import make_model, model_batch
 

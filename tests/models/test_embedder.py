@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from cloc.data.samples.decode import decode_record
 from cloc.data.samples.orientation import CODES, upright
 from cloc.data.samples.record import Record
-from cloc.data.samples.view import View, look
+from cloc.data.samples.training_view import View, look
 from cloc.data.sources.caption_only import parse
 from cloc.errors import UserError
 from cloc.eval.extractors.crop import CropEmbedder

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import cloc
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.errors import UserError
 from cloc.export.formats.open_clip import OpenCLIP
 from cloc.models.build import build_model

@@ -17,7 +17,7 @@ from cloc.scenes.generate import scene, scenes, write_scenes
 from cloc.scenes.kinds import HELD_OUT, class_prompts
 from tests.helpers.scenes import decoded
 
-# python -c "from tests.data.test_scenes import digest; print(digest())"
+# python -c "from tests.scenes.test_generate import digest; print(digest())"
 GOLDEN = "235a581eac315a86a3ec658711ea6a5a020516a887936067c6245079026a9794"
 SETTINGS = {"seed": 0, "size": 64, "twins": 0.4, "relational": 0.5}
 

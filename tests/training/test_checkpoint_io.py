@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from cloc.checkpoints import folder
 from cloc.checkpoints.folder import HashedFile, newest
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.errors import UserError
 from cloc.training.checkpoint_io import CheckpointFolders, copied
 from tests.helpers.checkpoints import replace_file, save, tiny

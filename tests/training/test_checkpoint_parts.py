@@ -11,8 +11,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from cloc import dist
-from cloc.checkpoints.folder import Damaged, check, newest
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.folder import Damaged, HashedFile, check, newest
+from cloc.checkpoints.locations import place_of
 from cloc.errors import UserError
 from cloc.training.callbacks.checkpoints import Checkpoints
 from cloc.training.checkpoint_io import CheckpointFolders
@@ -94,11 +94,11 @@ def _fill_a_disk(rank, folder):
         self.error = OSError(errno.ENOSPC, "No space left on device")
         raise self.error
 
-    write = folder.HashedFile.write
-    folder.HashedFile.write = full if rank == 1 else write
+    write = HashedFile.write
+    HashedFile.write = full if rank == 1 else write
     with pytest.raises(UserError, match=r"step-00000002 could not be saved: the disk is full; th"):
         run(folder, steps=2)
-    folder.HashedFile.write = write
+    HashedFile.write = write
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
 from cloc import dist
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.losses.grounding import Grounding
 from cloc.losses.image_text import ImageText
 from cloc.losses.region_text import RegionText

@@ -46,7 +46,7 @@ def main(overrides: list[str], *, ends: Ends = nullcontext) -> None:
     of_a_run = check_options(options, others)
     cfg = compose_config("train", with_data(options["what"], others)) if of_a_run else None
     with ends():
-        from cloc.cli.bench.answer import answer
+        from cloc.cli.bench.measurements import answer
 
         answer(options, cfg)
 

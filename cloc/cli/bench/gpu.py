@@ -16,9 +16,9 @@ import torch
 from omegaconf import DictConfig
 
 from cloc.cli.bench.options import whole_number
+from cloc.cli.bench.region_cost import REGIONS, Form, filled, forms, shapes_of
 from cloc.cli.bench.step import make_step
-from cloc.cli.bench.tax import REGIONS, Form, filled, forms, shapes_of
-from cloc.cli.build.flops import cost_of, peak_flops
+from cloc.cli.build.step_cost import cost_of, peak_flops
 from cloc.cli.launch.layout import chosen_precision
 from cloc.errors import UserError
 from cloc.interfaces import RegionBatch

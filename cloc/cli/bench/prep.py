@@ -19,7 +19,7 @@ from typing import Any
 from cloc.cli.bench.options import whole_number
 from cloc.cli.bench.step import spread
 from cloc.cli.config.compose import compose_config, plain
-from cloc.cli.tasks.pipeline import WRITTEN_BY
+from cloc.cli.tasks.prepare_by_stages import WRITTEN_BY
 from cloc.data.samples.record import SCHEMA
 from cloc.data.shards.manifest import MANIFEST
 from cloc.data.shards.reader import Reader
@@ -28,7 +28,7 @@ from cloc.data.shards.writer import write_shard, write_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
 from cloc.scenes.generate import scenes
-from data_prep.drive import Pool, drive
+from data_prep.engine_loop import Pool, drive
 from data_prep.engines.inline import InlinePool
 from data_prep.engines.processes import ProcessPool
 from data_prep.engines.ray import RayPool, start_ray
@@ -36,7 +36,7 @@ from data_prep.job import finish, manifest_digests, open_job, plan_units, write_
 from data_prep.stage import Notes, Stage
 from data_prep.stages.filter.images import ImageFilter
 from data_prep.stages.phrases.light import LightPhrases
-from data_prep.unit import Unit, Work, marker_path
+from data_prep.work_unit import Unit, Work, marker_path
 
 SHARDS, EACH = 8, 500  # of the input of the overheads
 COMMAND = (sys.executable, "-m", "cloc", "prepare")

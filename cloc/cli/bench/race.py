@@ -24,7 +24,7 @@ import open_clip
 import PIL.Image
 import torch
 
-from cloc.cli.bench import open_clip_train
+from cloc.cli.bench import open_clip_trainer
 from cloc.cli.bench.options import whole_number
 from cloc.cli.bench.step import spread
 from cloc.cli.launch.layout import chosen_precision
@@ -224,7 +224,7 @@ def run_ours(clock: Clock, arguments: list[str]) -> None:
 
 def run_theirs(clock: Clock, arguments: list[str]) -> None:
     """`open_clip_train.main`, whose scheduler is called first in every step."""
-    main: Any = open_clip_train.module("main")
+    main: Any = open_clip_trainer.module("main")
     make_schedule = main.cosine_lr
 
     def with_clock(*given: Any) -> Any:

@@ -12,7 +12,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
 from cloc import dist
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.cli.bench.step import meet
 from cloc.training.checkpoint_io import CheckpointFolders
 

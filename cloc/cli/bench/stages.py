@@ -20,7 +20,7 @@ from cloc.cli.config.compose import plain
 from cloc.data.collate import Collate
 from cloc.data.datamodule import RegionData
 from cloc.data.pipeline import Plan, shards_key
-from cloc.data.samples.view import blank, look
+from cloc.data.samples.training_view import blank, look
 from cloc.data.shards.reader import Reader
 from cloc.data.stream.order import seeded
 from cloc.errors import BadSample

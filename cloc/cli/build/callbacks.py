@@ -11,8 +11,8 @@ import PIL.Image
 import torch
 from omegaconf import DictConfig
 
-from cloc.cli.build.flops import mfu_settings
 from cloc.cli.build.guards import guards
+from cloc.cli.build.step_cost import mfu_settings
 from cloc.cli.config.compose import make, plain
 from cloc.data.datamodule import RegionData
 from cloc.data.examples import read_split
@@ -27,15 +27,15 @@ from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from cloc.models.start_folder import FOLDER
 from cloc.training.callbacks.benchmarks import Benchmarks
 from cloc.training.callbacks.checkpoints import Checkpoints
-from cloc.training.callbacks.drops import Drops
+from cloc.training.callbacks.dropped_samples import Drops
 from cloc.training.callbacks.ema import EMA
 from cloc.training.callbacks.grad_norms import GradNorms
+from cloc.training.callbacks.nothing_to_learn import Work
 from cloc.training.callbacks.pictures import FirstBatch, Pictures
 from cloc.training.callbacks.provenance import Provenance
 from cloc.training.callbacks.rates import Rates
 from cloc.training.callbacks.retention import Retention
 from cloc.training.callbacks.speed import Speed
-from cloc.training.callbacks.work import Work
 from cloc.training.checkpoint_io import CheckpointFolders
 from cloc.training.fsdp import gathered
 

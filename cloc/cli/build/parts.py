@@ -9,7 +9,7 @@ import lightning as L
 from lightning.pytorch.callbacks import LambdaCallback
 from omegaconf import DictConfig
 
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.cli.build.callbacks import make_callbacks
 from cloc.cli.build.guards import check_batch, own_processes
 from cloc.cli.build.start import adapt, keep_start, model_settings

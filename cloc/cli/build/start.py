@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
-from cloc.cli.build.shadow import shadow
+from cloc.cli.build.weightless import shadow
 from cloc.cli.config.compose import plain
 from cloc.errors import UserError
 from cloc.interfaces import Loss, RegionBatch

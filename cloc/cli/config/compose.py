@@ -32,7 +32,7 @@ from cloc.cli.config.explain import (
 from cloc.cli.config.help import help_text, split_flags
 from cloc.cli.config.instantiate import built
 from cloc.cli.config.kinds import default_of, kind
-from cloc.cli.config.moved import renamed
+from cloc.cli.config.renamed_paths import renamed
 from cloc.cli.config.trust import check_targets, trust_of
 from cloc.cli.config.typed import Entry, added_if_named, entries_of, is_override, literal, quoted
 from cloc.cli.config.values import check_values

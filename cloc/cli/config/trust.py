@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cloc.cli.config.moved import current
+from cloc.cli.config.renamed_paths import current
 from cloc.errors import UserError, one_line
 
 DETECTOR = "cloc.cli.tasks.grounding_detector"  # a stage, and no command

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.cli.config.compose import frozen
 from cloc.cli.config.trust import check_targets
 from cloc.cli.launch.first_process import freeze

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from cloc.checkpoints.folder import Place, newest
 from cloc.cli.config.compose import plain
-from cloc.cli.config.moved import renamed
+from cloc.cli.config.renamed_paths import renamed
 from cloc.data.datamodule import RegionData
 from cloc.data.samples.json_files import read_mapping
 from cloc.data.shards.skips import Listed

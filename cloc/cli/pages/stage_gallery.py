@@ -14,7 +14,7 @@ from cloc.data.shards.reader import Parse, Reader
 from cloc.drawing import colour, draw_boxes, to_data_uri
 from cloc.errors import BadSample
 from data_prep.job import Job
-from data_prep.unit import LOOKED_AT, Unit, read_marker
+from data_prep.work_unit import LOOKED_AT, Unit, read_marker
 
 PAGE = "gallery.html"
 SHOWN = 8  # pictures of what passed a stage, and of each reason for which something did not

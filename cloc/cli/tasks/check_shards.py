@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn
 
 from cloc.cli.pages.shard_stats import Statistics
 from cloc.cli.pages.shards import write_statistics
-from cloc.cli.tasks.shard_check import Problem, Shard, check
+from cloc.cli.tasks.shard_problems import Problem, Shard, check
 from cloc.data.samples.record import Record
 from cloc.data.shards.index_places import Indexes, size_of
 from cloc.data.shards.manifest import MANIFEST, parse_manifest, read_manifest

@@ -8,7 +8,7 @@ import PIL.Image
 import yaml
 from omegaconf import DictConfig
 
-from cloc.cli.tasks.shard_check import parse_any
+from cloc.cli.tasks.shard_problems import parse_any
 from cloc.data.examples import read_split
 from cloc.data.samples.orientation import upright
 from cloc.errors import UserError

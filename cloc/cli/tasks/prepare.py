@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from cloc.cli.config.compose import make
-from cloc.cli.tasks.pipeline import run_pipeline
+from cloc.cli.tasks.prepare_by_stages import run_pipeline
 from cloc.data.samples.json_files import read_mapping
 from cloc.data.shards.manifest import read_manifest
 from cloc.data.shards.writer import refuse_existing

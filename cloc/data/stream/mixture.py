@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cloc.data.samples.view import View
+from cloc.data.samples.training_view import View
 from cloc.data.shards.reader import Parse
 from cloc.data.stream.order import Order
 from cloc.errors import UserError

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from cloc.errors import UserError
-from cloc.export.graphs.parity import write_graph_parity
-from cloc.export.graphs.parts import Part, described, described_model, graph_parts, trace
+from cloc.export.graphs.compare import write_graph_parity
+from cloc.export.graphs.trace import Part, described, described_model, graph_parts, trace
 from cloc.export.graphs.usage import FILE, usage, write_graph_tokenizer
 from cloc.export.parity import Probe, embeddings, run_usage
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cloc.export.graphs.parity import write_graph_parity
-from cloc.export.graphs.parts import described, described_model, graph_parts, trace
+from cloc.export.graphs.compare import write_graph_parity
+from cloc.export.graphs.trace import described, described_model, graph_parts, trace
 from cloc.export.graphs.usage import FILE, usage, write_graph_tokenizer
 from cloc.export.parity import Probe, embeddings, run_usage
 

@@ -14,8 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from cloc import dist
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch
+from cloc.training.finite_answers import fault, rows_not_finite
 from cloc.training.skip import Skip, not_finite, step_unread
-from cloc.training.soundness import fault, rows_not_finite
 
 
 class Seen(NamedTuple):

@@ -8,12 +8,12 @@ import fsspec
 import numpy as np
 import pytest
 
+from cloc.data.shards import index_places as module
+from cloc.data.shards import remote
 from cloc.data.shards.index import index_path, read_index
 from cloc.data.shards.index_places import Indexes, index_key
 from cloc.data.shards.reader import read_samples
 from cloc.data.shards.shard_set import open_shards
-from cloc.data.shards.writer import index_places as module
-from cloc.data.shards.writer import remote
 from cloc.errors import UserError
 from tests.helpers.loaders import assert_equal, loader
 from tests.helpers.server import serve

@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
+from cloc.data.shards import range_file, remote
 from cloc.data.shards.index import scan
 from cloc.data.shards.range_file import RangeFile
-from cloc.data.shards.writer import range_file, remote
 from cloc.errors import UserError
 from tests.helpers.server import serve
 from tests.helpers.shards import write_tar

@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
+from cloc.data.shards import remote
 from cloc.data.shards.reader import Reader
 from cloc.data.shards.remote import Cache, fetch, file_size
 from cloc.data.shards.shard_set import open_shards
-from cloc.data.shards.writer import remote
 from cloc.errors import BadSample, UserError
 from tests.helpers.loaders import assert_equal, loader
 from tests.helpers.server import serve

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from webdataset.tariterators import base_plus_ext
 
 from cloc.data.samples.tar_cures import UNREAD
+from cloc.data.shards import tar as tar_module
 from cloc.data.shards.index import scan
 from cloc.data.shards.tar import MAX_MEMBERS, members, split_name
-from cloc.data.shards.writer import tar as tar_module
 from cloc.errors import BadSample
 
 POISON = ["pyd", "pickle", "pkl", "pth", "seg.pyd", "PYD", "pyd.gz"]

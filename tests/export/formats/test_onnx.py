@@ -81,7 +81,7 @@ def test_any_number_of_images_boxes_and_phrases(model, call, b, r):
 
 
 def test_another_size_goes_through_all_graphs(call):
-    """Numbers at other sizes: tests/export/graphs/test_parts.py and `other size` of parity.json."""
+    """Numbers at other sizes: tests/export/graphs/test_trace.py and `other size` of parity.json."""
     seen = call("image_encoder", pixels=random_pixels(0, 2, size=64)[:, :, :40])
     assert seen["tokens"].shape == (2, 5, 8, 32)
     region = call("prompter", tokens=seen["tokens"], boxes=random_boxes(0, 2, 3).float())["region"]

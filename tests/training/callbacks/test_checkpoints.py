@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cloc import dist
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.errors import UserError
 from cloc.training.callbacks import checkpoints
 from cloc.training.callbacks.checkpoints import Checkpoints

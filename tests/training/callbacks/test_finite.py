@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from cloc import dist
-from cloc.checkpoints.places import place_of
+from cloc.checkpoints.locations import place_of
 from cloc.errors import UserError
 from cloc.interfaces import Term
 from cloc.losses.image_text import ImageText

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from cloc.data.samples.decode import decode_image, decode_record
 from cloc.data.samples.orientation import CODES, code_of, to_stored, turned
-from cloc.data.samples.view import View, look
+from cloc.data.samples.training_view import View, look
 from cloc.errors import BadSample, UserError
 from data_prep.importers import (
     coco,

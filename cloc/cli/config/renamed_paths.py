@@ -9,7 +9,7 @@ MOVED = {
     "cloc.data.remote": "cloc.data.shards.remote",
     "cloc.data.scenes": "cloc.scenes.generate",
     "cloc.data.skips": "cloc.data.shards.skips",
-    "cloc.data.view": "cloc.data.samples.view",
+    "cloc.data.view": "cloc.data.samples.training_view",
     "cloc.eval.grounding": "cloc.eval.benchmarks.grounding",
     "cloc.eval.image_text_retrieval": "cloc.eval.benchmarks.image_text_retrieval",
     "cloc.eval.region_classification": "cloc.eval.benchmarks.region_classification",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cloc.training import places
+from cloc.training import waiting_places
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ from cloc.training import places
         (["lightning/fabric/utilities/apply_func.py"], *"ftTT"),  # a value that is logged
         (["lightning/fabric/utilities/apply_func.py"], *"ffff"),
         (["cloc/numerics.py", "cloc/training/checkpoint_io.py"], *"ttTT"),
-        (["cloc/training/soundness.py"], *"ftTT"),
-        (["cloc/training/callbacks/work.py"], *"ftTT"),
+        (["cloc/training/finite_answers.py"], *"ftTT"),
+        (["cloc/training/callbacks/nothing_to_learn.py"], *"ftTT"),
         ([], *"ffff"),
     ],
 )
@@ -29,4 +29,4 @@ def test_where_a_rank_waits(monkeypatch, files, busy, gpu, waits, on_device):
     busy, gpu, *expected = (x in (True, "t", "T") for x in (busy, gpu, waits, on_device))
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: gpu)
     stack = [(f"/site-packages/{file}", 1, "f") for file in files]
-    assert [*places.waiting(stack, busy=busy)] == expected
+    assert [*waiting_places.waiting(stack, busy=busy)] == expected

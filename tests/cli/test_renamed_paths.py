@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from cloc.cli.config.compose import compose_config, frozen, make, plain
-from cloc.cli.config.moved import MOVED, current, renamed
+from cloc.cli.config.renamed_paths import MOVED, current, renamed
 
 
 @pytest.mark.parametrize("old", MOVED)

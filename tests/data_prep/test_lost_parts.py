@@ -7,7 +7,7 @@ import pytest
 from cloc.data.samples.record import Caption, Record, Region
 from cloc.errors import BadSample, UserError
 from data_prep.importing import whole
-from data_prep.parts import Parts, check_parts
+from data_prep.lost_parts import Parts, check_parts
 
 BOX = Region((0.0, 0.0, 9.0, 9.0), "a cat")
 

@@ -1,7 +1,7 @@
 """The loop around engines: every unit once, failures again at the end, no more than the slots."""
 
-from data_prep.drive import IN_A_ROW, RETRIES, Outcome, drive
-from data_prep.unit import Unit
+from data_prep.engine_loop import IN_A_ROW, RETRIES, Outcome, drive
+from data_prep.work_unit import Unit
 
 
 class Scripted:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cloc.training.soundness import fault, few, rows_not_finite
+from cloc.training.finite_answers import fault, few, rows_not_finite
 from tests.helpers.fit import fit, make_module
 from tests.helpers.models import make_model, model_batch
 

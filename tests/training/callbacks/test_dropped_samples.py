@@ -7,7 +7,7 @@ import torch
 
 from cloc.data.stream.tally import Dropped, Seen, Tally
 from cloc.errors import UserError
-from cloc.training.callbacks.drops import Drops
+from cloc.training.callbacks.dropped_samples import Drops
 from tests.helpers.fit import Batches, Kept, fit, make_module
 from tests.helpers.models import make_model, model_batch
 from tests.helpers.ranks import run_ranks
@@ -79,7 +79,7 @@ def test_above_the_budget_all_ranks_end_in_the_same_step(tmp_path):
 
 
 def test_a_source_that_trains_nothing_is_told_of_once(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("cloc.training.callbacks.drops.ENOUGH", 4)
+    monkeypatch.setattr("cloc.training.callbacks.dropped_samples.ENOUGH", 4)
     row = Seen([True, True], 9, (), sources=("train", "captions"), useful=("train",))
     run(tmp_path, [row] * 3)
     told = capsys.readouterr().err

@@ -23,12 +23,12 @@ import open_clip
 import torch
 from webdataset.tariterators import tar_file_expander
 
-from cloc.cli.bench import open_clip_train
+from cloc.cli.bench import open_clip_trainer
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
 from cloc.data.samples.record import Caption, Record
+from cloc.data.samples.training_view import View
 from cloc.data.samples.transforms import RandomCrop
-from cloc.data.samples.view import View
 from cloc.data.shards.index import write_index
 from cloc.data.shards.reader import read_samples
 from cloc.data.shards.shard_set import open_shards
@@ -131,7 +131,7 @@ def ours(shards: Path, parse: Any, view: View, count: int, *, batch: int) -> Ite
 
 def of_open_clip(shards: Path, count: int, *, batch: int) -> Iterator[Any]:
     """`get_wds_dataset` with the transform and the tokenizer of a default training run."""
-    data: Any = open_clip_train.module("data")
+    data: Any = open_clip_trainer.module("data")
     # open_clip 3.3 fails on the marker that webdataset 1.0 puts at the end of a shard.
     data.tar_file_expander = partial(tar_file_expander, eof_value=None)
     data._SAMPLE_SHUFFLE_SIZE = data._SAMPLE_SHUFFLE_INITIAL = TURN * batch  # as ours

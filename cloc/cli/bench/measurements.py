@@ -16,13 +16,13 @@ from cloc.cli.bench.doctor import doctor
 from cloc.cli.bench.gpu import gpu
 from cloc.cli.bench.loss import loss
 from cloc.cli.bench.memory import memory
+from cloc.cli.bench.open_clip_loader import ratio_of_totals, sides
 from cloc.cli.bench.options import OWN_OPTIONS, repeats, trains_on_gpu
-from cloc.cli.bench.peer import ratio_of_totals, sides
 from cloc.cli.bench.race import race
+from cloc.cli.bench.region_cost import tax
 from cloc.cli.bench.save import saves
 from cloc.cli.bench.startup import startup
 from cloc.cli.bench.step import circumstances, clip_twin, in_turns, make_step, spread
-from cloc.cli.bench.tax import tax
 from cloc.cli.build.parts import make_data
 from cloc.cli.config.compose import plain
 from cloc.cli.launch.cpu import tune_for_cpu

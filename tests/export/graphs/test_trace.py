@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed
 
 from cloc.errors import UserError
-from cloc.export.graphs.parts import ImageEncoder, described, described_model, graph_parts, trace
+from cloc.export.graphs.trace import ImageEncoder, described, described_model, graph_parts, trace
 from cloc.export.weights import round_weights
 from cloc.models.tower_build import make_tower
 from tests.helpers.models import (

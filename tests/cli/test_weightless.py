@@ -2,9 +2,9 @@
 
 import torch
 
-from cloc.cli.build.flops import cost_of
-from cloc.cli.build.shadow import shadow
 from cloc.cli.build.start import adapt
+from cloc.cli.build.step_cost import cost_of
+from cloc.cli.build.weightless import shadow
 from cloc.cli.config.compose import compose_config, make
 from cloc.models.teacher import IMAGE, REGION, Teacher
 from tests.helpers.models import CLOC_PARTS, CONTEXT, make_model

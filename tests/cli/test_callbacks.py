@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from cloc.cli.build.callbacks import licences
 from cloc.data.shards.writer import write_shards
-from tests.data.test_shards import make_records
+from tests.data.shards.test_writer import make_records
 
 
 def test_licences_are_told_in_words_with_the_records_they_cover(tmp_path):

@@ -12,8 +12,10 @@ BACKWARD = "torch/autograd/graph.py"
 DEVICE = ("torch/cuda/", "torch/accelerator/")
 # It waits for a GPU where it reads a value from there: each logged step, each look before a save.
 READS = (
-    *("lightning/fabric/utilities/apply_func.py", "cloc/numerics.py", "cloc/training/soundness.py"),
-    "cloc/training/callbacks/work.py",
+    "lightning/fabric/utilities/apply_func.py",
+    "cloc/numerics.py",
+    "cloc/training/finite_answers.py",
+    "cloc/training/callbacks/nothing_to_learn.py",
 )
 PASSES_ON = (
     *("torch/_ops.py", "torch/_library/", "torch/utils/_contextlib.py"),

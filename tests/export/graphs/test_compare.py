@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from cloc.errors import UserError
-from cloc.export.graphs.parity import write_graph_parity
-from cloc.export.graphs.parts import graph_parts
+from cloc.export.graphs.compare import write_graph_parity
+from cloc.export.graphs.trace import graph_parts
+from tests.export.graphs.test_trace import ROPE
 from tests.helpers.models import NATIVE, make_model
 from tests.helpers.probe import probe_of
-from tests.test_graph_parts import ROPE
 
 
 def record(model, folder, spoil=lambda name, inputs, outputs: outputs):

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from data_prep.unit import Unit, Work
+from data_prep.work_unit import Unit, Work
 
 RETRIES = 2  # of a unit that failed or whose worker died, before it is set aside
 IN_A_ROW = 8  # failures without a success between them: it is not the units, but what they all need

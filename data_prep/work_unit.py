@@ -18,7 +18,7 @@ from cloc.data.samples.record import Record
 from cloc.data.shards.reader import Parse, Reader
 from cloc.data.shards.writer import write_shard
 from cloc.errors import BadSample, UserError, one_line
-from data_prep.parts import check_parts, licence_of
+from data_prep.lost_parts import check_parts, licence_of
 from data_prep.stage import PHRASES, Notes, Stage
 
 MARKERS, PARTIAL = "markers", "partial"  # folders inside the output folder

@@ -15,8 +15,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cloc.cli.bench.options import NO_DATA, whole_number
 from cloc.cli.bench.step import circumstances, clip_twin, in_turns, make_step, spread
-from cloc.cli.build.flops import cost_of
 from cloc.cli.build.parts import make_data, make_module
+from cloc.cli.build.step_cost import cost_of
 from cloc.cli.config.compose import plain
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch

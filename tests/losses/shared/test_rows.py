@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from cloc.errors import UserError
-from cloc.losses.parts.rows import (
+from cloc.losses.shared.rows import (
     check_chunk,
     check_option,
     one_minus_cosine,

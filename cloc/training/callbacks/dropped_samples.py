@@ -10,7 +10,7 @@ import lightning as L
 
 from cloc import dist
 from cloc.interfaces import RegionBatch
-from cloc.training.callbacks.work import ENOUGH
+from cloc.training.callbacks.nothing_to_learn import ENOUGH
 
 
 class Drops(L.Callback):

@@ -5,11 +5,11 @@ import sys
 
 import pyarrow
 
-from cloc.cli.bench import open_clip_train
+from cloc.cli.bench import open_clip_trainer
 
 
 def test_what_stands_in_for_pandas_is_gone_afterwards():
     there = importlib.util.find_spec("pandas") is not None
-    assert hasattr(open_clip_train.module("data"), "get_wds_dataset")
+    assert hasattr(open_clip_trainer.module("data"), "get_wds_dataset")
     assert ("pandas" in sys.modules) == there
     assert pyarrow.Table.from_pylist([{"caption": "a dog"}]).num_rows == 1

@@ -8,8 +8,8 @@ import pytest
 
 from cloc.data.samples.orientation import CODES
 from cloc.data.samples.record import Caption, Record, Region
+from cloc.data.samples.training_view import View, look
 from cloc.data.samples.transforms import Flip, RandomCrop
-from cloc.data.samples.view import View, look
 from cloc.errors import BadSample, UserError
 from tests.helpers.shards import encode, make_record
 

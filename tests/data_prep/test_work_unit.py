@@ -11,7 +11,7 @@ from cloc.data.samples.record import Problem
 from cloc.data.shards.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
-from data_prep.unit import MARKERS, PARTIAL, make_stages, marker_path, read_marker, run_unit
+from data_prep.work_unit import MARKERS, PARTIAL, make_stages, marker_path, read_marker, run_unit
 from tests.helpers.prep import begin, digests, write_input
 
 
@@ -111,7 +111,7 @@ def test_a_full_disk_leaves_nothing_half_written(folder, tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("data_prep.unit.write_shard", full)
+    monkeypatch.setattr("data_prep.work_unit.write_shard", full)
     with pytest.raises(UserError, match=r"shard-000000 cannot be written .*No space left"):
         run_unit(job.units[0], work, stages)
     left = {p.name for p in (tmp_path / "out").rglob("*")}

@@ -5,11 +5,11 @@ import uuid
 import fsspec
 import pytest
 
-from cloc.checkpoints import places
+from cloc.checkpoints import locations
 from cloc.checkpoints.folder import DIGEST, Found, newest
-from cloc.checkpoints.places import Bucket, Folder, place_of
+from cloc.checkpoints.locations import Bucket, Folder, place_of
 from cloc.errors import UserError
-from tests.test_checkpoint import publish
+from tests.checkpoints.test_folder import publish
 
 
 @pytest.fixture(params=["folder", "elsewhere", "memory", "local"])
@@ -104,7 +104,7 @@ def test_a_store_that_fails_for_a_moment_is_asked_again(tmp_path, monkeypatch):
         put(source, target)
 
     monkeypatch.setattr(place.files, "put_file", busy)
-    monkeypatch.setattr(places.time, "sleep", waits.append)
+    monkeypatch.setattr(locations.time, "sleep", waits.append)
     fill(place, 7)
     assert (newest(place), waits) == (Found(7, []), [0.5, 1, 2, 4])
     failures += [ValueError("busy still")] * 5

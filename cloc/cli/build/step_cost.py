@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from cloc.cli.build.shadow import shadow
+from cloc.cli.build.weightless import shadow
 from cloc.data.datamodule import RegionData
 from cloc.errors import UserError
 from cloc.models.cloc import CLOC

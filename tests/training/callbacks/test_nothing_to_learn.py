@@ -7,8 +7,8 @@ from cloc.errors import UserError
 from cloc.losses.distill_image import DistillImage
 from cloc.losses.image_text import ImageText
 from cloc.losses.region_hard_negatives import RegionHardNegatives
-from cloc.training.callbacks import work
-from cloc.training.callbacks.work import Work
+from cloc.training.callbacks import nothing_to_learn
+from cloc.training.callbacks.nothing_to_learn import Work
 from tests.helpers.fit import LOSSES, fit, make_module, of_ranks
 from tests.helpers.models import make_model, model_batch
 from tests.helpers.ranks import run_ranks
@@ -50,7 +50,7 @@ def test_a_long_run_ends_after_an_epoch_or_enough_samples(tmp_path, monkeypatch)
     batch = len(model_batch(make_model()).images)
     with pytest.raises(UserError, match=f"{NONE} {2 * batch} samples"):
         run(tmp_path, [BLANK] * 9, samples=2 * batch)
-    monkeypatch.setattr(work, "ENOUGH", 3 * batch)
+    monkeypatch.setattr(nothing_to_learn, "ENOUGH", 3 * batch)
     with pytest.raises(UserError, match=f"{NONE} {3 * batch} samples"):
         run(tmp_path, [BLANK] * 9)
 
@@ -88,10 +88,10 @@ def test_captions_that_come_one_by_one_cannot_be_compared(tmp_path):
 
 
 def test_what_a_loss_reads_follows_from_its_needs():
-    reads = {name: work.reads(loss()) for name, loss in LOSSES.items()}
+    reads = {name: nothing_to_learn.reads(loss()) for name, loss in LOSSES.items()}
     assert reads == {"image_text": "captions", "region_text": "regions", "grounding": "regions"}
-    assert work.reads(RegionHardNegatives()) == "regions"
-    assert work.reads(DistillImage()) == ""
+    assert nothing_to_learn.reads(RegionHardNegatives()) == "regions"
+    assert nothing_to_learn.reads(DistillImage()) == ""
 
 
 def test_a_run_that_goes_on_is_not_asked_again(tmp_path):

@@ -7,7 +7,7 @@ from timm.layers import DropPath, PatchDropout
 from torch import nn
 
 from cloc.errors import UserError
-from cloc.models.row_draws import RowDraws
+from cloc.models.per_row_random import RowDraws
 
 CUTS = ((0, 3), (3, 5), (5, 8))
 ATTENTION = nn.MultiheadAttention(4, 2, dropout=0.4, batch_first=True, dtype=torch.float64)

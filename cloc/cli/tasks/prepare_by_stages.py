@@ -9,7 +9,7 @@ from typing import Any
 from cloc.cli.config.compose import make
 from cloc.data.shards.shard_set import open_shards
 from cloc.errors import UserError
-from data_prep.drive import IN_A_ROW, Engine, Outcome
+from data_prep.engine_loop import IN_A_ROW, Engine, Outcome
 from data_prep.job import (
     Job,
     begun_with,
@@ -24,7 +24,7 @@ from data_prep.job import (
 )
 from data_prep.progress import Progress
 from data_prep.stage import Stage
-from data_prep.unit import Unit, Work
+from data_prep.work_unit import Unit, Work
 
 WRITTEN_BY = ("stages", "order", "parse", "max_unreadable")  # keys that decide what is written
 
