@@ -11,7 +11,7 @@ SHELL := /bin/bash
 # where it is set, every process of thousands of files would compile them again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env demo test tests faults lint clean
+.PHONY: help env demo test tests test-fast faults lint clean
 
 help: ## list the targets
 	@grep -E '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,11 +41,15 @@ lint: env ## ruff, mypy and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+test-fast: env ## about a minute: objectives, boxes, samples, commands, layout
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m 'not slow and not rare and not dist' \
+		tests/losses tests/heads tests/data/samples tests/cli/test_help.py tests/cli/test_main.py tests/test_*.py
+
 tests: env
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 test: env ## everything CI runs
-	@$(MAKE) --no-print-directory -j 2 lint tests # tests wait too, for the disk or each other
+	@$(MAKE) --no-print-directory -j 2 lint tests # on 2 cores: a third of the time of tests is waiting
 
 faults: env ## the long fault suites and tests, then one table of what they found: over an hour on 2 cores
 	$(PY) -m tests.faults $(SUITES)

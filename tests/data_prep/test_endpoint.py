@@ -140,7 +140,8 @@ def test_a_server_that_dies_ends_the_work_with_one_error(concurrency):
         endpoint = make(chat, retries=2, concurrency=concurrency)
         for tried in (6, 0):  # a shard, and the next one
             chat.asked.clear()
-            with pytest.raises(UserError, match=r"[5-9] requests in a row.*no worker is left") as error:
+            said = r"[5-9] requests in a row.*no worker is left"
+            with pytest.raises(UserError, match=said) as error:
                 ask(endpoint, *map(str, range(1000)))
             assert tried + 5 * 3 <= len(chat.asked) <= tried + (5 + concurrency) * 3
     assert "\n" not in str(error.value)
