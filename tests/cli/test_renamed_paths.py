@@ -1,15 +1,21 @@
 """Configurations of before: their dotted paths stand for what they stood for."""
 
+import json
 from importlib import import_module
 
 import pytest
 import yaml
 
+from cloc.cli import prepare
 from cloc.cli.config.compose import compose_config, frozen, make, plain
 from cloc.cli.config.renamed_paths import MOVED, current, renamed
+from cloc.cli.tasks.prepare_by_stages import _as_begun
+from cloc.errors import UserError
+
+PACKAGES = [old for old in MOVED if "." in old]
 
 
-@pytest.mark.parametrize("old", MOVED)
+@pytest.mark.parametrize("old", PACKAGES)
 def test_what_stood_there_stands_where_the_table_says(old):
     with pytest.raises(ImportError):
         import_module(old)
@@ -41,3 +47,23 @@ def test_a_run_of_before_and_an_experiment_of_before_build_what_they_built():
     given = ["experiment=smoke", "benchmarks.grounding._target_=cloc.eval.grounding.Grounding"]
     made = make(compose_config("train", given).benchmarks)
     assert type(made["grounding"]).__module__ == "cloc.eval.benchmarks.grounding"
+
+
+def test_a_set_of_before_is_the_one_that_is_asked_for(tmp_path):
+    given = ["import=scenes", f"out={tmp_path / 'set'}", "train=4", "val=0", "novel=0"]
+    prepare.main(given)
+    path = tmp_path / "set/prepare.json"
+    path.write_text(path.read_text().replace("cloc.scenes.generate", "cloc.data.scenes"))
+    prepare.main([*given, "if_exists=skip"])
+    with pytest.raises(UserError, match="train=4 there, 5 asked"):
+        prepare.main([*given, "if_exists=skip", "train=5"])
+
+
+def test_a_job_of_before_goes_on_in_the_names_it_was_begun_with(tmp_path):
+    now = {"stages": {"detect": {"_target_": f"{MOVED['_grounding_detector']}.GroundingDetector"}}}
+    before = {"stages": {"detect": {"_target_": "_grounding_detector.GroundingDetector"}}}
+    assert _as_begun(tmp_path, now) == now
+    (tmp_path / "job.json").write_text(json.dumps({"settings": before}))
+    assert _as_begun(tmp_path, now) == before
+    other = {"stages": {}}
+    assert _as_begun(tmp_path, other) == other

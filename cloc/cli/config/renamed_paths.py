@@ -4,6 +4,7 @@ from typing import Any
 
 # Modules; what stood below one stands below the other. Kept for as long as runs may be continued.
 MOVED = {
+    "_grounding_detector": "cloc.cli.tasks.grounding_detector",
     "cloc.data.mixture": "cloc.data.stream.mixture",
     "cloc.data.order": "cloc.data.stream.order",
     "cloc.data.remote": "cloc.data.shards.remote",

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from cloc.cli.config.compose import make
+from cloc.cli.config.renamed_paths import renamed
 from cloc.cli.tasks.prepare_by_stages import run_pipeline
 from cloc.data.samples.json_files import read_mapping
 from cloc.data.shards.manifest import read_manifest
@@ -54,7 +55,7 @@ def prepare(settings: dict[str, Any], *, out: Path, if_exists: str) -> bool:
 
 def _check_same(settings: dict[str, Any], out: Path) -> None:
     cure = f"remove {out}, or choose another out="
-    recorded = read_mapping(out / SETTINGS, cure=cure)
+    recorded = renamed(read_mapping(out / SETTINGS, cure=cure))
     keys = sorted(k for k in {*recorded, *settings} if recorded.get(k) != settings.get(k))
     if keys:
         changes = ", ".join(f"{k}={recorded.get(k)} there, {settings.get(k)} asked" for k in keys)

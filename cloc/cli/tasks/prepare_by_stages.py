@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cloc.cli.config.compose import make
+from cloc.cli.config.renamed_paths import renamed
+from cloc.data.samples.json_files import read_mapping
 from cloc.data.shards.shard_set import open_shards
 from cloc.errors import UserError
 from data_prep.engine_loop import IN_A_ROW, Engine, Outcome
@@ -38,7 +40,7 @@ def run_pipeline(settings: Mapping[str, Any], out: Path) -> bool:
     index_folder = settings["index_folder"] and str(Path(str(settings["index_folder"])).absolute())
     shards = open_shards(settings["input"], key="input", index_folder=index_folder)
     units = plan_units(shards, sha256=manifest_digests(settings["input"]))
-    job = open_job(out, units, {key: settings[key] for key in WRITTEN_BY})
+    job = open_job(out, units, _as_begun(out, {key: settings[key] for key in WRITTEN_BY}))
     if is_complete(job):
         return False
     missing = [unit for unit, marker in markers(job) if marker is None]
@@ -86,6 +88,13 @@ def _work_on(
             if left and in_a_row >= IN_A_ROW and len(failed) > budget * len(job.units):
                 return failed, left
     return failed, 0
+
+
+def _as_begun(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """In the names that a job was begun with: its finished shards are known by these."""
+    path = out / "job.json"
+    before = read_mapping(path, cure=f"remove {out}").get("settings") if path.is_file() else None
+    return before if before is not None and renamed(before) == settings else settings
 
 
 def _chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
