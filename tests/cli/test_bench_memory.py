@@ -24,6 +24,7 @@ def of(name, *overrides):
     return compose_config("train", [f"experiment={name}", "data.train=none", *overrides])
 
 
+@pytest.mark.rare
 def test_counted_without_tensors_is_what_a_real_forward_keeps():
     cfg = of("smoke", "trainer.devices=1", "batch_size=4")
     found = memory(cfg, repeat=1)
@@ -35,6 +36,7 @@ def test_counted_without_tensors_is_what_a_real_forward_keeps():
     assert found["million_weights"] == round(weights / 1e6, 1)
 
 
+@pytest.mark.rare
 def test_a_piece_of_the_batch_is_what_is_kept():
     sizes = ("trainer.devices=2", "batch_size=8192")
     whole, pieces = (memory(of("smoke", *sizes, *k), repeat=1) for k in ((), ("accumulate=4",)))
