@@ -53,6 +53,9 @@ def check_command(cfg: DictConfig) -> None:
         raise UserError(f"twin={cfg.twin} is for the report of a run; give run=runs/NAME")
     if cfg.twin is not None and not Path(cfg.twin).is_dir():
         raise UserError(f"twin={cfg.twin}: no such run folder; give another or leave it out")
+    if cfg.twin is not None and not (Path(cfg.twin) / "metrics.json").is_file():
+        cure = f"cloc-pretrain evaluate run={cfg.twin}"
+        raise UserError(f"twin={cfg.twin}: it has no metrics.json; {cure} writes them")
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -33,9 +33,11 @@ class CLOCModule(L.LightningModule):
     ) -> None:
         super().__init__()
         if set(losses) != set(weights):
+            wrong = [f"losses.{name} has no weight" for name in sorted({*losses} - {*weights})]
+            wrong += [f"weights.{name} is of no loss" for name in sorted({*weights} - {*losses})]
             raise UserError(
-                f"losses {sorted(losses)} and weights {sorted(weights)} differ; give every loss a "
-                "weight with weights.NAME=1.0 and take the others away"
+                f"{', '.join(wrong)}; the losses are {', '.join(sorted(losses))}: give each a "
+                "weight with weights.NAME=1.0 and take others away"
             )
         if not any(weights.values()):
             raise UserError(

@@ -165,7 +165,8 @@ def test_a_missing_shard_is_named(shards, smoke, tmp_path):
             ["+trainer.accumulate_grad_batches=4"],
             "accumulate_grad_batches=4 would contrast every .*; set accumulate=4 instead, with",
         ),
-        (["~weights.grounding"], "losses .* and weights .* differ; give every"),
+        (["~weights.grounding"], r"losses\.grounding has no weight; the losses are"),
+        (["weights.groundings=1"], r"weights\.groundings is of no loss; the losses are"),
     ],
 )
 def test_a_wrong_setting_names_its_key(smoke, overrides, says):
@@ -242,6 +243,7 @@ def test_a_run_that_does_not_end_at_a_multiple_leaves_its_last_state(smoke, tmp_
         (["run={0}/nowhere"], "nowhere holds no checkpoint: there is no such folder"),
         (["run={0}"], "holds no checkpoint: train it first"),
         (["run={0}", "twin={0}/nowhere"], "twin=.*nowhere: no such run folder"),
+        (["run={0}", "twin={0}"], "twin=.*: it has no metrics.json; cloc-pretrain evaluate run="),
         (["run={0}", "out={0}/x"], "out=.* goes with model="),
         (["model=open_clip:ViT-B-32"], "with model= give out=DIR too"),
         (["model=open_clip:ViT-B-32/x", "out={0}", "twin={0}"], "twin=.* is for the report of a"),

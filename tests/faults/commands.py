@@ -18,6 +18,7 @@ import time
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -308,13 +309,9 @@ def chosen(everything, count, seed):
 @contextmanager
 def a_place():
     """A folder with all that the commands need, and torch loaded for the forks."""
-    from cloc.cli.tasks import evaluate as evaluate_task
-    from cloc.cli.tasks import export as export_task
-    from cloc.cli.tasks import prepare as prepare_task
-    from cloc.cli.tasks import show_batch as show_batch_task
-    from cloc.cli.tasks import train as train_task
-
-    assert all((answer, evaluate_task, export_task, prepare_task, show_batch_task, train_task))
+    for name in ("check_shards", "evaluate", "export", "prepare", "show_batch", "train"):
+        import_module(f"cloc.cli.tasks.{name}")
+    import_module("cloc.cli.bench.measurements")
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         try:
