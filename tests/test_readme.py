@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 
 from cloc.cli.config.compose import compose_config
+from cloc.cli.main import COMMANDS as COMMANDS_INSTALLED
 from cloc.data.samples.record import from_json
 from tests.helpers.checkpoints import save_run
 from tests.helpers.models import make_model
@@ -42,6 +43,16 @@ def test_a_command_composes(script, given):
     overrides = [word for word in words if not word.startswith(("what=", "model=", "splits."))]
     config = {"bench": "train"}.get(script, script)
     assert compose_config(config, overrides)
+
+
+def test_an_installed_command_and_a_module_that_is_named_exist():
+    texts = [README, *(path.read_text() for path in (ROOT / "docs").glob("*.md"))]
+    for name in re.findall(r"`cloc-pretrain ([a-z][a-z-]*)", "".join(texts)):
+        assert name in COMMANDS_INSTALLED, name
+    for name in re.findall(r"python -m ((?:cloc|data_prep)[\w.]*)", "".join(texts)):
+        path = ROOT / name.replace(".", "/")
+        source = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+        assert '__name__ == "__main__"' in source.read_text(), name
 
 
 def test_every_script_is_named():
