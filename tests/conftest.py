@@ -3,10 +3,18 @@
 Files that hold slow tests run first, so that no process is left with one of them at the end.
 """
 
+import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("cloc", deadline=None, derandomize=True)
 settings.load_profile("cloc")
+
+
+@pytest.fixture(autouse=True)
+def _numbers_of_its_own():
+    """A test draws the same numbers whichever tests its process ran before."""
+    torch.manual_seed(0)
 
 
 def pytest_collection_modifyitems(items):

@@ -35,7 +35,7 @@ def graded(model, batch, pieces):
 
 
 def assert_equal(actual, expected):
-    torch.testing.assert_close(actual[0], expected[0], rtol=1e-12, atol=0)
+    torch.testing.assert_close(actual[0], expected[0], rtol=1e-12, atol=1e-12)
     assert actual[1].keys() == expected[1].keys()
     for name, grad in actual[1].items():
         error = (grad - expected[1][name]).norm()

@@ -51,7 +51,7 @@ def whole_and_pieces(draw, x):
 def test_a_piece_draws_its_rows_of_the_batch(name):
     x = torch.randn(8, 6, 4, dtype=torch.float64) + 5
     whole, parts = whole_and_pieces(DRAWS[name], x)
-    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=0)
+    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=1e-12)
 
 
 def test_a_draw_that_is_not_of_rows_is_the_batch_s_own():
@@ -78,4 +78,4 @@ def test_gradients_pass_through():
     x = torch.randn(8, 6, dtype=torch.float64, requires_grad=True)
     for value in whole_and_pieces(lambda x: torch.native_dropout(x, 0.4, True)[0] ** 2, x):
         [grad] = torch.autograd.grad(value.sum(), x)
-        torch.testing.assert_close(grad, 2 * value / x.where(x != 0, 1.0), rtol=1e-12, atol=0)
+        torch.testing.assert_close(grad, 2 * value / x.where(x != 0, 1.0), rtol=1e-12, atol=1e-12)
