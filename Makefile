@@ -11,7 +11,7 @@ SHELL := /bin/bash
 # where it is set, every process of thousands of files would compile them again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env demo test tests test-fast faults lint clean
+.PHONY: help env demo test tests test-fast faults lint docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ test: env ## everything CI runs
 
 faults: env ## the long fault suites and tests, then one table of what they found: over an hour on 2 cores
 	$(PY) -m tests.faults $(SUITES)
+
+docs: env ## the pages of docs/ in a browser, at localhost:8000
+	$(PY) -m mkdocs serve
 
 clean: ## remove the environment and what the demo wrote
 	rm -rf $(VENV) runs/demo runs/demo_clip data/scenes

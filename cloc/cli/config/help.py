@@ -42,21 +42,56 @@ def split_flags(arguments: Sequence[str], *, sweeps: bool) -> tuple[set[str], li
     return asked, others
 
 
-def help_text(about: str, name: str, cfg: DictConfig, overrides: Sequence[str]) -> str:
-    """`about` is the command's own docstring, with its examples; `cfg` is of `overrides`."""
-    given = [override.partition("=")[::2] for override in overrides if names_a_group(override)]
-    chosen = {key.lstrip("+"): yaml.safe_load(value) for key, value in given if value}
+def keys(name: str, cfg: DictConfig, overrides: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Every key of `cfg`, composed of `overrides`, the command's own first: its dotted name, its
+    value in few letters, and its comment."""
+    chosen = _chosen_by(overrides)
     comments = {
         key: comment
         for path, place in _files(name, chosen)
         for key, comment in _comments(path, place)
     }
     chooses = groups_of(name, chosen)
-    leaves = sorted(  # the command's own first
+    leaves = sorted(
         _leaves(OmegaConf.to_container(cfg, resolve=False), ""),
         key=lambda leaf: leaf[0].partition(".")[0] in chooses,
     )
-    rows = [_row(f"{key}={_short(value)}", comments.get(key, "")) for key, value in leaves]
+    return [(key, _short(value), comments.get(key, "")) for key, value in leaves]
+
+
+def keys_of_option(group: str, option: str) -> list[tuple[str, str, str]]:
+    """As `keys`, of configs/GROUP/OPTION.yaml and the files of its group that it begins with."""
+    found: dict[str, tuple[str, str, str]] = {}
+    for path, place in _of_group(group, option, {}):
+        if path.parent.as_posix().endswith(f"/{group}"):
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            values.pop("defaults", None)
+            comments = dict(_comments(path, place))
+            for key, value in _leaves(values, place):
+                comment = comments.get(key, found.get(key, ("", "", ""))[2])
+                found[key] = (key, _short(value), comment)
+    return list(found.values())
+
+
+def head_of(path: Path) -> str:
+    """The comment on top of a config file, up to its commands; "" where there is none."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#") or line.startswith("#  "):
+            break
+        lines += [] if "@package" in line or "python scripts/" in line else [line[1:].strip()]
+    return " ".join(lines).rstrip(":")
+
+
+def _chosen_by(overrides: Sequence[str]) -> dict[str, Any]:
+    given = [override.partition("=")[::2] for override in overrides if names_a_group(override)]
+    return {key.lstrip("+"): yaml.safe_load(value) for key, value in given if value}
+
+
+def help_text(about: str, name: str, cfg: DictConfig, overrides: Sequence[str]) -> str:
+    """`about` is the command's own docstring, with its examples; `cfg` is of `overrides`."""
+    chooses = groups_of(name, _chosen_by(overrides))
+    rows = [_row(f"{key}={value}", comment) for key, value, comment in keys(name, cfg, overrides)]
     groups = [_row(f"{group}=", ", ".join(options(group))) for group in chooses]
     choices = ["", "Files of configs/ to choose from:", *groups] if groups else []
     flags = "--help: this, also of a chosen file; --cfg job: the composed configuration, as YAML"
