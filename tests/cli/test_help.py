@@ -7,8 +7,8 @@ import sys
 import pytest
 import yaml
 
-from cloc.cli.config.compose import composed
-from cloc.cli.config.help import help_text, split_flags
+from cloc.cli.config.compose import CONFIGS, composed
+from cloc.cli.config.help import head_of, help_text, keys, keys_of_option, split_flags
 from cloc.errors import UserError
 from tests.helpers.commands import ROOT
 
@@ -144,3 +144,26 @@ def test_flags_stand_anywhere(words, asked, others):
 def test_a_flag_of_no_command_is_one_line(words):
     with pytest.raises(UserError, match="--cfg job"):
         split_flags(words, sweeps=False)
+
+
+def test_a_key_without_a_comment_has_that_of_its_mapping():
+    cfg = composed("train", [])[1]
+    found = {key: comment for key, _, comment in keys("train", cfg, [])}
+    assert found["rates.factors.image_tower"] == "of optimizer.lr"
+    assert found["rates.factors.scales"] == "temperatures and bias of the logits"
+    assert found["model.region_scale.initial"] == "1 / 0.07, as CLIP starts"
+    assert found["seed"] == ""
+
+
+def test_the_keys_of_a_file_are_those_it_begins_with_too():
+    found = {key: (value, comment) for key, value, comment in keys_of_option("data", "mixed")}
+    assert found["data.sources.train.weight"] == ("0.5", "share of all samples")
+    assert found["data.captions"][0] == "???"
+    assert keys_of_option("losses", "grounding_scenes")[-1][:2] == ("weights.grounding", "2.0")
+
+
+def test_the_head_of_a_file_is_its_comment_before_the_commands():
+    said = "A small ViT and text tower for 64-pixel scenes, without heads: plain CLIP."
+    assert head_of(CONFIGS / "model/scenes_tower.yaml") == said
+    assert head_of(CONFIGS / "import/grit.yaml").endswith("with the columns that its page names")
+    assert head_of(CONFIGS / "evaluate.yaml") == ""

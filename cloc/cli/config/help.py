@@ -56,7 +56,7 @@ def keys(name: str, cfg: DictConfig, overrides: Sequence[str]) -> list[tuple[str
         _leaves(OmegaConf.to_container(cfg, resolve=False), ""),
         key=lambda leaf: leaf[0].partition(".")[0] in chooses,
     )
-    return [(key, _short(value), comments.get(key, "")) for key, value in leaves]
+    return [(key, _short(value), _comment_of(key, comments)) for key, value in leaves]
 
 
 def keys_of_option(group: str, option: str) -> list[tuple[str, str, str]]:
@@ -68,9 +68,16 @@ def keys_of_option(group: str, option: str) -> list[tuple[str, str, str]]:
             values.pop("defaults", None)
             comments = dict(_comments(path, place))
             for key, value in _leaves(values, place):
-                comment = comments.get(key, found.get(key, ("", "", ""))[2])
+                comment = _comment_of(key, comments) or found.get(key, ("", "", ""))[2]
                 found[key] = (key, _short(value), comment)
     return list(found.values())
+
+
+def _comment_of(key: str, comments: Mapping[str, str]) -> str:
+    """Its own, or that of the nearest mapping it stands in."""
+    while key and key not in comments:
+        key = key.rpartition(".")[0]
+    return comments.get(key, "")
 
 
 def head_of(path: Path) -> str:
