@@ -178,7 +178,7 @@ def _comments(path: Path, place: str) -> Iterator[tuple[str, str]]:
     """Of every line `key: value # comment`: the dotted key and the comment."""
     stack: list[tuple[int, str]] = []
     for line in path.read_text(encoding="utf-8").splitlines():
-        found = re.match(r"( *)([\w-]+):(?: .*?)?(?: # (.*))?$", line)
+        found = re.match(r"( *)([\w-]+):(?: (?!# ).*?)?(?: # (.*))?$", line)
         if found is None:
             continue
         indent, key, comment = len(found[1]), found[2], found[3]
