@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cloc.cli.config.compose import CONFIGS, compose_config
+from cloc.cli.config.compose import compose_config
+from cloc.cli.config.folders import CONFIGS
 
 PAGE = (Path(__file__).parents[1] / "docs/data.md").read_text()
 COMMANDS = re.findall(r"^python scripts/prepare\.py (.*)$", PAGE, re.MULTILINE)

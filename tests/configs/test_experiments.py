@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from cloc.cli.build.parts import make_data, make_module
 from cloc.cli.config.compose import compose_config, make, plain
-from cloc.cli.config.explain import CONFIGS
+from cloc.cli.config.folders import CONFIGS
 from cloc.data.datamodule import RegionData
 from cloc.data.samples.training_view import View
 from cloc.models.build import build_model
