@@ -47,6 +47,7 @@ def started(place, words):
 
 
 @pytest.mark.slow
+@pytest.mark.rare
 def test_it_ends_with_pictures_and_a_table_and_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
     stand_in = SimpleNamespace(Popen=partial(started, tmp_path))
     monkeypatch.setattr("cloc.cli.tasks.demo.subprocess", stand_in)

@@ -40,6 +40,7 @@ def test_its_tests_pass(project):
 
 
 @pytest.mark.slow
+@pytest.mark.rare
 def test_its_experiment_trains_with_its_loss(project, monkeypatch):
     """By the command that its README gives, shortened."""
     [given] = [

@@ -18,7 +18,7 @@ SMOKE = ["experiment=smoke"]
 GROUPS = ("losses", "logger", "benchmarks", "trainer", "optimizer", "model", "data", "experiment")
 KEPT = ("trainer", "optimizer", "steps", "eval.every", "data.sources", "optimizer.lr", "logger")
 CHOICES = [
-    *(("train", [f"experiment={name}"]) for name in options("experiment")),
+    # those of experiment= are in tests/configs/test_experiments.py, which composes them anyway
     *(("train", [f"{group}={name}"]) for group in ("data", "optimizer") for name in options(group)),
     *(("train", [f"{group}={name}"]) for group in ("model", "trainer") for name in options(group)),
     *(("train", [f"{group}=[{n}]"]) for group in ("losses", "logger") for n in options(group)),
@@ -45,6 +45,11 @@ def targets(value):
 
 @pytest.mark.parametrize(("name", "given"), CHOICES, ids=lambda x: str(x))
 def test_a_key_without_a_default_has_a_kind_and_a_default_is_of_its_kind(name, given):
+    check_kinds(name, given)
+
+
+def check_kinds(name, given):
+    """Of all that the command composes."""
     defaults = composed(name, given)[1]
     values = OmegaConf.to_container(defaults, resolve=False)
     parts = list(targets(values))
