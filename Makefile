@@ -25,15 +25,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PY) -m pip install $(QUIETLY) --no-compile -e '.[dev]' # what is imported is compiled then
 	@touch $@
 
-demo: env ## scenes, CLOC and its CLIP twin, evaluation, export, report: 14 minutes on 2 cores when it made 800 steps, now 1,100
-	$(PY) scripts/prepare.py import=scenes out=data/scenes if_exists=skip
-	$(PY) scripts/train.py experiment=demo_clip resume=auto
-	$(PY) scripts/train.py experiment=demo resume=auto
-	$(PY) scripts/evaluate.py run=runs/demo_clip
-	$(PY) scripts/evaluate.py run=runs/demo twin=runs/demo_clip
-	rm -rf runs/demo/open_clip
-	$(PY) scripts/export.py run=runs/demo format=open_clip out=runs/demo/open_clip
-	$(PY) scripts/compare_runs.py runs/demo runs/demo_clip
+demo: env ## scenes, CLOC and its CLIP twin, evaluation, export, report; stopped, it goes on
+	$(PY) -m cloc demo
 
 lint: env ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

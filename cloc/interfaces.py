@@ -17,6 +17,23 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 
+def _short(value: Any) -> str:
+    """Of an array its type and shape: what a notebook shows of a batch fits on a line or two."""
+    if isinstance(value, Tensor | np.ndarray):
+        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_short(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 3:
+        return f"{type(value).__name__} of {len(value):,}"
+    return repr(value)
+
+
+def short_repr(value: Any) -> str:
+    """Of a named tuple that holds arrays."""
+    fields = (f"{name}={_short(getattr(value, name))}" for name in value._fields)
+    return f"{type(value).__name__}({', '.join(fields)})"
+
+
 class RegionBatch(NamedTuple):
     """One rank's batch: all that a training step may look at."""
 
@@ -32,6 +49,8 @@ class RegionBatch(NamedTuple):
     extra: Mapping[str, Tensor]  # what a third-party source adds; empty for ours
     origins: tuple[str, ...] = ()  # SHARD::KEY of each, as data.skip_keys has it; () if not read
 
+    __repr__ = short_repr
+
 
 class Embeddings(NamedTuple):
     """What one forward of the model gives to the losses. Vectors are unit length, in float32."""
@@ -45,6 +64,8 @@ class Embeddings(NamedTuple):
     region_scale: Float[Tensor, ""] | None
     predicted_boxes: Float[Tensor, "b r 4"] | None  # None where the model has no box head
     extra: Mapping[str, Tensor]  # teacher_image, teacher_region of a teacher; what others add
+
+    __repr__ = short_repr
 
 
 class Term(NamedTuple):
@@ -75,6 +96,8 @@ class Example(NamedTuple):
     labels: tuple[str, ...]  # class name per box; "" where the data set has none
     meta: Mapping[str, Any]  # what the source recorded beside it (scenes: relations, twins)
 
+    __repr__ = short_repr
+
 
 class Split(NamedTuple):
     """A named evaluation set. A class is the list of prompts whose mean embedding stands for it;
@@ -85,6 +108,8 @@ class Split(NamedTuple):
     classes: Mapping[str, Sequence[str]]
     synonyms: Mapping[str, Sequence[str]] = {}
 
+    __repr__ = short_repr
+
 
 class Prepared(NamedTuple):
     """Pictures as one embedder wants them; `images` is opaque to everyone else."""
@@ -92,6 +117,8 @@ class Prepared(NamedTuple):
     images: Tensor
     boxes: Float[Tensor, "b r 4"]  # (x0, y0, x1, y1) in [0, 1] of the embedder's frame
     valid: Bool[Tensor, "b r"]
+
+    __repr__ = short_repr
 
 
 @runtime_checkable

@@ -4,6 +4,7 @@ Left to itself rich takes `set[v2]` for the name "set", `:star:` for a picture a
 error. No torch here: data preparation stands on this file too.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, TypeVar
 
@@ -24,6 +25,12 @@ def plain_console(file: IO[str] | None = None, *, width: int | None = None) -> C
     """On which a string is no markup: not in a table, its head or its cells either. What is to be
     bold is a `rich.text.Text`."""
     return Console(file=file, width=width, markup=False, emoji=False)
+
+
+def shows_bars(out: IO[str] | None = None) -> bool:
+    """Whether somebody looks on: at a terminal, or in a notebook, whose output is none."""
+    out = out or sys.stdout
+    return out.isatty() or (out is sys.stdout and Console().is_jupyter)
 
 
 def progress(*columns: ProgressColumn, hidden: bool) -> Progress:

@@ -8,7 +8,6 @@ are gone, boxes without area) is left out and counted.
 
 import hashlib
 import io
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from cloc.data.samples.record import Record
 from cloc.data.samples.text import clean
 from cloc.data.shards.writer import write_shards
 from cloc.errors import BadSample, UserError
-from cloc.terminal import track
+from cloc.terminal import shows_bars, track
 from data_prep.lost_parts import Parts, licence_of
 
 # MPO is what Pillow calls a JPEG of a camera that holds more pictures behind the first
@@ -181,7 +180,7 @@ def write_splits(
     """`out/SPLIT` for each; returns their manifests, which hold `drops`, `license` (of the records'
     `meta`, where it is in words -> how many have it) and, where given, `classes` (name -> prompts)
     and their `synonyms` (name -> all that it is called), another protocol of the same benchmark.
-    A progress bar is drawn where stdout is a terminal."""
+    A progress bar is drawn at a terminal and in a notebook."""
     manifests = {}
     for split, (records, drops, total) in splits.items():
         licences = Counter[str]()
@@ -189,7 +188,7 @@ def write_splits(
             _licensed(records, licences),
             f"{name} {split}",
             total=total,
-            hidden=not sys.stdout.isatty(),
+            hidden=not shows_bars(),
         )
         # read when all records are written
         extra: dict[str, Any] = {"drops": drops, "license": licences}

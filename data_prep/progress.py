@@ -9,7 +9,7 @@ from typing import Any, Self, TextIO
 
 from rich.live import Live
 
-from cloc.terminal import plain_console
+from cloc.terminal import plain_console, shows_bars
 
 EVERY_S = 30.0  # between two lines where nobody sees a line change
 
@@ -24,7 +24,7 @@ class Progress:
         self.total, self.before, self.done, self.failed = total, done, done, 0
         self.images, self.drops = 0, Counter[str]()
         self.out = out or sys.stdout
-        self.live = Live(console=plain_console(self.out)) if self.out.isatty() else None
+        self.live = Live(console=plain_console(self.out)) if shows_bars(self.out) else None
         self.every_s, self.began = every_s, time.monotonic()
         self.told = self.began
 

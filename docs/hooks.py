@@ -6,8 +6,9 @@ from pathlib import Path
 
 from latex2mathml.converter import convert
 
-from cloc.cli.config.compose import CONFIGS, composed
-from cloc.cli.config.help import head_of, keys, keys_of_option, options
+from cloc.cli.config.compose import composed
+from cloc.cli.config.folders import CONFIGS, options
+from cloc.cli.config.help import head_of, keys, keys_of_option
 
 COMMANDS = (  # that have keys
     *("train", "evaluate", "export", "prepare", "check_shards", "show_batch", "bench"),

@@ -4,7 +4,6 @@ Files that hold slow tests run first, so that no process is left with one of the
 """
 
 import pytest
-import torch
 from hypothesis import settings
 
 settings.register_profile("cloc", deadline=None, derandomize=True)
@@ -14,6 +13,8 @@ settings.load_profile("cloc")
 @pytest.fixture(autouse=True)
 def _numbers_of_its_own():
     """A test draws the same numbers whichever tests its process ran before."""
+    import torch  # not in the process that only hands out tests
+
     torch.manual_seed(0)
 
 

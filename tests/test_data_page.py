@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from cloc.cli.config.compose import CONFIGS, compose_config
+from cloc.cli.config.compose import compose_config
+from cloc.cli.config.folders import CONFIGS
 
 DOCS = Path(__file__).parents[1] / "docs/data"
 PAGE = "".join((DOCS / f"{name}.md").read_text() for name in ("importers", "vesl"))

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from cloc.cli.config.compose import CONFIGS, composed
+from cloc.cli.config.compose import composed
+from cloc.cli.config.folders import CONFIGS
 from cloc.data.samples.record import from_json
-from cloc.models.embedder import ModelEmbedder
 from tests.helpers.checkpoints import save_run
 from tests.helpers.models import make_model
 from tests.helpers.pages import PAGES, ROOT, blocks, check_experiment, check_line, lines
@@ -114,8 +114,7 @@ def steps() -> Iterator[str]:
     """The blocks one after the other, as Python."""
     for block in blocks(ROOT / "docs/quickstart.md"):
         if block.language == "python":
-            if "model.show" not in block.text or hasattr(ModelEmbedder, "show"):
-                yield block.text
+            yield block.text
             continue
         for words in lines("" if block.reason else block.text):
             yield RUN.format(words=[*words, *LESS.get(words[1], [])])

@@ -11,7 +11,6 @@ from cloc.cli.config.compose import compose_config
 from cloc.cli.main import COMMANDS as COMMANDS_INSTALLED
 from tests.helpers.checkpoints import save_run
 from tests.helpers.models import make_model
-from tests.helpers.pages import NEW
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -48,7 +47,7 @@ def test_a_command_composes(script, given):
 def test_an_installed_command_and_a_module_that_is_named_exist():
     texts = [README, *(path.read_text() for path in (ROOT / "docs").rglob("*.md"))]
     for name in re.findall(r"`cloc-pretrain ([a-z][a-z-]*)", "".join(texts)):
-        assert name in COMMANDS_INSTALLED or name in NEW, name
+        assert name in COMMANDS_INSTALLED, name
     for name in re.findall(r"python -m ((?:cloc|data_prep)[\w.]*)", "".join(texts)):
         path = ROOT / name.replace(".", "/")
         source = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")

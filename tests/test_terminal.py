@@ -1,12 +1,13 @@
 """Names with brackets and colons are printed as they are, by all that prints through rich."""
 
+import os
 import re
 from pathlib import Path
 
 from rich.progress import BarColumn
 from rich.table import Table
 
-from cloc.terminal import plain_console, progress, track
+from cloc.terminal import plain_console, progress, shows_bars, track
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("set[v2]", "x[/b]", "[bold]a", ":star:")
@@ -41,3 +42,14 @@ def test_nothing_prints_through_rich_by_another_way():
     users = [p for p in sources if "from rich" in p.read_text() and p.name != "terminal.py"]
     assert users
     assert not [p.name for p in users if THROUGH_RICH.search(p.read_text())]
+
+
+def test_bars_show_at_a_terminal_and_in_a_notebook_only(monkeypatch):
+    assert not shows_bars()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout.isatty", lambda: True)
+        assert shows_bars()
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert shows_bars()
+    with open(os.devnull, "w") as file:  # what goes elsewhere is seen in no notebook
+        assert not shows_bars(file)

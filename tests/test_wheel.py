@@ -62,6 +62,11 @@ def test_its_command_composes_its_own_files(site, tmp_path):
     assert "name: smoke" in out
 
 
+def test_it_writes_a_project(site, tmp_path):
+    assert "README.md has the commands" in run(site, "init", "mine", cwd=tmp_path)
+    assert (tmp_path / "mine/mine/centre.py").is_file()
+
+
 @pytest.mark.rare
 def test_it_trains_measures_and_exports_what_open_clip_loads(site, tmp_path):
     sizes = ("train=64", "val=24", "novel=24", "samples_per_shard=16")

@@ -11,6 +11,11 @@ from importlib.metadata import version
 
 # By what people come for: each command, its module, and what it is for.
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "begin": {
+        "demo": ("cloc.cli.demo", "the whole line on drawn scenes, to a table against CLIP"),
+        "init": ("cloc.cli.init", "a small project of your own: experiment, loss, test"),
+        "completion": ("cloc.cli.completion", "completion for bash, zsh or fish"),
+    },
     "pretrain, fine-tune, continue": {
         "train": ("cloc.cli.train", "trains a model and writes its run folder runs/NAME"),
         "show-batch": ("cloc.cli.show_batch", "draws what the model really gets"),
@@ -20,7 +25,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "compare-runs": ("cloc.cli.compare_runs", "the main numbers of runs side by side"),
         "compare-regions": ("cloc.cli.compare_regions", "found regions against true ones"),
         "region-demo": ("cloc.cli.region_demo", "phrases against one photograph and its boxes"),
-        "bench": ("cloc.cli.bench.command", "speed, memory and cost; what limits a run"),
+        "doctor": ("cloc.cli.doctor", "what limits a run, and how long it will take"),
+        "bench": ("cloc.cli.bench.command", "speed, memory and cost"),
     },
     "export": {
         "export": ("cloc.cli.export", "open_clip, transformers, timm, ONNX, torch.export"),

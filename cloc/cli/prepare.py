@@ -10,7 +10,7 @@ cloc-pretrain prepare pipeline=vesl input=SHARDS out=DIR stages/detect=owlv2
 from collections.abc import Sequence
 
 from cloc.cli.config.compose import cli, command, compose_config, plain
-from cloc.cli.config.explain import options
+from cloc.cli.config.folders import options
 from cloc.errors import UserError
 
 

@@ -1,6 +1,5 @@
 """Every benchmark on every split and extractor, under the keys of `metrics.json`."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -35,14 +34,14 @@ def evaluate(
     `embedders` maps extractor -> embedder; the run's own is "" and has no suffix, nor has the split
     `val`. Benchmarks without region embeddings run for the own embedder alone; those with them
     leave it out where `own_regions` is false (a plain CLIP has no region head). A progress bar
-    shows when stdout is a terminal and `progress` is true. What two benchmarks ask of an embedder
-    is computed once.
+    shows at a terminal or in a notebook, if `progress` is true. What two benchmarks ask of an
+    embedder is computed once.
     """
     _check(embedders, splits)
     remembering = {name: Memo(embedder) for name, embedder in embedders.items()}
     jobs = list(_jobs(remembering, splits, benchmarks, own_regions))
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    hidden = not (progress and sys.stdout.isatty())
+    hidden = not (progress and terminal.shows_bars())
     results = {}
     with terminal.progress(*columns, hidden=hidden) as bar:
         task = bar.add_task("evaluating", total=len(jobs))

@@ -22,6 +22,7 @@ from cloc.models.inputs import (
     check_regions,
     check_texts,
 )
+from cloc.models.show import draw, see
 
 
 class ModelEmbedder:
@@ -131,6 +132,34 @@ class ModelEmbedder:
         )
         boxes = model.box_head(grounded).cpu()
         return [row[:count] for row, count in zip(boxes, counts, strict=True)]
+
+    def show(
+        self,
+        image: PIL.Image.Image,
+        phrases: Sequence[str],
+        boxes: np.ndarray | Sequence[Sequence[float]] = (),
+    ) -> PIL.Image.Image:
+        """A picture to look at: a panel per phrase with its heat map, the box found for it solid
+        and the given `boxes` (pixels, as `prepare` takes them) dashed; of no phrase the boxes."""
+        [seen] = check_pictures([image], self.model.tower.background)
+        [given] = check_pixel_boxes([boxes], [seen])
+        asked = list(dict.fromkeys(check_texts(phrases, "show")))
+        if asked and self.model.region_head is None:
+            raise UserError(
+                "show has nothing to find phrases with: this model is a plain CLIP, without a "
+                "region head; images(x) @ texts(phrases).T compares the whole picture"
+            )
+        return draw(seen, see(self, seen, asked), given)
+
+    def __repr__(self) -> str:
+        weights = sum(p.numel() for p in self.model.parameters()) / 1e6
+        height, width = height_and_width(self.model.tower.image_size)
+        heads = {"region head": self.model.region_head, "box head": self.model.box_head}
+        has = [name for name, head in heads.items() if head is not None] or ["no region head"]
+        return (
+            f"{type(self).__name__}({height} x {width} px, {self.model.tower.dim} dimensions, "
+            f"{weights:.1f} M weights, {', '.join(has)}, on {self.device})"
+        )
 
 
 class RoIEmbedder:

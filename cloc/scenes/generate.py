@@ -4,7 +4,6 @@ A scene depends on (seed, split, index) and the settings alone, so any one can b
 """
 
 import io
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from cloc.scenes.draw import background, paste
 from cloc.scenes.kinds import article, class_prompts
 from cloc.scenes.layout import Layout, draw_layout
 from cloc.scenes.words import Phrase, Words, describe, relational_name
-from cloc.terminal import track
+from cloc.terminal import shows_bars, track
 
 HELD_OUT_RULE = {"train": "never", "val": "never", "novel": "always"}
 SOURCE = "scenes"
@@ -143,14 +142,14 @@ def write_scenes(
     """Shard sets `out/train`, `out/val`, `out/novel` of so many scenes; 0 leaves a split out.
 
     Without `regions` the pictures and captions are the same, and nothing says where things are.
-    A progress bar shows on a terminal only.
+    A progress bar shows on a terminal and in a notebook only.
     """
     counts = {"train": train, "val": val, "novel": novel}
     settings: dict[str, Any] = dict(seed=seed, size=size, twins=twins, relational=relational)
     for split, count in counts.items():
         _check(split, count, **settings)
         refuse_existing(out / split)
-    quiet = not sys.stdout.isatty()
+    quiet = not shows_bars()
     for split, count in counts.items():
         if not count:
             continue

@@ -20,6 +20,7 @@ from cloc.cli.bench.doctor import limiter, loading, samples_per_s
 from cloc.cli.bench.gpu import utilisation
 from cloc.cli.bench.region_cost import phrases_per_image
 from cloc.cli.bench.stages import Machine, Stages, exchange_rate
+from cloc.cli.bench.startup import SHOWN, imports_of
 from cloc.cli.build import parts
 from cloc.cli.config.compose import compose_config
 from cloc.cli.tasks import train as train_task
@@ -290,3 +291,10 @@ def test_a_races_ratio_is_of_the_medians_of_each_turn():
 def test_an_unknown_tower_is_one_line():
     with pytest.raises(UserError, match="tower=x: open_clip has no such model"):
         bench.main(["what=race", "tower=x"])
+
+
+def test_what_is_imported_is_told_by_package_the_slowest_first():
+    found = imports_of("numpy")
+    assert next(iter(found)) == "numpy"
+    assert len(found) <= SHOWN
+    assert list(found.values()) == sorted(found.values(), reverse=True)

@@ -19,7 +19,7 @@ from cloc.drawing import colour
 from tests.helpers.photos import MINI, NEEDS_MINI
 
 pytestmark = [pytest.mark.slow, NEEDS_MINI]
-STEPS = 25
+STEPS = 15
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def photos(tmp_path_factory):
         train.main(
             [
                 *("experiment=coco_mini", "data.root=data/coco_mini", "data.num_workers=0"),
-                *(f"steps={STEPS}", "schedule.warmup=6", "eval.every=0", "logger=[jsonl]"),
+                *(f"steps={STEPS}", "schedule.warmup=4", "eval.every=0", "logger=[jsonl]"),
             ]
         )
         evaluate.main(["run=runs/coco_mini", "gallery=4", "extractors=[]"])

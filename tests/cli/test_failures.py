@@ -34,9 +34,8 @@ def start(code):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.rare)]
-)
+@pytest.mark.rare
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_outside_of_training_a_signal_ends_the_process_with_143(number):
     process = start("with failures.ends_well(): print('ready', flush=True); time.sleep(60)")
     process.stdout.readline()

@@ -7,7 +7,8 @@ import sys
 import pytest
 import yaml
 
-from cloc.cli.config.compose import CONFIGS, composed
+from cloc.cli.config.compose import composed
+from cloc.cli.config.folders import CONFIGS
 from cloc.cli.config.help import head_of, help_text, keys, keys_of_option, split_flags
 from cloc.errors import UserError
 from tests.helpers.commands import ROOT
@@ -23,6 +24,8 @@ COMMANDS = {
     "compare_runs": ["runs/demo"],
     "compare_regions": ["a", "b"],
 }
+# Of the one command alone, without a script of a checkout.
+NEW = {"demo": [], "doctor": ["experiment=demo"], "init": [], "completion": []}
 HEAVY = ("torch", "lightning", "transformers", "open_clip", "matplotlib", "wandb")
 # Runs several command lines in one process; a module of theirs that is imported stays imported.
 LIGHT = """
@@ -60,6 +63,8 @@ def answers():
     asked["train", "root"] = [str(ROOT / "scripts/train.py"), "experiment=coco_mini"]
     asked["region_demo", "--help"] = ["cloc", "region-demo", "--help"]
     asked["region_demo", "misspelt"] = ["cloc", "region-demo", "x.jpg", "x", "--modle=x"]
+    asked |= {(name, "--help"): ["cloc", name, *words, "--help"] for name, words in NEW.items()}
+    asked |= {(name, "wrong"): ["cloc", name, "--wrong", "--wrong"] for name in NEW}
     code = LIGHT.replace("HEAVY", repr(HEAVY))
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(list(asked.values()))],
@@ -103,6 +108,17 @@ def test_the_demo_of_regions_has_a_help_too(answers):
     code, out, _ = answers[0]["region_demo", "--help"]
     assert (code, out.count("cloc-pretrain region-demo IMAGE")) == (0, 3)
     assert answers[0]["region_demo", "misspelt"][2].startswith("error: ")
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_a_command_without_a_script_says_what_it_is_and_what_is_wrong(answers, name):
+    code, out, err = answers[0][name, "--help"]
+    assert (code or 0, err) == (0, "")
+    assert f"cloc-pretrain {name}" in out
+    code, out, err = answers[0][name, "wrong"]
+    assert code
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("error: ")
 
 
 def test_all_that_is_missing_is_named(answers):

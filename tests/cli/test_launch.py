@@ -9,12 +9,14 @@ import pytest
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
 from omegaconf import OmegaConf
+from timm.optim import muon
 
 from cloc.checkpoints.locations import place_of
 from cloc.cli import prepare, train
 from cloc.cli.build import parts
 from cloc.cli.config.compose import compose_config
 from cloc.cli.launch import first_process, layout
+from cloc.cli.launch.cpu import tune_for_cpu
 from cloc.cli.launch.first_process import decided, environment, freeze, kept_if_begun
 from cloc.cli.launch.peers import JOB, Peers, find_peers
 from cloc.cli.tasks import train as train_task
@@ -236,6 +238,25 @@ def test_bf16_is_for_cpus_that_have_products_of_it(monkeypatch, tiles, vectors, 
     assert cfg.trainer.precision == expected
     assert layout.chosen_precision("auto", "cuda") == "bf16-mixed"
     assert layout.chosen_precision("64-true", "cpu") == "64-true"
+
+
+@pytest.mark.parametrize(("tiles", "expected"), [(False, torch.float32), (True, torch.bfloat16)])
+def test_muon_orthogonalizes_in_bf16_where_the_cpu_has_products_of_it(monkeypatch, tiles, expected):
+    """Emulated they take thirty times as long."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    before = muon.zeropower_via_newtonschulz  # perhaps tuned by a training in this process
+    monkeypatch.setattr(muon, "zeropower_via_newtonschulz", getattr(before, "func", before))
+    tune_for_cpu()
+    seen = []
+    products = torch.addmm
+    monkeypatch.setattr(
+        torch, "addmm", lambda x, *a, **k: seen.append(x.dtype) or products(x, *a, **k)
+    )
+    weight = torch.nn.Parameter(torch.randn(8, 8))
+    weight.grad = torch.randn(8, 8)
+    muon.Muon([weight], lr=0.1).step()
+    assert set(seen) == {expected}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from cloc.cli.config.compose import compose_config, composed, resolved
-from cloc.cli.config.explain import CONFIGS, _missing, options
+from cloc.cli.config.explain import _missing
+from cloc.cli.config.folders import CONFIGS, options
 from cloc.cli.config.help import _leaves
 from cloc.cli.config.kinds import FORMS, Form, _fits, kind
 from cloc.cli.config.trust import check_targets
@@ -17,7 +18,7 @@ SMOKE = ["experiment=smoke"]
 GROUPS = ("losses", "logger", "benchmarks", "trainer", "optimizer", "model", "data", "experiment")
 KEPT = ("trainer", "optimizer", "steps", "eval.every", "data.sources", "optimizer.lr", "logger")
 CHOICES = [
-    *(("train", [f"experiment={name}"]) for name in options("experiment")),
+    # those of experiment= are in tests/configs/test_experiments.py, which composes them anyway
     *(("train", [f"{group}={name}"]) for group in ("data", "optimizer") for name in options(group)),
     *(("train", [f"{group}={name}"]) for group in ("model", "trainer") for name in options(group)),
     *(("train", [f"{group}=[{n}]"]) for group in ("losses", "logger") for n in options(group)),
@@ -44,6 +45,11 @@ def targets(value):
 
 @pytest.mark.parametrize(("name", "given"), CHOICES, ids=lambda x: str(x))
 def test_a_key_without_a_default_has_a_kind_and_a_default_is_of_its_kind(name, given):
+    check_kinds(name, given)
+
+
+def check_kinds(name, given):
+    """Of all that the command composes."""
     defaults = composed(name, given)[1]
     values = OmegaConf.to_container(defaults, resolve=False)
     parts = list(targets(values))

@@ -11,11 +11,12 @@ from omegaconf import OmegaConf
 
 from cloc.cli.build.parts import make_data, make_module
 from cloc.cli.config.compose import compose_config, make, plain
-from cloc.cli.config.explain import CONFIGS
+from cloc.cli.config.folders import CONFIGS
 from cloc.data.datamodule import RegionData
 from cloc.data.samples.training_view import View
 from cloc.models.build import build_model
 from cloc.models.start_folder import keep
+from tests.cli.test_values import check_kinds
 from tests.helpers.hf import unigram
 
 NAMES = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
@@ -93,6 +94,11 @@ def test_an_experiment_has_the_keys_of_a_run_and_no_others(name):
     cfg = experiment(name)
     assert set(cfg) == KEYS
     assert cfg.name == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_key_of_an_experiment_has_a_kind_and_a_default_is_of_its_kind(name):
+    check_kinds("train", [f"experiment={name}"])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -50,7 +50,7 @@ MANY = pytest.mark.filterwarnings("ignore:.*worker processes in total:UserWarnin
 
 
 @MANY
-@pytest.mark.parametrize(("workers", "skip"), [(1, 0), (3, 1)])
+@pytest.mark.parametrize(("workers", "skip"), [pytest.param(1, 0, marks=pytest.mark.rare), (3, 1)])
 def test_batches_do_not_depend_on_the_number_of_workers(shards, workers, skip):
     ours = loader(shards, workers=workers, parse=parse_in_a_worker, steps=8, skip_batches=skip)
     assert_equal(ours, list(loader(shards, steps=8))[skip:])
@@ -160,9 +160,8 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.rare)]
-)
+@pytest.mark.rare
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_has_ended_leaves_no_process_behind(tmp_path, how):
     """Its workers heed no signal but the run's, and the fork server lives as long as they do."""
     folder = make_shards(tmp_path / "set", shards=SHARDS, each=EACH)

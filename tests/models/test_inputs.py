@@ -269,3 +269,18 @@ def test_a_closed_picture_is_named(embedders, tmp_path):
         with PIL.Image.open(tmp_path / name) as picture:
             pass
         refused(embedders, "prepare", [picture], None, match="in RGB: it is closed already")
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        (("dog.jpg", ["a"]), r"picture 0 is 'dog\.jpg', not one of Pillow's; use PIL\.Image\.open"),
+        (([PICTURE], ["a"]), "picture 0 is a list, not one of Pillow's"),
+        ((PICTURE, "a star"), r"show\('a star'\) would be 6 texts"),
+        ((PICTURE, ["a", None]), "1 of the list is None, not a string"),
+        ((PICTURE, ["a"], [2, 3, 20, 9]), r"boxes\[0\] is of shape \[4\]"),
+        ((PICTURE, ["a"], [[20, 3, 2, 9]]), r"boxes\[0\]"),
+    ],
+)
+def test_show_takes_a_picture_phrases_and_pixel_boxes(embedders, given, match):
+    refused(embedders, "show", *given, match=match, only=1)

@@ -8,25 +8,31 @@ from cloc.errors import UserError
 from cloc.models.tower_build import make_tower
 from tests.helpers.models import CONFIGS, EVA, NATIVE, random_pixels
 
+
+def rare(*row):
+    """`python -m tests.faults architectures` builds all of open_clip's."""
+    return pytest.param(*row, marks=pytest.mark.rare)
+
+
 PROJECTS, POOLS_BY_ATTENTION = True, False  # whether a single patch has an embedding of its own
 WORKS = [  # name, (rows, columns), width, embedding, short texts exact, patches projected
     ("ViT-B-32", (7, 7), 768, 512, True, PROJECTS),
     ("ViT-B-16-quickgelu", (14, 14), 768, 512, True, PROJECTS),
     ("ViT-L-14-336", (24, 24), 1024, 768, True, PROJECTS),
-    ("ViT-H-14", (16, 16), 1280, 1024, True, PROJECTS),
-    ("ViT-L-14-CLIPA", (16, 16), 1024, 768, False, PROJECTS),
-    ("ViT-H-14-worldwide", (16, 16), 1280, 1024, True, PROJECTS),
+    rare("ViT-H-14", (16, 16), 1280, 1024, True, PROJECTS),
+    rare("ViT-L-14-CLIPA", (16, 16), 1024, 768, False, PROJECTS),
+    rare("ViT-H-14-worldwide", (16, 16), 1280, 1024, True, PROJECTS),
     ("ViT-B-16-SigLIP", (14, 14), 768, 768, False, POOLS_BY_ATTENTION),
     ("ViT-B-16-SigLIP2-256", (16, 16), 768, 768, False, POOLS_BY_ATTENTION),
     ("EVA02-B-16", (14, 14), 768, 512, True, PROJECTS),
     ("MobileCLIP-B", (14, 14), 768, 512, True, PROJECTS),
     ("PE-Core-T-16-384", (24, 24), 192, 512, True, POOLS_BY_ATTENTION),
     ("vit_medium_patch16_gap_256", (16, 16), 512, 512, True, PROJECTS),
-    ("vit_relpos_medium_patch16_cls_224", (14, 14), 512, 512, True, PROJECTS),
+    rare("vit_relpos_medium_patch16_cls_224", (14, 14), 512, 512, True, PROJECTS),
     ("RN50", (7, 7), 2048, 1024, True, POOLS_BY_ATTENTION),
-    ("convnext_base_w_320", (10, 10), 1024, 640, True, PROJECTS),
-    ("swin_base_patch4_window7_224", (7, 7), 1024, 640, True, PROJECTS),
-    ("MobileCLIP-S1", (8, 8), 1024, 512, False, PROJECTS),
+    rare("convnext_base_w_320", (10, 10), 1024, 640, True, PROJECTS),
+    rare("swin_base_patch4_window7_224", (7, 7), 1024, 640, True, PROJECTS),
+    rare("MobileCLIP-S1", (8, 8), 1024, 512, False, PROJECTS),
     ("ViTamin-S", (14, 14), 384, 384, True, PROJECTS),
 ]
 REFUSED = [

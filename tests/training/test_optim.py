@@ -11,8 +11,8 @@ from timm.optim import param_groups_layer_decay
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from cloc.cli.config.compose import CONFIGS as CONFIG
 from cloc.cli.config.compose import compose_config, make
+from cloc.cli.config.folders import CONFIGS as CONFIG
 from cloc.errors import UserError
 from cloc.training.freeze import freeze
 from cloc.training.optim import (

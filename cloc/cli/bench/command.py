@@ -8,7 +8,8 @@ cloc-pretrain bench what=startup
 against open_clip's own on photographs of captioned shards, `what=scenes` the generator of scenes,
 `what=plan` the planning of a million shards, `what=dirt` the loader on shards with 1 % bad images
 against clean ones, `what=seek` how long the first batch takes in the middle of a shard,
-`what=startup` how long a command takes to say what it is or what is wrong with it,
+`what=startup` how long a command takes to say what it is or what is wrong with it, and what
+training imports,
 `what=loss` time and memory of the losses up to 131,072 columns,
 `what=save` how long a checkpoint of 400 MiB stops training, against the whole of its saving.
 

@@ -1,8 +1,10 @@
-"""How long a command takes to say what it is, or what is wrong with it."""
+"""How long a command takes to say what it is or what is wrong with it, and what it imports then."""
 
+import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 from cloc.cli.bench.step import spread
@@ -19,6 +21,9 @@ COMMANDS = {
     "check-shards": [],
 }
 
+TRAIN = "cloc.cli.tasks.train"  # what `train` imports once it is understood
+SHOWN = 8
+
 
 def startup(*, repeat: int) -> dict[str, Any]:
     """Seconds of the whole process, each command once a turn."""
@@ -32,7 +37,19 @@ def startup(*, repeat: int) -> dict[str, Any]:
     found = {
         name: {what: spread(took) for what, took in kinds.items()} for name, kinds in times.items()
     }
-    return {"seconds": found, "python_alone": spread(bare)}
+    return {"seconds": found, "python_alone": spread(bare), "imports_of_train": imports_of(TRAIN)}
+
+
+def imports_of(module: str) -> dict[str, float]:
+    """Seconds that importing it takes in each package's own files, the `SHOWN` slowest first."""
+    command = [sys.executable, "-X", "importtime", "-c", f"import {module}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    took = Counter[str]()
+    for own, name in re.findall(
+        r"^import time: +(\d+) \| +\d+ \| +(\w+)", done.stderr, re.MULTILINE
+    ):
+        took[name] += int(own)
+    return {name: round(micros / 1e6, 2) for name, micros in took.most_common(SHOWN)}
 
 
 def _seconds(words: list[str]) -> float:

@@ -25,6 +25,7 @@ from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.compiling import compile_parts
 from cloc.models.towers import Tower
+from cloc.terminal import shows_bars
 from cloc.training.checkpoint_io import CheckpointFolders
 from cloc.training.module import CLOCModule
 from cloc.training.optim import rated_groups
@@ -65,7 +66,7 @@ def build(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> Parts:
         default_root_dir=run,  # a hpc_ckpt_*.ckpt that lies where one stands would be loaded
         log_every_n_steps=cfg.log_every,
         use_distributed_sampler=False,
-        enable_progress_bar=sys.stdout.isatty(),
+        enable_progress_bar=shows_bars(),
         enable_model_summary=False,
     )
     own_processes(trainer, model, timeout_s=cfg.failures.timeout_s)

@@ -20,7 +20,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from cloc.cli.config.explain import (
-    CONFIGS,
     check_emptied,
     check_grammar,
     check_missing,
@@ -29,6 +28,7 @@ from cloc.cli.config.explain import (
     names_a_group,
     one_line_of,
 )
+from cloc.cli.config.folders import CONFIGS, search_path, take_config_dir
 from cloc.cli.config.help import help_text, split_flags
 from cloc.cli.config.instantiate import built
 from cloc.cli.config.kinds import default_of, kind
@@ -106,6 +106,7 @@ def cli(
     wrong command."""
     spell_out_unprintable()
     with ends_plainly(wrong):
+        arguments = take_config_dir(arguments)
         asked, others = split_flags(arguments, sweeps=command.name == "train")
         if not asked:
             sys.exit(main(others))
@@ -146,7 +147,7 @@ def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, DictConfi
         try:
             groups = [o for o in overrides if names_a_group(o) and not o.startswith("~")]
             check_grammar(groups, groups)
-            defaults = _of_files(name, tuple(groups), str(CONFIGS))
+            defaults = _of_files(name, (*groups, *search_path()), str(CONFIGS))
             check_removed(name, defaults, overrides)
             values = [override for override in overrides if override not in groups]
             kind_of = partial(kind, defaults)

@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from hydra import compose
@@ -14,11 +13,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-import cloc
+from cloc.cli.config.folders import is_group, options, search_path
 from cloc.cli.config.kinds import default_of
 from cloc.errors import UserError, one_line
-
-CONFIGS = Path(cloc.__file__).resolve().parent / "configs"  # of a checkout, a link to configs/
 
 _SWEEP = "cloc-pretrain train --multirun KEY=a,b makes a run of each (docs/launching.md)"
 
@@ -91,32 +88,27 @@ def _shortened(message: str) -> str:
     return f"{line} Available: {', '.join(options(absent[1]))}" if absent else line
 
 
-def options(group: str) -> list[str]:
-    """The files of a group."""
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
-
-
 def names_a_group(override: str, *, but: str = "") -> bool:
     """Whether it chooses a file, and is no value."""
     key = re.split("[=@]", override, maxsplit=1)[0].lstrip("+~")
-    return key not in ("", but) and (CONFIGS / key).is_dir()
+    return key not in ("", but) and is_group(key)
 
 
 def _known_keys(name: str, overrides: list[str]) -> list[str]:
     try:
-        return _keys(compose(name, overrides))
+        return keys_of(compose(name, [*overrides, *search_path()]))
     except HydraException:  # there is more than one thing wrong: one at a time
         return []
 
 
-def _keys(cfg: DictConfig, prefix: str = "") -> list[str]:
+def keys_of(cfg: DictConfig, prefix: str = "") -> list[str]:
     """Every key that can be overridden, dotted."""
     found = []
     for key in map(str, cfg):
         value = cfg._get_node(key)
         found.append(f"{prefix}{key}")
         if isinstance(value, DictConfig) and not value._is_none() and not value._is_missing():
-            found += _keys(value, f"{prefix}{key}.")
+            found += keys_of(value, f"{prefix}{key}.")
     return found
 
 

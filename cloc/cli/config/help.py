@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from cloc.cli.config.explain import CONFIGS, names_a_group, options
+from cloc.cli.config.explain import names_a_group
+from cloc.cli.config.folders import config_file, is_group, options
 from cloc.errors import UserError
 
 HELP = ("-h", "--help")
@@ -35,7 +36,7 @@ def split_flags(arguments: Sequence[str], *, sweeps: bool) -> tuple[set[str], li
         elif word.startswith("-") and not (sweeps and word in SWEEP):
             raise UserError(
                 f"{word} is unknown; a command has keys (KEY=VALUE) and the flags --help, "
-                "--cfg job and, cloc-pretrain train alone, --multirun"
+                "--cfg job, --config-dir DIR and, cloc-pretrain train alone, --multirun"
             )
         else:
             others.append(word)
@@ -101,7 +102,10 @@ def help_text(about: str, name: str, cfg: DictConfig, overrides: Sequence[str]) 
     rows = [_row(f"{key}={value}", comment) for key, value, comment in keys(name, cfg, overrides)]
     groups = [_row(f"{group}=", ", ".join(options(group))) for group in chooses]
     choices = ["", "Files of configs/ to choose from:", *groups] if groups else []
-    flags = "--help: this, also of a chosen file; --cfg job: the composed configuration, as YAML"
+    flags = (
+        "--help: this, also of a chosen file; --cfg job: the composed configuration, as YAML; "
+        "--config-dir DIR: a folder of your own files, beside configs/"
+    )
     return "\n".join([about.strip(), "", "Keys:", *rows, *choices, "", f"Flags: {flags}"])
 
 
@@ -131,12 +135,13 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
 def groups_of(name: str, chosen: Mapping[str, Any]) -> list[str]:
     """That the files of a command choose from, in their order; `chosen` are a person's choices."""
     found = [group for path, _ in _files(name, chosen) for group, _ in _chosen(path)]
-    return list(dict.fromkeys(group for group in found if (CONFIGS / group).is_dir()))
+    return list(dict.fromkeys(group for group in found if is_group(group)))
 
 
 def _inherited(name: str) -> list[Path]:
     """The file of the command, and those of its kind that it begins with."""
-    path = CONFIGS / f"{name}.yaml"
+    path = config_file(name)
+    assert path is not None
     same = [entry for entry in _defaults(path) if isinstance(entry, str) and entry != "_self_"]
     return [*(inner for entry in same for inner in _inherited(entry)), path]
 
@@ -151,8 +156,8 @@ def _files(name: str, chosen: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
 
 def _of_group(group: str, choice: Any, chosen: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for option in choice if isinstance(choice, list) else [choice]:
-        path = CONFIGS / group / f"{option}.yaml"
-        if option is None or not path.is_file():
+        path = config_file(f"{group}/{option}")
+        if path is None:
             continue
         for entry in _defaults(path):
             if isinstance(entry, str) and entry != "_self_":

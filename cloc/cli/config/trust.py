@@ -6,7 +6,9 @@ composed file says of trust is refused, and no file is asked what an earlier com
 """
 
 import inspect
+import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
@@ -67,8 +69,11 @@ def check_targets(cfg: DictConfig, trust: Sequence[str] = ()) -> None:
     """`UserError` for a `_target_` that is neither one of ours nor in a package of `trust`, for one
     that only passes through there, and for a file that would grant itself trust.
 
-    Every name is looked at before anything is imported for the first of them.
+    Every name is looked at before anything is imported for the first of them. A trusted package may
+    lie in the folder of the command too, behind all that is installed.
     """
+    if trust and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     if "trust" in cfg:
         raise UserError(
             "a file of this configuration sets trust; only the command line can, and may: write "

@@ -158,7 +158,12 @@ def _unquoted(part: str) -> str:
 
 def _quote(text: str) -> str:
     """Hydra's quotes around OmegaConf's words for `text`."""
-    escaped = re.sub(r"(\\*)(?='|$)", r"\1\1", literal(text)).replace("'", r"\'")
+    return in_quotes(literal(text))
+
+
+def in_quotes(text: str) -> str:
+    """As Hydra's grammar has a string."""
+    escaped = re.sub(r"(\\*)(?='|$)", r"\1\1", text).replace("'", r"\'")
     return f"'{escaped}'"
 
 

@@ -6,6 +6,7 @@ import torch
 from omegaconf import DictConfig
 
 from cloc.cli.config.compose import plain
+from cloc.cli.launch.cpu import multiplies_bf16
 from cloc.cli.launch.peers import Peers
 from cloc.data.datamodule import per_rank
 from cloc.errors import UserError
@@ -45,12 +46,10 @@ def num_gpus() -> int:
 
 
 def chosen_precision(precision: str, accelerator: str) -> str:
-    """bf16-mixed in place of auto, 32-true on a CPU that has no products of bf16: torch emulates
-    them there, a hundred times slower than float32 where that was measured (EPYC Milan)."""
+    """bf16-mixed in place of auto, 32-true on a CPU that has no products of bf16."""
     if precision != "auto":
         return precision
-    in_hardware = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return "bf16-mixed" if accelerator != "cpu" or in_hardware else "32-true"
+    return "bf16-mixed" if accelerator != "cpu" or multiplies_bf16() else "32-true"
 
 
 def check_precision(precision: Any, accelerator: str) -> None:

@@ -1,6 +1,5 @@
 """What `check-shards` does: reads every sample, one line per problem."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +17,7 @@ from cloc.data.shards.manifest import MANIFEST, parse_manifest, read_manifest
 from cloc.data.shards.remote import exists, fetch, is_remote
 from cloc.data.shards.shard_set import expand_shards
 from cloc.errors import UserError
-from cloc.terminal import progress
+from cloc.terminal import progress, shows_bars
 
 _MAX_KEPT = 100  # lines of one reason that the page shows
 
@@ -118,7 +117,7 @@ def run(specs: Sequence[str], *, write_index: bool, out: Path | None, indexes: I
         except UserError as error:
             report.add(Problem("shards", str(error)))
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with progress(*columns, hidden=not sys.stdout.isatty()) as bar:
+    with progress(*columns, hidden=not shows_bars()) as bar:
         task = bar.add_task("checking", total=total)
         for shard in shards:
             bar.update(task, description=shard.path.rpartition("/")[2])

@@ -10,11 +10,11 @@ import torch
 
 from cloc.data.samples.decode import decode_image
 from cloc.data.samples.orientation import orientation, turned
-from cloc.drawing import colour, contact_sheet, draw_boxes, heatmap
 from cloc.errors import UserError
-from cloc.eval.predictions import look
-from cloc.interfaces import Embedder, Example
+from cloc.eval.encode import same_texts
+from cloc.interfaces import Embedder
 from cloc.models.load import load
+from cloc.models.show import draw, see
 
 
 def answer(given: Any) -> None:
@@ -66,43 +66,19 @@ def picture(
     phrases: Sequence[str],
     boxes: Sequence[Sequence[float]],
 ) -> tuple[PIL.Image.Image, list[str]]:
-    """A panel per phrase, side by side, and a line of text per phrase.
+    """`cloc.models.show.draw`, and a line of text per phrase.
 
-    A panel is the similarity of the phrase with a box around every place of the image, over the
-    image; the box that the model predicts for the phrase is solid, the given ones are dashed. Of
-    phrases that the model reads as the same one the first has a panel.
+    Of phrases that the model reads as the same one the first has a panel.
     """
-    whole = np.array([[0, 0, *image.size]] * len(phrases), np.float32)
-    example = Example("", image, (), whole, tuple(phrases), ("",) * len(phrases), {})
-    item = look(embedder, example, heatmaps=len(phrases))
-    panels, told = [], []
-    for phrase, values in item.heatmaps:
-        lines, labels = list(boxes), [f"box {j + 1}" for j in range(len(boxes))]
-        told.append(f"{phrase}: {values.min():.3f} to {values.max():.3f} over the image")
-        if item.predicted is not None:
-            predicted = item.predicted[item.phrases.index(phrase)].tolist()
-            lines, labels = [*lines, predicted], [*labels, phrase]
-            told[-1] += f", predicted at {','.join(f'{x:.0f}' for x in predicted)}"
+    seen = see(embedder, image, [phrases[i] for i in same_texts(embedder, phrases)[1]])
+    told = []
+    for i, (phrase, values) in enumerate(zip(seen.phrases, seen.heat, strict=True)):
+        line = f"{phrase}: {values.min():.3f} to {values.max():.3f} over the image"
+        if seen.boxes is None:
+            told.append(f"{line}, no predicted box: this model has no box head")
         else:
-            told[-1] += ", no predicted box: this model has no box head"
-        panels.append(_panel(image, values, lines, labels, num_given=len(boxes)))
-    return contact_sheet(panels, 3), told
-
-
-def _panel(
-    image: PIL.Image.Image,
-    values: np.ndarray,
-    boxes: Sequence[Sequence[float]],
-    labels: Sequence[str],
-    *,
-    num_given: int,
-) -> PIL.Image.Image:
-    heat = heatmap(image, values)
-    scale = np.array([heat.width / image.width, heat.height / image.height] * 2)
-    dashed = [i < num_given for i in range(len(boxes))]
-    colours = [colour(1 + i) if is_given else colour(0) for i, is_given in enumerate(dashed)]
-    boxes_px = np.array(boxes, np.float64).reshape(-1, 4) * scale
-    return draw_boxes(heat, boxes_px, labels, colours, dashed=dashed)
+            told.append(f"{line}, predicted at {','.join(f'{x:.0f}' for x in seen.boxes[i])}")
+    return draw(image, seen, boxes), told
 
 
 def _read(path: Path) -> PIL.Image.Image:

@@ -16,7 +16,8 @@ from tests.helpers.probe import probe_of
 from tests.helpers.rows import random_boxes
 from tests.helpers.tracing import without_type_checks
 
-pytestmark = pytest.mark.slow
+# the graphs are those that test_onnx.py runs, of which this format is torch's own file
+pytestmark = [pytest.mark.slow, pytest.mark.rare]
 
 SMALL = {
     **NATIVE,

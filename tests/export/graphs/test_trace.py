@@ -168,7 +168,13 @@ def test_a_traced_region_head_answers_any_number_of_boxes_on_any_grid(head):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("config", [NATIVE, CONVOLUTIONAL["resnet"]], ids=["vit", "resnet"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(NATIVE, id="vit"),
+        pytest.param(CONVOLUTIONAL["resnet"], id="resnet", marks=pytest.mark.rare),
+    ],
+)
 def test_stored_in_half_the_size_a_graph_answers_as_the_rounded_model(config):
     """Statistics of norms too; and the part itself, which is compared with, stays as it is."""
     model = make_model(config, region_head=None)
