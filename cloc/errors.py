@@ -3,10 +3,15 @@
 No torch here: data preparation stands on this file.
 """
 
+import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # that ask a run to end; the later one to requeue it
 PREEMPTED = 143  # the exit code a shell gives a process that SIGTERM has ended
+CLOSED_PIPE = 141  # as the shell has it: 128 + SIGPIPE
 
 
 class UserError(ValueError):
@@ -33,3 +38,16 @@ def one_line(error: BaseException) -> str:
     if message and not isinstance(error, KeyError):
         return message
     return f"{type(error).__name__}: {message}".removesuffix(": ")
+
+
+@contextmanager
+def ends_with_its_reader() -> Iterator[None]:
+    """Around a command: where what reads its output (`| head`) has seen enough, it ends quietly."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still held
+        sys.exit(CLOSED_PIPE)

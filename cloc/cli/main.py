@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
+from cloc.errors import ends_with_its_reader
+
 # By what people come for: each command, its module, and what it is for.
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "begin": {
@@ -43,6 +45,11 @@ def main(words: Sequence[str] | None = None) -> None:
     """Hands the words behind a command's name to it; ends the process with its exit code."""
     given = list(sys.argv[1:] if words is None else words)
     name, arguments = (given[0], given[1:]) if given else ("--help", [])
+    with ends_with_its_reader():
+        _answer(name, arguments)
+
+
+def _answer(name: str, arguments: list[str]) -> None:
     if name in ("-h", "--help", "help"):
         print(overview())
     elif name == "--version":

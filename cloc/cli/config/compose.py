@@ -37,7 +37,7 @@ from cloc.cli.config.trust import check_targets, trust_of
 from cloc.cli.config.typed import Entry, added_if_named, entries_of, is_override, literal, quoted
 from cloc.cli.config.values import check_values
 from cloc.data.samples.text import spell_out_unprintable
-from cloc.errors import PREEMPTED, SIGNALS, UserError, one_line
+from cloc.errors import PREEMPTED, SIGNALS, UserError, ends_with_its_reader, one_line
 
 Ends = Callable[[], AbstractContextManager[None]]
 SCRIPTS = (  # of a checkout
@@ -53,7 +53,8 @@ def ends_plainly(code: int = 1) -> Iterator[None]:
     for number in SIGNALS:
         signal.signal(number, lambda *_: os._exit(PREEMPTED))
     try:
-        yield
+        with ends_with_its_reader():
+            yield
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except (UserError, OSError) as error:
