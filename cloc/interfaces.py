@@ -49,7 +49,8 @@ class RegionBatch(NamedTuple):
     extra: Mapping[str, Tensor]  # what a third-party source adds; empty for ours
     origins: tuple[str, ...] = ()  # SHARD::KEY of each, as data.skip_keys has it; () if not read
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class Embeddings(NamedTuple):
@@ -65,7 +66,8 @@ class Embeddings(NamedTuple):
     predicted_boxes: Float[Tensor, "b r 4"] | None  # None where the model has no box head
     extra: Mapping[str, Tensor]  # teacher_image, teacher_region of a teacher; what others add
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class Term(NamedTuple):
@@ -96,7 +98,8 @@ class Example(NamedTuple):
     labels: tuple[str, ...]  # class name per box; "" where the data set has none
     meta: Mapping[str, Any]  # what the source recorded beside it (scenes: relations, twins)
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class Split(NamedTuple):
@@ -108,7 +111,8 @@ class Split(NamedTuple):
     classes: Mapping[str, Sequence[str]]
     synonyms: Mapping[str, Sequence[str]] = {}
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class Prepared(NamedTuple):
@@ -118,7 +122,8 @@ class Prepared(NamedTuple):
     boxes: Float[Tensor, "b r 4"]  # (x0, y0, x1, y1) in [0, 1] of the embedder's frame
     valid: Bool[Tensor, "b r"]
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 @runtime_checkable
