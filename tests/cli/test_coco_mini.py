@@ -19,12 +19,12 @@ from cloc.drawing import colour
 from tests.helpers.photos import MINI, NEEDS_MINI
 
 pytestmark = [pytest.mark.slow, NEEDS_MINI]
-STEPS = 15
+STEPS = 40
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """The folder everything is in, the files' own boxes by image id, and the final metrics."""
+def imported(tmp_path_factory):
+    """The folder everything is in, and the files' own boxes by image id."""
     place = tmp_path_factory.mktemp("coco_mini")
     notes = {
         name: MINI / f"annotations/{name}_train2017.json" for name in ("instances", "captions")
@@ -34,36 +34,46 @@ def photos(tmp_path_factory):
         prepare.main(
             ["import=coco", f"images={MINI}/train2017", *given, "val=0.25", "out=data/coco_mini"]
         )
-        train.main(
-            [
-                *("experiment=coco_mini", "data.root=data/coco_mini", "data.num_workers=0"),
-                *(f"steps={STEPS}", "schedule.warmup=4", "eval.every=0", "logger=[jsonl]"),
-            ]
-        )
-        evaluate.main(["run=runs/coco_mini", "gallery=4", "extractors=[]"])
     boxes: dict[str, list[list[float]]] = {}
     for row in sorted(json.loads(notes["instances"].read_text())["annotations"], key=by_id):
         if not row["iscrowd"]:
             x, y, width, height = row["bbox"]
             boxes.setdefault(f"{row['image_id']:012d}", []).append([x, y, x + width, y + height])
-    metrics = json.loads((place / "runs/coco_mini/metrics.json").read_text())
-    return SimpleNamespace(place=place, boxes=boxes, metrics=metrics)
+    return SimpleNamespace(place=place, boxes=boxes)
+
+
+@pytest.fixture(scope="module")
+def photos(imported):
+    """The same, trained on, with the final metrics."""
+    with chdir(imported.place):
+        train.main(
+            [
+                *("experiment=coco_mini", "data.root=data/coco_mini", "data.num_workers=0"),
+                *(f"steps={STEPS}", "schedule.warmup=6", "eval.every=0", "logger=[jsonl]"),
+            ]
+        )
+        evaluate.main(["run=runs/coco_mini", "gallery=4", "extractors=[]"])
+    metrics = json.loads((imported.place / "runs/coco_mini/metrics.json").read_text())
+    return SimpleNamespace(**vars(imported), metrics=metrics)
 
 
 def by_id(row):
     return row["id"]
 
 
-def test_every_photograph_keeps_its_boxes(photos):
+def test_every_photograph_keeps_its_boxes(imported):
     found = {}
     for name in ("train", "val"):
-        split = read_split(str(photos.place / "data/coco_mini" / name), name=name, parse=parse)
+        split = read_split(str(imported.place / "data/coco_mini" / name), name=name, parse=parse)
         found |= {example.key: example.boxes for example in split.examples}
     assert len(found) == len(list((MINI / "train2017").glob("*.jpg")))
     for key, boxes in found.items():
-        np.testing.assert_allclose(boxes, np.reshape(photos.boxes.get(key, []), (-1, 4)), atol=0.02)
+        np.testing.assert_allclose(
+            boxes, np.reshape(imported.boxes.get(key, []), (-1, 4)), atol=0.02
+        )
 
 
+@pytest.mark.rare
 def test_it_learns_what_and_where_on_the_photographs_it_trains_on(photos):
     regions, boxes = (photos.metrics[f"{n}/train"] for n in ("region_classification", "grounding"))
     assert regions["within_image"] > regions["within_image_chance"] + 0.2
@@ -71,6 +81,7 @@ def test_it_learns_what_and_where_on_the_photographs_it_trains_on(photos):
     assert boxes["miou"] > boxes["miou_chance"] + 0.05
 
 
+@pytest.mark.rare
 def test_the_report_draws_the_boxes_of_the_photographs_where_they_are(photos):
     html = (photos.place / "runs/coco_mini/report.html").read_text()
     found = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)

@@ -11,10 +11,10 @@ import pytest
 from tests.faults import __main__ as suite
 from tests.faults import layouts, poison, resume, saves, starts, tars
 
-pytestmark = [pytest.mark.slow, pytest.mark.dist]
+# `make faults` runs the large ones beside these
+pytestmark = [pytest.mark.slow, pytest.mark.rare, pytest.mark.dist]
 
 
-@pytest.mark.rare
 def test_a_run_that_is_cut_goes_on_with_the_same_samples_and_weights():
     found = resume.run(2)
     assert (found["exact"], found["wrong"]) == (2, [])

@@ -305,7 +305,7 @@ def test_without_transformers_the_extra_is_named(model, tmp_path, monkeypatch):
     assert not names_in(tmp_path / "out")
 
 
-@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float16", pytest.param("bfloat16", marks=pytest.mark.rare)])
 def test_half_weights_are_those_of_the_model_rounded_to_them(tmp_path, precision):
     model = make_model()
     round_weights(model, precision)

@@ -24,6 +24,8 @@ from tests.helpers.rows import random_boxes
 from tests.helpers.tracing import without_type_checks
 
 pytestmark = pytest.mark.slow
+# of the four graphs, half a minute; tests/export/graphs holds what they are traced from
+WHOLE = pytest.mark.rare
 
 SMALL = {
     **NATIVE,
@@ -61,6 +63,7 @@ def call(folder):
     return one
 
 
+@WHOLE
 @torch.no_grad()
 @pytest.mark.parametrize(("b", "r"), [(1, 1), (3, 9), (5, 2), (2, 0)])
 def test_any_number_of_images_boxes_and_phrases(model, call, b, r):
@@ -80,6 +83,7 @@ def test_any_number_of_images_boxes_and_phrases(model, call, b, r):
     torch.testing.assert_close(box, expected, rtol=0, atol=1e-5)
 
 
+@WHOLE
 def test_another_size_goes_through_all_graphs(call):
     """Numbers at other sizes: tests/export/graphs/test_trace.py and `other size` of parity.json."""
     seen = call("image_encoder", pixels=random_pixels(0, 2, size=64)[:, :, :40])
@@ -88,6 +92,7 @@ def test_another_size_goes_through_all_graphs(call):
     torch.testing.assert_close(region.norm(dim=-1), torch.ones(2, 3))
 
 
+@WHOLE
 def test_what_the_folder_holds(folder):
     assert {path.name for path in folder.iterdir()} == {
         *(f"{name}.onnx" for name in PARTS),
@@ -101,11 +106,13 @@ def test_what_the_folder_holds(folder):
     assert max(error["max_error"] for error in found["outputs"].values()) <= 1e-5
 
 
+@WHOLE
 def test_weights_above_the_limit_lie_beside_their_graph(folder):
     assert (folder / "text_encoder.onnx").stat().st_size < 200_000
     assert (folder / "text_encoder.onnx.data").stat().st_size > 1_500_000
 
 
+@WHOLE
 def test_the_configuration_says_what_the_files_say(model, folder):
     config = json.loads((folder / "onnx_config.json").read_text())
     graphs = config.pop("graphs")
@@ -149,6 +156,7 @@ def test_what_onnx_cannot_hold_is_an_error_with_the_reason(model, tmp_path, monk
     assert "folding" not in caplog.text
 
 
+@WHOLE
 def test_half_weights_are_those_of_the_model_rounded_to_them(folder):
     found = onnx.load(folder / "text_encoder.onnx").graph.initializer
     large = {x.name: x.data_type for x in found if np.prod(x.dims) > 10_000}
