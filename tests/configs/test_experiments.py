@@ -1,6 +1,7 @@
 """Every experiment builds, down to its half-applied parts, and every config file composes."""
 
 import inspect
+import re
 from functools import cache
 
 import lightning as L
@@ -64,10 +65,13 @@ def built(cfg, kept):
         return build_model(**plain(cfg.model))
 
 
-# of the large towers, which differ from the small one in numbers alone, tracing takes 20 s
+# of the large towers, which differ from the small one in numbers alone, tracing takes 20 s; and of
+# a family whose members change a loss, one is enough here
+FAMILY = re.compile(
+    r".*_(l14|h14)|scenes_full_.*|finetune_(frozen|hard_neg\w+|scratch|start|vision)"
+)
 BUILT = [
-    pytest.param(name, marks=pytest.mark.rare) if name.endswith(("_l14", "_h14")) else name
-    for name in NAMES
+    pytest.param(name, marks=pytest.mark.rare) if FAMILY.fullmatch(name) else name for name in NAMES
 ]
 
 

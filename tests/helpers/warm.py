@@ -1,22 +1,27 @@
-"""Processes that begin with everything imported: forks of one that has done nothing else.
+"""Processes that begin with everything imported: forks of one that has done nothing else, and that
+all processes of a test run share.
 
-A new interpreter takes five seconds of a core to import torch, lightning and open_clip, a fork
-none. Where the start of a process is what is tested, `subprocess` it is.
+A new interpreter takes five to ten seconds of a core to import torch, lightning and open_clip, a
+fork none. Where the start of a process is what is tested, `subprocess` it is.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import runpy
+import select
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 LOCK = threading.Lock()
@@ -58,42 +63,79 @@ class Forked:
 
 
 @cache
-def _server(tester: int) -> subprocess.Popen[str]:
-    """One for each process that tests; it ends when its standard input does."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.helpers.warm"],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+def _server(tester: int) -> IO[str]:
+    """The connection of a process that tests with the warm one, which all of a test run share; it
+    ends with the last of them. Whoever asks first starts it."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(tester))
+    place = Path(tempfile.gettempdir()) / f"cloc-warm-{run}"
+    with place.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(f"{place}.socket")
+        except OSError:
+            _start(f"{place}.socket")
+            connection.connect(f"{place}.socket")
+    return connection.makefile("rw")
+
+
+def _start(path: str) -> None:
+    """Returns when it answers."""
+    Path(path).unlink(missing_ok=True)
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tests.helpers.warm", path]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"warm\n"
+    process.stdout.close()
+    process.returncode = 0  # nobody waits for it: it ends by itself
 
 
 def _ask(words: dict[str, Any]) -> Any:
     """One at a time: tests start commands from several threads."""
     with LOCK:
         server = _server(os.getpid())
-        assert server.stdin is not None
-        assert server.stdout is not None
-        server.stdin.write(json.dumps(words) + "\n")
-        server.stdin.flush()
-        return json.loads(server.stdout.readline())
+        server.write(json.dumps(words) + "\n")
+        server.flush()
+        return json.loads(server.readline())
 
 
-def _serve() -> dict[str, Any] | None:
-    """Answers until its standard input ends; returns what to run in a fork, None in itself."""
-    for line in sys.stdin:
-        words = json.loads(line)
-        if "poll" in words:
-            pid, status = os.waitpid(words["poll"], os.WNOHANG)
-            answer = os.waitstatus_to_exitcode(status) if pid else None
-        else:
-            answer = os.fork()
-            if not answer:
-                return words
-        print(json.dumps(answer), flush=True)
-    return None
+def _serve(path: str) -> dict[str, Any] | None:
+    """Answers until nobody is left; returns what to run in a fork, None in itself."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen()
+    print("warm", flush=True)
+    asking: dict[socket.socket, IO[str]] = {}
+    while True:
+        for ready in select.select([listening, *asking], [], [])[0]:
+            if ready is listening:
+                client = listening.accept()[0]
+                asking[client] = client.makefile("rw")
+            elif line := asking[ready].readline():
+                words = json.loads(line)
+                answer = _polled(words["poll"]) if "poll" in words else os.fork()
+                if answer == 0 and "poll" not in words:
+                    for held in (*asking.values(), *asking, listening):
+                        held.close()
+                    return words
+                asking[ready].write(json.dumps(answer) + "\n")
+                asking[ready].flush()
+            else:
+                asking.pop(ready).close()
+                ready.close()
+        if not asking:
+            for left in (path, path.removesuffix(".socket")):
+                Path(left).unlink(missing_ok=True)
+            return None
+
+
+def _polled(child: int) -> int | None:
+    """Its exit code, None while it runs."""
+    pid, status = os.waitpid(child, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if pid else None
 
 
 def _become(words: dict[str, Any]) -> None:
@@ -117,7 +159,7 @@ def _become(words: dict[str, Any]) -> None:
 if __name__ == "__main__":
     for name in IMPORTED:
         __import__(name)
-    asked = _serve()
+    asked = _serve(sys.argv[1])
     if asked is not None:
         with contextlib.suppress(BrokenPipeError):
             _become(asked)
