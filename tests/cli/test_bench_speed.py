@@ -161,7 +161,9 @@ def slow_read(self, path, index, *, count):
 READ = answers.doctor.__globals__["measure"].__globals__["Reader"].__call__
 
 
-@pytest.mark.parametrize(("cores", "name"), [(1, "decode"), (8, "workers")])
+@pytest.mark.parametrize(
+    ("cores", "name"), [pytest.param(1, "decode", marks=pytest.mark.rare), (8, "workers")]
+)
 def test_a_slow_source_is_named(smoke, capsys, monkeypatch, cores, name):
     monkeypatch.setattr("cloc.cli.bench.stages.num_cores", lambda: cores)
     path = ["data.parse.path=tests.cli.test_bench_speed.slow", "+trust=[tests]"]
@@ -215,6 +217,7 @@ def test_without_a_gpu_its_figures_are_refused_in_one_line(monkeypatch):
         bench.main(["what=doctor", "experiment=cloc_paper_vit_b16", "data.train=x"])
 
 
+@pytest.mark.rare
 def test_a_dry_run_of_the_gpus_figures_says_so(smoke, capsys):
     given = ["device=cpu", "images=2", "repeat=2", "peak_tflops=0.5"]
     found, printed = answer(capsys, "what=gpu", *smoke, *given)

@@ -1,5 +1,6 @@
 """The double of a model trains, asks and is taught what the model is."""
 
+import pytest
 import torch
 
 from cloc.cli.build.start import adapt
@@ -20,6 +21,7 @@ def test_a_double_trains_what_the_model_trains():
     assert {parameter.device.type for parameter in double.values()} == {"meta"}
 
 
+@pytest.mark.rare
 def test_a_teacher_costs_its_forward():
     """Of the image, and of every region's crop where a loss needs those."""
     model = make_model().train()

@@ -109,7 +109,10 @@ def parse_slowly(raw):
     ("parse", "workers", "says"),
     [
         (parse_and_die, 1, r"^a worker of the loader was killed.* data\.num_workers or batch_size"),
-        (parse_slowly, 1, r"^the workers .* no batch for 2 s \(failures\.loader_s\)"),
+        pytest.param(
+            *(parse_slowly, 1, r"^the workers .* no batch for 2 s \(failures\.loader_s\)"),
+            marks=pytest.mark.rare,
+        ),
     ],
 )
 def test_a_worker_that_dies_or_stalls_is_one_line_soon(shards, monkeypatch, parse, workers, says):

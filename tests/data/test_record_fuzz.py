@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def found():
     """As a command: in this process every call would be type-checked, at three times the cost."""
-    command = [sys.executable, "-m", "tests.faults.annotations", "2000"]
+    command = [sys.executable, "-m", "tests.faults.annotations", "1000"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
