@@ -4,10 +4,12 @@ No torch here: data preparation stands on this file.
 """
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # that ask a run to end; the later one to requeue it
 PREEMPTED = 143  # the exit code a shell gives a process that SIGTERM has ended
@@ -49,5 +51,17 @@ def ends_with_its_reader() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
+        if not _is_closed(sys.stdout):  # another pipe or socket: that is trouble, and is told
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still held
         sys.exit(CLOSED_PIPE)
+
+
+def _is_closed(file: TextIO) -> bool:
+    """Whether nobody is left to read what is written to it."""
+    try:
+        waiting = select.poll()
+        waiting.register(file.fileno(), 0)
+        return any(event & select.POLLERR for _, event in waiting.poll(0))
+    except (OSError, ValueError):  # it is no file
+        return False

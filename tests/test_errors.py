@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cloc.errors import CLOSED_PIPE, PREEMPTED, SIGNALS
+from cloc.errors import CLOSED_PIPE, PREEMPTED, SIGNALS, ends_with_its_reader
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,3 +26,9 @@ def test_where_the_reader_of_its_output_has_gone_a_command_ends_quietly(words):
     done.stdout.close()
     assert (done.stderr.read(), done.wait(60)) == (b"", CLOSED_PIPE)
     done.stderr.close()
+
+
+def test_a_pipe_that_breaks_elsewhere_is_told(capfd):
+    """Of a worker or a server: its error is no end of the output."""
+    with pytest.raises(BrokenPipeError), ends_with_its_reader():
+        raise BrokenPipeError("a worker has gone")

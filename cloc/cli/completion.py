@@ -5,12 +5,14 @@ eval "$(cloc-pretrain completion zsh)"      # in ~/.zshrc, behind compinit
 cloc-pretrain completion fish | source      # in ~/.config/fish/config.fish
 """
 
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stderr
 from importlib import import_module
-from io import StringIO
 
+from cloc.cli.config.compose import composed
+from cloc.cli.config.explain import keys_of
+from cloc.cli.config.folders import is_group, options, take_config_dir
+from cloc.cli.config.help import groups_of
+from cloc.cli.config.keyless import answer
 from cloc.errors import UserError
 
 SHELLS = {
@@ -69,13 +71,7 @@ def candidates(line: str) -> list[str]:
 
 def _keys(name: str, given: list[str], begun: str) -> list[str]:
     """Keys as KEY=, a dotted part at a time; behind KEY= of a group its files."""
-    from cloc.cli.config.compose import composed, take_config_dir
-    from cloc.cli.config.explain import keys_of
-    from cloc.cli.config.folders import is_group, options
-    from cloc.cli.config.help import groups_of
-
-    with redirect_stderr(StringIO()):
-        words = [word for word in take_config_dir(given) if "=" in word]
+    words = [word for word in take_config_dir(given) if "=" in word]
     key = begun.partition("=")[0]
     if "=" in begun:
         return [f"{key}={option}" for option in options(key)] if is_group(key) else []
@@ -93,10 +89,4 @@ def _keys(name: str, given: list[str], begun: str) -> list[str]:
 
 def run(arguments: Sequence[str]) -> None:
     """From a shell."""
-    if set(arguments) & {"-h", "--help"}:
-        print((__doc__ or "").strip())
-        return
-    try:
-        main(arguments)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    answer(main, __doc__, arguments)

@@ -10,9 +10,7 @@ folder. Stopped, the same command goes on where it was.
 
 from collections.abc import Sequence
 
-from cloc.cli.config.compose import as_typed, ends_plainly
-from cloc.cli.config.help import HELP
-from cloc.data.samples.text import spell_out_unprintable
+from cloc.cli.config.keyless import answer
 from cloc.errors import UserError
 
 
@@ -26,9 +24,4 @@ def main(arguments: Sequence[str]) -> None:
 
 def run(arguments: Sequence[str]) -> None:
     """From a shell."""
-    spell_out_unprintable()
-    with ends_plainly():
-        if set(arguments) & set(HELP):
-            print(as_typed((__doc__ or "").strip()))
-        else:
-            main(arguments)
+    answer(main, __doc__, arguments)

@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from cloc.cli.config.compose import as_typed, ends_plainly
-from cloc.cli.config.help import HELP
-from cloc.data.samples.text import spell_out_unprintable
+from cloc.cli.config.keyless import answer
 from cloc.errors import UserError
 
 TEMPLATES = Path(__file__).parent / "project"
@@ -56,9 +54,4 @@ def package_name(folder: Path) -> str:
 
 def run(arguments: Sequence[str]) -> None:
     """From a shell."""
-    spell_out_unprintable()
-    with ends_plainly():
-        if set(arguments) & set(HELP):
-            print(as_typed((__doc__ or "").strip()))
-        else:
-            main(arguments)
+    answer(main, __doc__, arguments)
