@@ -133,6 +133,8 @@ def test_a_missing_shard_is_named(shards, smoke, tmp_path):
             ["rates={}"],
             r"rates={} leaves factors, .* as they are; write '~rates.factors' to take an",
         ),
+        (["eval={evry: 3}"], "eval.evry is not a key of this command; did you mean eval.every"),
+        (["eval={in_loop: {x: 2}}"], "eval={in_loop: {x: 2}}: keys are given where a list belongs"),
         (["batchsize=8"], "batchsize is not a key of this command; did you mean batch_size"),
         (["experiment=smok"], "smok.*smoke"),
         (["losses=[image_txt]"], "losses/image_txt.*Available: .*image_text,"),

@@ -21,7 +21,7 @@ from cloc.cli.bench.gpu import utilisation
 from cloc.cli.bench.region_cost import phrases_per_image
 from cloc.cli.bench.stages import Machine, Stages, exchange_rate
 from cloc.cli.bench.startup import SHOWN, imports_of
-from cloc.cli.build import parts
+from cloc.cli.bench.step import parts_of
 from cloc.cli.config.compose import compose_config
 from cloc.cli.tasks import train as train_task
 from cloc.data.sources import cloc_regions
@@ -82,15 +82,11 @@ def test_the_losses_cost_of_an_image_grows_with_the_batch():
 def test_phrases_are_counted_without_the_padding_of_their_table(smoke):
     """32 scenes have far fewer distinct phrases than the table's 64 rows a bucket."""
     cfg = compose_config("train", smoke)
-    stream = iter(parts.make_data(cfg, _tower(cfg), steps=1).train_dataloader())
+    stream = iter(parts_of(cfg, steps=1).data.train_dataloader())
     batch = next(stream)
     distinct = {tuple(row) for row in batch.phrases.tolist() if any(row)}
     assert len(batch.phrases) > len(distinct)
     assert phrases_per_image(cfg, steps=1) < 4
-
-
-def _tower(cfg):
-    return answers.build_model(**answers.plain(cfg.model)).tower
 
 
 def test_a_twin_has_nothing_to_tax(capsys):
@@ -193,7 +189,7 @@ def test_several_ranks_exchange_as_many_numbers_as_are_trained(smoke, monkeypatc
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda x: sent.append(x.numel()))
     cfg = compose_config("train", smoke)
     rate = exchange_rate(cfg, torch.device("cpu"), images=4, repeat=2)
-    trained = answers.build_model(**answers.plain(cfg.model)).parameters()
+    trained = parts_of(cfg, steps=1).module.model.parameters()
     assert set(sent) == {sum(p.numel() for p in trained)}
     assert rate > 0
 

@@ -22,12 +22,9 @@ from cloc.cli.bench.race import race
 from cloc.cli.bench.region_cost import tax
 from cloc.cli.bench.save import saves
 from cloc.cli.bench.startup import startup
-from cloc.cli.bench.step import circumstances, clip_twin, in_turns, make_step, spread
-from cloc.cli.build.parts import make_data
-from cloc.cli.config.compose import plain
+from cloc.cli.bench.step import circumstances, clip_twin, in_turns, make_step, parts_of, spread
 from cloc.cli.launch.cpu import tune_for_cpu
 from cloc.interfaces import RegionBatch
-from cloc.models.build import build_model
 from cloc.scenes.generate import composed, scene
 
 Measure = Callable[..., dict[str, Any]]
@@ -86,8 +83,9 @@ def preparing(own: Mapping[str, str], *, repeat: int) -> dict[str, Any]:
 
 def step(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
     """Images per second of a whole training step, CLOC and its CLIP twin, and their ratio."""
-    steps = {"cloc": make_step(cfg), "clip": make_step(clip_twin(cfg))}
-    batch = next(batches(cfg, steps=1))
+    module, data = parts_of(cfg, steps=1)
+    steps = {"cloc": make_step(cfg, module), "clip": make_step(clip_twin(cfg))}
+    batch: RegionBatch = next(iter(data.train_dataloader()))
     times = in_turns({name: partial(run, batch) for name, run in steps.items()}, repeat)
     images = len(batch.images)
     speeds = {name: spread([images / t for t in taken]) for name, taken in times.items()}
@@ -97,7 +95,8 @@ def step(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
 
 def loader(cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
     """Samples per second of the training loader, with nobody consuming."""
-    stream = batches(cfg, steps=repeat * 5 + 10)
+    data = parts_of(cfg, steps=repeat * 5 + 10).data
+    stream: Iterator[RegionBatch] = iter(data.train_dataloader())
     for _ in range(10):  # the workers start, the tokens fill their memory
         next(stream)
     speeds = []
@@ -161,9 +160,3 @@ def drawing(*, repeat: int, count: int = 500) -> dict[str, Any]:
                 make("train", index, **settings)
             speeds[name].append(count / (time.process_time() - started))
     return {"scenes_per_s": {name: spread(values[2:]) for name, values in speeds.items()}}
-
-
-def batches(cfg: DictConfig, *, steps: int) -> Iterator[RegionBatch]:
-    tower = build_model(**plain(cfg.model)).tower
-    data = make_data(cfg, tower, steps=steps)
-    return iter(data.train_dataloader())

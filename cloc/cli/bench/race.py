@@ -204,7 +204,7 @@ def run_ours(clock: Clock, arguments: list[str]) -> None:
     import lightning as L
 
     from cloc.cli import train
-    from cloc.cli.build.parts import Parts
+    from cloc.cli.build.parts import Run
     from cloc.cli.tasks import train as train_task
 
     class Ticks(L.Callback):
@@ -213,10 +213,10 @@ def run_ours(clock: Clock, arguments: list[str]) -> None:
 
     build = train_task.build
 
-    def with_clock(*given: Any) -> Parts:
-        parts = build(*given)
-        parts.trainer.callbacks.append(Ticks())  # type: ignore[attr-defined]
-        return parts
+    def with_clock(*given: Any) -> Run:
+        run = build(*given)
+        run.trainer.callbacks.append(Ticks())  # type: ignore[attr-defined]
+        return run
 
     train_task.build = with_clock  # type: ignore[assignment]
     train.main(arguments)

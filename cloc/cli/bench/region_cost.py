@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cloc.cli.bench.options import NO_DATA, whole_number
-from cloc.cli.bench.step import circumstances, clip_twin, in_turns, make_step, spread
-from cloc.cli.build.parts import make_data, make_module
+from cloc.cli.bench.step import circumstances, clip_twin, in_turns, make_step, parts_of, spread
+from cloc.cli.build.parts import make_module
 from cloc.cli.build.step_cost import cost_of
 from cloc.cli.config.compose import plain
 from cloc.errors import UserError
@@ -109,8 +109,7 @@ def phrases_per_image(cfg: DictConfig, *, steps: int = 10) -> float:
     """Distinct phrases, negatives among them, over the images of batches of the data."""
     cfg = cfg.copy()
     cfg.batch_size = SAMPLED
-    tower = build_model(**plain(cfg.model)).tower
-    stream: Iterator[RegionBatch] = iter(make_data(cfg, tower, steps=steps).train_dataloader())
+    stream: Iterator[RegionBatch] = iter(parts_of(cfg, steps=steps).data.train_dataloader())
     # the table is padded with rows of zeros
     found = [(int(batch.phrases.any(1).sum()), len(batch.images)) for batch in stream]
     return sum(u for u, _ in found) / sum(b for _, b in found)

@@ -14,8 +14,7 @@ import torch.distributed
 from omegaconf import DictConfig
 
 from cloc import dist
-from cloc.cli.bench.step import make_step
-from cloc.cli.build.parts import make_data
+from cloc.cli.bench.step import make_step, parts_of
 from cloc.cli.config.compose import plain
 from cloc.data.collate import Collate
 from cloc.data.datamodule import RegionData
@@ -56,11 +55,11 @@ def measure(
     warm = 2 * workers + 2  # while the workers start, each makes two batches ahead
     sized = cfg.copy()
     sized.batch_size = images * dist.world_size()
-    data = make_data(sized, build_model(**plain(cfg.model)).tower, steps=repeat + warm)
+    module, data = parts_of(sized, steps=repeat + warm)
     loaded, batch = loader_rate(data, warm=warm, repeat=repeat)
     disk, decode = raw_rates(data, batches=min(repeat, 4), readers=max(workers, 1))
     there = to_device(batch, device)
-    step = partial(make_step(sized, device=device.type), there)
+    step = partial(make_step(sized, module, device=device.type), there)
     copy = partial(to_device, batch, device) if device.type == "cuda" else None
     stages = Stages(
         disk=disk,

@@ -10,11 +10,12 @@ import torch
 import torch.distributed
 from omegaconf import DictConfig
 
-from cloc.cli.build.parts import make_module
+from cloc.cli.build.parts import Parts, make_module, make_parts
 from cloc.cli.config.compose import plain
 from cloc.cli.launch.layout import chosen_precision
 from cloc.interfaces import RegionBatch
 from cloc.models.build import build_model
+from cloc.training.module import CLOCModule
 
 TWIN = {"region_head": None, "region_scale": None, "box_head": None}
 
@@ -28,25 +29,37 @@ def clip_twin(cfg: DictConfig) -> DictConfig:
     return twin
 
 
-def make_step(
-    cfg: DictConfig, *, device: str = "cpu", compiled: bool = False
-) -> Callable[[RegionBatch], None]:
-    """Forward, losses, backward and update, in the precision of the config, without Lightning."""
+def parts_of(cfg: DictConfig, *, steps: int) -> Parts:
+    """Of a new model, for this many steps."""
     torch.manual_seed(cfg.seed)
-    model = build_model(**plain(cfg.model)).train().to(device)
-    module = make_module(cfg, model).to(device)
+    return make_parts(cfg, build_model(**plain(cfg.model)), steps=steps)
+
+
+def make_step(
+    cfg: DictConfig,
+    module: CLOCModule | None = None,
+    *,
+    device: str = "cpu",
+    compiled: bool = False,
+) -> Callable[[RegionBatch], None]:
+    """Forward, losses, backward and update of `module`, or of a new one, in the precision of the
+    config, without Lightning."""
+    if module is None:
+        torch.manual_seed(cfg.seed)
+        module = make_module(cfg, build_model(**plain(cfg.model)))
+    module.to(device)
     module.log_dict = lambda *a, **k: None  # type: ignore[method-assign]  # no trainer here
     optimizer = module.configure_optimizers()["optimizer"]
     half = chosen_precision(cfg.trainer.precision, device) == "bf16-mixed"
     if compiled:
-        model.compile()
+        module.model.compile()
 
     def run(batch: RegionBatch) -> None:
         with torch.autocast(device, torch.bfloat16, enabled=half):
             loss = module.training_step(batch, 0)
         loss.backward()
         if cfg.trainer.gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.trainer.gradient_clip_val)
+            torch.nn.utils.clip_grad_norm_(module.model.parameters(), cfg.trainer.gradient_clip_val)
         optimizer.step()
         optimizer.zero_grad()
 

@@ -32,23 +32,29 @@ from cloc.training.optim import rated_groups
 
 
 class Parts(NamedTuple):
-    """All that a run is made of."""
+    """What learns, and what it learns from."""
 
     module: CLOCModule  # the model, its losses with their weights, its optimizer and schedule
     data: RegionData  # the samples of every step, from the one on at which the run goes on
+
+
+class Run(NamedTuple):
+    """All that a run is made of."""
+
+    parts: Parts
     trainer: L.Trainer  # loggers and callbacks in it, and where ranks meet
     resume: str | None  # the checkpoint it goes on from
 
 
-def build(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> Parts:
-    """The parts of the run in the folder `run`; what of them needs the process group waits for it.
+def build(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> Run:
+    """The run in the folder `run`; what of it needs the process group waits for it.
     `UserError` for what does not fit together, before anything is written but the run's start."""
     model = build_model(**model_settings(cfg, run, resumed=bool(job.done)))
     if not peers.rank:
         keep_start(cfg, run, model)
-    module = make_module(cfg, model)
+    parts = make_parts(cfg, model, steps=cfg.steps, skip_batches=job.done)
+    data = parts.data
     folders = CheckpointFolders(place_of(run, cfg.checkpoints), keep=cfg.checkpoint_keep)
-    data = make_data(cfg, model.tower, steps=cfg.steps, skip_batches=job.done)
     if job.done:
         data.before = shards_before(run)
         check_data(run, data.digest())
@@ -70,7 +76,13 @@ def build(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> Parts:
         enable_model_summary=False,
     )
     own_processes(trainer, model, timeout_s=cfg.failures.timeout_s)
-    return Parts(module, data, trainer, folders.path(job.done) if job.done else None)
+    return Run(parts, trainer, folders.path(job.done) if job.done else None)
+
+
+def make_parts(cfg: DictConfig, model: CLOC, *, steps: int, skip_batches: int = 0) -> Parts:
+    """For this many steps; what a run trains, a benchmark times, a page shows."""
+    module = make_module(cfg, model)
+    return Parts(module, make_data(cfg, model.tower, steps=steps, skip_batches=skip_batches))
 
 
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:

@@ -157,7 +157,8 @@ def composed(name: str, overrides: Sequence[str]) -> tuple[DictConfig, DictConfi
             cfg = _changed(defaults, [*_set_first(values, defaults), *words])
             return defaults, _with(placed, groups, cfg)
         except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(explained(name, str(error), overrides)) from None
+            inner = getattr(error.__cause__, "full_key", None) or ""
+            raise UserError(explained(name, str(error), overrides, inner=inner)) from None
 
 
 def _placed(overrides: Sequence[str]) -> tuple[list[Entry], list[str]]:

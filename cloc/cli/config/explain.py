@@ -20,19 +20,24 @@ from cloc.errors import UserError, one_line
 _SWEEP = "cloc-pretrain train --multirun KEY=a,b makes a run of each (docs/launching.md)"
 
 
-def explained(name: str, message: str, overrides: Sequence[str]) -> str:
-    """Of the configuration `name`; for an unknown key also the keys that look like it."""
+def explained(name: str, message: str, overrides: Sequence[str], *, inner: str = "") -> str:
+    """Of the configuration `name`; for an unknown key also the keys that look like it. `inner` is
+    the key that is unknown where a mapping was given for one that is known."""
     sweep = re.search("(?:Ambiguous value for argument|Sweep parameters) '(.+?)'", message)
     if sweep:
         return f"{sweep[1]} has several values; write key=[a,b] for a list; {_SWEEP}"
+    merged = re.fullmatch("Error merging override (.+)", message, re.DOTALL)
+    if merged:
+        return f"{merged[1]}: keys are given where a list belongs, or a list where keys belong"
     unknown = re.search(r"Could not override '([^']+)'", message)
     if not unknown:
         return _shortened(message)
     known = _known_keys(name, [o for o in overrides if names_a_group(o, but=unknown[1])])
-    near = difflib.get_close_matches(unknown[1], known, n=3)
+    key = inner if inner and unknown[1] in known else unknown[1]
+    near = difflib.get_close_matches(key, known, n=3)
     top = ", ".join(key for key in known if "." not in key)
     hint = f"did you mean {' or '.join(near)}?" if near else f"its keys: {top}"
-    return f"{unknown[1]} is not a key of this command; {hint}"
+    return f"{key} is not a key of this command; {hint}"
 
 
 def check_grammar(words: Sequence[str], overrides: Sequence[str]) -> None:

@@ -32,13 +32,13 @@ def run_job(compose: Callable[[], DictConfig], peers: Peers, *, trust: Sequence[
 
 
 def train(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> None:
-    """Builds the parts and fits."""
+    """Builds the run and fits."""
     if cfg.trainer.accelerator == "cpu":
         tune_for_cpu()
     L.seed_everything(cfg.seed, verbose=False)
-    parts = build(cfg, run, job, peers)
-    parts.trainer.fit(parts.module, parts.data, ckpt_path=parts.resume, weights_only=True)
-    if parts.trainer.is_global_zero:
+    (module, data), trainer, resume = build(cfg, run, job, peers)
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    if trainer.is_global_zero:
         cure = as_typed(f"cloc-pretrain evaluate run={run}")
         print(f"{run}: {cfg.steps} steps; measure it with {cure}")
 
