@@ -34,9 +34,19 @@ complete -o default -F _cloc_pretrain cloc-pretrain""",
 compdef _cloc_pretrain cloc-pretrain""",
     "fish": """function __cloc_pretrain
     set -l words (commandline -opc)[2..] (commandline -ct)
-    cloc-pretrain completion words (string join ' ' -- $words) 2>/dev/null
+    set -l found (cloc-pretrain completion words (string join ' ' -- $words) 2>/dev/null)
+    set -l value (string split -m1 = -- (commandline -ct))
+    if test -n "$found"
+        printf '%s\\n' $found
+    else if set -q value[2]
+        for path in (__fish_complete_path $value[2])
+            echo $value[1]=$path
+        end
+    else
+        __fish_complete_path (commandline -ct)
+    end
 end
-complete -c cloc-pretrain -a '(__cloc_pretrain)'""",
+complete -c cloc-pretrain -f -a '(__cloc_pretrain)'""",
 }
 FLAGS = ("--help", "--cfg", "--config-dir")
 KEYS = {"doctor": "train", "bench": "train", "show-batch": "show_batch"}  # whose keys they take
