@@ -82,10 +82,71 @@ def _of_16_bits(values: np.ndarray, clear: Any, background: Colour) -> PIL.Image
 
 def pad_resize(image: PIL.Image.Image, size: ImageSize) -> tuple[np.ndarray, Frame]:
     """`image` (RGB) as uint8 [height, width, 3] of the frame, and where it lies there."""
-    frame = pad_frame(image.width, image.height, size)
-    canvas = PIL.Image.new("RGB", frame.canvas)
+    return framed(image, Framing("pad", size))
+
+
+class Framing(NamedTuple):
+    """How an encoder's own preprocessing makes its frame of a picture.
+
+    `pad` shows the whole picture in its own aspect with bars of `fill`, `squash` the whole picture
+    in the aspect of the frame, `crop` the middle of the picture: its shorter side is resized to
+    `shorter` pixels and what is outside of the frame is cut off.
+    """
+
+    geometry: str  # pad, squash, crop
+    size: ImageSize
+    interpolation: str = "bicubic"  # one of Pillow's
+    fill: int = 0  # grey of the bars, 0 to 255
+    shorter: int | None = None  # None: as large as the frame, as open_clip has it
+    halves: str = "even"  # an odd rest is cut by half a pixel: rounded to even (torchvision), down
+
+    def place(self, width: int, height: int) -> Frame:
+        """Where a picture of this size lies in the frame; beyond its edges where it is cut."""
+        frame_height, frame_width = height_and_width(self.size)
+        if self.geometry == "pad":
+            return pad_frame(width, height, self.size)
+        if self.geometry == "squash":
+            return Frame((frame_width, frame_height), 0, 0, frame_width, frame_height)
+        new_width, new_height = _shorter(width, height, self.shorter, (frame_width, frame_height))
+        left = _cut(new_width - frame_width, self.halves)
+        top = _cut(new_height - frame_height, self.halves)
+        return Frame((frame_width, frame_height), -left, -top, new_width, new_height)
+
+    def __str__(self) -> str:
+        height, width = height_and_width(self.size)
+        of = "" if self.shorter in (None, min(height, width)) else f" of {self.shorter}"
+        return f"{self.geometry} {width}x{height}{of}, {self.interpolation}"
+
+
+def _shorter(
+    width: int, height: int, side: int | None, frame: tuple[int, int]
+) -> tuple[int, int]:
+    """Sizes as torchvision's `Resize` has them for a square, open_clip's `ResizeKeepRatio` else."""
+    if side is None and frame[0] != frame[1]:
+        ratio = min(width / frame[0], height / frame[1])
+        return round(width / ratio), round(height / ratio)
+    side = side or frame[0]
+    if width <= height:
+        return side, max(int(side * height / width), 1)
+    return max(int(side * width / height), 1), side
+
+
+def _cut(rest: int, halves: str) -> int:
+    """Pixels before the frame; less than 0 where bars fill it, as torchvision's `CenterCrop`."""
+    if rest < 0:
+        return -(-rest // 2)
+    return rest // 2 if halves == "down" else round(rest / 2)
+
+
+def framed(image: PIL.Image.Image, framing: Framing) -> tuple[np.ndarray, Frame]:
+    """`image` (RGB) as uint8 [height, width, 3] of the frame, and where it lies there."""
+    frame = framing.place(image.width, image.height)
     if image.size != (frame.width, frame.height):
-        image = image.resize((frame.width, frame.height), PIL.Image.Resampling.BICUBIC)
+        kind = PIL.Image.Resampling[framing.interpolation.upper()]
+        image = image.resize((frame.width, frame.height), kind)
+    if image.size == frame.canvas and (frame.left, frame.top) == (0, 0):
+        return np.asarray(image), frame
+    canvas = PIL.Image.new("RGB", frame.canvas, (framing.fill,) * 3)
     canvas.paste(image, (frame.left, frame.top))
     return np.asarray(canvas), frame
 
