@@ -118,9 +118,7 @@ class Framing(NamedTuple):
         return f"{self.geometry} {width}x{height}{of}, {self.interpolation}"
 
 
-def _shorter(
-    width: int, height: int, side: int | None, frame: tuple[int, int]
-) -> tuple[int, int]:
+def _shorter(width: int, height: int, side: int | None, frame: tuple[int, int]) -> tuple[int, int]:
     """Sizes as torchvision's `Resize` has them for a square, open_clip's `ResizeKeepRatio` else."""
     if side is None and frame[0] != frame[1]:
         ratio = min(width / frame[0], height / frame[1])

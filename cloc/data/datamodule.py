@@ -12,7 +12,7 @@ from cloc.data.loader import TIMEOUT_S, TrainLoader
 from cloc.data.pipeline import Plan, shards_key
 from cloc.data.shards.remote import Cache
 from cloc.data.shards.shard_set import Record, ShardSet, open_recorded
-from cloc.data.shards.skips import Skips
+from cloc.data.shards.skip_lists import Skips
 from cloc.data.stream.mixture import Mixture, Source
 from cloc.data.stream.order import Shuffle
 from cloc.data.stream.tally import BUDGET

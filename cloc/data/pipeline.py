@@ -17,7 +17,7 @@ from cloc.data.samples.validate import REASONS
 from cloc.data.shards.reader import Reader
 from cloc.data.shards.remote import Cache
 from cloc.data.shards.shard_set import ShardSet
-from cloc.data.shards.skips import Skips
+from cloc.data.shards.skip_lists import Skips
 from cloc.data.stream.mixture import Mixed, Mixture, Source, locate
 from cloc.data.stream.order import Order, Shuffle, seeded
 from cloc.data.stream.tally import Dropped, Seen

@@ -13,7 +13,7 @@ import PIL.ImageColor
 import pytest
 
 from cloc.cli import evaluate, prepare, train
-from cloc.data.examples import read_split
+from cloc.data.eval_splits import read_split
 from cloc.data.sources.cloc_regions import parse
 from cloc.drawing import colour
 from tests.helpers.photos import MINI, NEEDS_MINI

@@ -11,7 +11,7 @@ from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData, per_rank
 from cloc.data.samples.training_view import View
 from cloc.data.samples.transforms import RandomCrop
-from cloc.data.shards.skips import Skips
+from cloc.data.shards.skip_lists import Skips
 from cloc.data.sources import cloc_regions
 from cloc.data.stream.mixture import Source
 from cloc.errors import UserError

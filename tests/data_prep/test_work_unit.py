@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cloc.data.examples import read_split
+from cloc.data.eval_splits import read_split
 from cloc.data.samples.record import Problem
 from cloc.data.shards.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse

@@ -15,7 +15,7 @@ from cloc.cli.build.guards import guards
 from cloc.cli.build.step_cost import mfu_settings
 from cloc.cli.config.compose import make, plain
 from cloc.data.datamodule import RegionData
-from cloc.data.examples import read_split
+from cloc.data.eval_splits import read_split
 from cloc.data.shards.manifest import MANIFEST, read_manifest
 from cloc.errors import UserError
 from cloc.eval.predictions import look, pictures

@@ -19,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from cloc.cli.config.check_values import check_values
 from cloc.cli.config.explain import (
     check_emptied,
     check_grammar,
@@ -32,10 +33,9 @@ from cloc.cli.config.folders import CONFIGS, search_path, take_config_dir
 from cloc.cli.config.help import help_text, split_flags
 from cloc.cli.config.instantiate import built
 from cloc.cli.config.kinds import default_of, kind
+from cloc.cli.config.quoting import Entry, added_if_named, entries_of, is_override, literal, quoted
 from cloc.cli.config.renamed_paths import renamed
 from cloc.cli.config.trust import check_targets, trust_of
-from cloc.cli.config.typed import Entry, added_if_named, entries_of, is_override, literal, quoted
-from cloc.cli.config.values import check_values
 from cloc.data.samples.text import spell_out_unprintable
 from cloc.errors import PREEMPTED, SIGNALS, UserError, ends_with_its_reader, one_line
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cloc
-from cloc.cli.config.typed import in_quotes
+from cloc.cli.config.quoting import in_quotes
 from cloc.errors import UserError
 
 CONFIGS = Path(cloc.__file__).resolve().parent / "configs"  # of a checkout, a link to configs/

@@ -14,7 +14,7 @@ from cloc.cli.config.compose import plain
 from cloc.cli.config.renamed_paths import renamed
 from cloc.data.datamodule import RegionData
 from cloc.data.samples.json_files import read_mapping
-from cloc.data.shards.skips import Listed
+from cloc.data.shards.skip_lists import Listed
 from cloc.errors import UserError
 from cloc.training.callbacks.provenance import SHARDS, write_whole
 

@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from cloc.cli.config.compose import compose_config, composed
 from cloc.cli.config.explain import names_a_group
 from cloc.cli.config.kinds import kind
-from cloc.cli.config.typed import alternatives
+from cloc.cli.config.quoting import alternatives
 from cloc.cli.launch.peers import Peers
 from cloc.errors import PREEMPTED, SIGNALS, UserError
 

@@ -18,7 +18,7 @@ from cloc.checkpoints.folder import MODEL, newest
 from cloc.checkpoints.locations import place_of
 from cloc.cli.launch.cpu import multiplies_bf16
 from cloc.cli.main import COMMANDS
-from cloc.data.examples import read_split
+from cloc.data.eval_splits import read_split
 from cloc.data.samples.json_files import read_rows
 from cloc.data.sources.cloc_regions import parse
 from cloc.drawing import colour, contact_sheet, draw_boxes

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cloc.cli.config.compose import make, plain
 from cloc.cli.launch.cpu import tune_for_cpu
-from cloc.data.examples import read_split
+from cloc.data.eval_splits import read_split
 from cloc.data.samples.json_files import read_mapping
 from cloc.errors import UserError
 from cloc.eval.extractors.crop import CropEmbedder

@@ -9,7 +9,7 @@ import yaml
 from omegaconf import DictConfig
 
 from cloc.cli.tasks.shard_problems import parse_any
-from cloc.data.examples import read_split
+from cloc.data.eval_splits import read_split
 from cloc.data.samples.orientation import upright
 from cloc.errors import UserError
 from cloc.export.parity import TEXTS, Probe

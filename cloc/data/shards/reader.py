@@ -14,7 +14,7 @@ from cloc.data.shards.index import no_index, parse_index
 from cloc.data.shards.index_places import Indexes, index_key
 from cloc.data.shards.remote import Cache, file_size, is_remote
 from cloc.data.shards.shard_set import ShardSet
-from cloc.data.shards.skips import BEHIND, PLACE
+from cloc.data.shards.skip_lists import BEHIND, PLACE
 from cloc.data.shards.tar import MAX_SAMPLE_BYTES, members
 from cloc.errors import BadSample, UserError
 

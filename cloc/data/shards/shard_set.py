@@ -22,7 +22,7 @@ from cloc.data.shards.packed_names import Names
 from cloc.data.shards.patterns import find
 from cloc.data.shards.plain_folder import tars_in
 from cloc.data.shards.remote import check_url, fetch, is_remote
-from cloc.data.shards.skips import SHARDS, Gaps, Listed, ShardNames, whole_list
+from cloc.data.shards.skip_lists import SHARDS, Gaps, Listed, ShardNames, whole_list
 from cloc.errors import UserError
 
 NO_SHARDS = ShardNames()

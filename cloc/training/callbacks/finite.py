@@ -15,7 +15,7 @@ from cloc import dist
 from cloc.errors import UserError
 from cloc.interfaces import Embeddings, RegionBatch
 from cloc.training.finite_answers import fault, rows_not_finite
-from cloc.training.skip import Skip, not_finite, step_unread
+from cloc.training.skipped_step import Skip, not_finite, step_unread
 
 
 class Seen(NamedTuple):

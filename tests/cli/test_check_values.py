@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from cloc.cli.config.check_values import check_values
 from cloc.cli.config.compose import compose_config, composed, resolved
 from cloc.cli.config.explain import _missing
 from cloc.cli.config.folders import CONFIGS, options
 from cloc.cli.config.help import _leaves
 from cloc.cli.config.kinds import FORMS, Form, _fits, kind
 from cloc.cli.config.trust import check_targets
-from cloc.cli.config.values import check_values
 from cloc.errors import UserError
 
 SMOKE = ["experiment=smoke"]

@@ -9,7 +9,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cloc.training.optim import on_device
-from cloc.training.skip import Skip, kept_on_device, not_finite, step_unread
+from cloc.training.skipped_step import Skip, kept_on_device, not_finite, step_unread
 from tests.helpers.waits import HostWaits, NoWaits
 
 OPTIMIZERS = {

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from cloc.cli.config.compose import compose_config, frozen, make, plain
 from cloc.cli.config.kinds import Form, Kind
-from cloc.cli.config.typed import is_override, literal, quoted
+from cloc.cli.config.quoting import is_override, literal, quoted
 from cloc.cli.launch.job import Job
 from cloc.cli.launch.sweep import combinations
 from cloc.errors import UserError

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from cloc.data.examples import read_split
+from cloc.data.eval_splits import read_split
 from cloc.data.samples.record import Record, Region
 from cloc.data.shards.writer import write_shards
 from cloc.data.sources.cloc_regions import parse

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cloc.data.shards.shard_set import open_recorded
-from cloc.data.shards.skips import Listed, ShardNames, Skips, read_list, whole_list
+from cloc.data.shards.skip_lists import Listed, ShardNames, Skips, read_list, whole_list
 from cloc.data.stream.order import Shuffle
 from cloc.errors import UserError
 from tests.helpers.loaders import BATCH, loader
