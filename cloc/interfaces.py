@@ -87,19 +87,38 @@ class Loss(Protocol):
     def __call__(self, out: Embeddings, batch: RegionBatch) -> Term: ...
 
 
-class Example(NamedTuple):
-    """One annotated picture as a benchmark sees it: original pixels, original words."""
-
+class _Example(NamedTuple):
     key: str
-    image: PIL.Image.Image  # RGB
+    image: Any  # a picture, or a function that reads it
     captions: tuple[str, ...]
     boxes: np.ndarray  # float32 [n, 4], pixels of `image`, (x0, y0, x1, y1)
     phrases: tuple[str, ...]  # one per box
     labels: tuple[str, ...]  # class name per box; "" where the data set has none
     meta: Mapping[str, Any]  # what the source recorded beside it (scenes: relations, twins)
+    digest: bytes = b""  # of picture and boxes; empty: answers about it are not kept
+    masks: Any = None  # bool [n, height, width], one per box, or a function that reads them
+
+
+class Example(_Example):
+    """One annotated picture as a benchmark sees it: original pixels, original words.
+
+    `image` (RGB) and `masks` may be given as functions, and are then read at every access: a split
+    of any size fits into memory.
+    """
+
+    @property
+    def image(self) -> PIL.Image.Image:
+        value = self[1]
+        return value() if callable(value) else value
+
+    @property
+    def masks(self) -> np.ndarray | None:
+        value = self[8]
+        return value() if callable(value) else value
 
     def __repr__(self) -> str:
-        return short_repr(self)
+        shown = _Example(self.key, "read" if callable(self[1]) else self[1], *self[2:8])
+        return short_repr(shown).replace("_Example(", "Example(", 1)
 
 
 class Split(NamedTuple):
@@ -166,8 +185,19 @@ def tokens_of(embedder: Any, texts: Sequence[str]) -> list[bytes]:
     return [text.encode(errors="surrogatepass") for text in texts]
 
 
+@runtime_checkable
+class HasPatches(Protocol):
+    """An embedder whose image tower has a grid of patches in the joint space."""
+
+    def patches(self, x: Tensor, *, values: bool = False) -> tuple[Tensor, tuple[int, int]]:
+        """[b, rows * columns, d] projected patch tokens of prepared pixels, not unit length, and
+        rows and columns; with `values` those that the last attention would mix, unmixed."""
+        ...
+
+
 class Benchmark(Protocol):
-    """Returns metric name -> value; the chance line of `metric` is `metric_chance`."""
+    """Returns metric name -> value; the chance line of `metric` is `metric_chance`. One with
+    `own_data` reads its own pictures and takes no split (it is given an empty one)."""
 
     def run(self, embedder: Embedder, split: Split) -> dict[str, float]: ...
 

@@ -1,0 +1,64 @@
+"""What a benchmark found: its figures, and the cases each one is a mean of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cloc.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cases:
+    """The cases of one figure: a mean over `values`, or over the means of their `classes`.
+
+    `names` are the same whatever the encoder is, so that two results can be compared case by case;
+    a case may be what counts as one (a pair, a set), not what was asked.
+    """
+
+    values: Float[Tensor, " n"]  # float64; 1 right and 0 wrong, or a score
+    names: Sequence[str]
+    classes: Int[Tensor, " n"] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.values):
+            raise UserError(f"{len(self.names)} names for {len(self.values)} cases; give one each")
+
+    def mean(self, rows: Int[Tensor, " m"] | None = None) -> float:
+        """Of all cases, or of those in `rows`, where one may stand twice; NaN without any."""
+        values = self.values if rows is None else self.values[rows]
+        if self.classes is None:
+            return float(values.double().mean())
+        classes = self.classes if rows is None else self.classes[rows]
+        counts = torch.bincount(classes)
+        sums = torch.bincount(classes, weights=values.double())
+        return float((sums / counts)[counts > 0].mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """`cases` by metric; `chance` and `controls` are lines that stand beside a metric, written as
+    `{metric}_chance` and under their own names; `about` says what else a reader must know."""
+
+    cases: Mapping[str, Cases] = field(default_factory=dict)
+    chance: Mapping[str, float] = field(default_factory=dict)
+    controls: Mapping[str, float] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Measured(dict[str, float]):
+    """Metric -> value, as `metrics.json` has it; what it was made of is `figures`.
+
+    A metric without a case has no key: what was not measured has no number.
+    """
+
+    def __init__(self, figures: Figures) -> None:
+        found = {name: cases for name, cases in figures.cases.items() if len(cases.values)}
+        super().__init__({name: cases.mean() for name, cases in found.items()})
+        self.update({f"{name}_chance": x for name, x in figures.chance.items() if name in found})
+        if found:
+            self.update(figures.controls)
+        self.figures = figures
