@@ -1,20 +1,23 @@
-"""Evaluation splits: annotated pictures, decoded, in shard order."""
+"""Evaluation splits: annotations in shard order; pictures are read when they are looked at."""
 
+import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 
 from cloc.data.samples.decode import decode_shown, origin
 from cloc.data.samples.orientation import to_upright
 from cloc.data.samples.record import Record, refuse_problems
 from cloc.data.shards.manifest import MANIFEST, parse_manifest
-from cloc.data.shards.reader import Parse, read_samples
+from cloc.data.shards.reader import Parse, Reader
 from cloc.data.shards.remote import exists, fetch, is_remote
-from cloc.data.shards.shard_set import open_shards
+from cloc.data.shards.shard_set import ShardSet, open_shards
 from cloc.errors import UserError
 from cloc.frame import WHITE, Colour
 from cloc.interfaces import Example, Split
@@ -35,12 +38,13 @@ def read_split(
     Classes and their synonyms are those of the manifest of the one folder that all shards lie in;
     {} where it names none or there is none, which is told where regions have labels. `key` is the
     config key that holds `spec`, for messages; transparent pixels show `background`, the model's,
-    and indexes that are missing are made in `index_folder`.
+    and indexes that are missing are made in `index_folder`. Annotations are held in memory, and
+    pictures nowhere: each is read and decoded, upright, at every look, by any thread.
     Where no sample has a caption or a region, `UserError`.
     """
     shards = open_shards(spec, key=key, index_folder=index_folder)
-    samples = islice(read_samples(shards, key=key), limit)
-    examples = tuple(_example(parse(raw), origin(raw), background) for raw in samples)
+    places = islice(_places(shards, parse, key, background), limit)
+    examples = tuple(_example(place.record(), place.picture) for place in places)
     if not any(example.captions or example.phrases for example in examples):
         raise UserError(
             f"{key}={spec}: none of {len(examples)} samples has a caption or a region, so there is "
@@ -57,18 +61,49 @@ def read_split(
     return Split(name, examples, classes, dict(manifest.get("synonyms", {})))
 
 
-def _example(record: Record, where: str, background: Colour) -> Example:
+@dataclass(frozen=True)
+class _Place:
+    """Of one sample."""
+
+    read: Reader
+    path: str
+    index: int
+    count: int  # samples of the shard
+    parse: Parse
+    background: Colour
+
+    def record(self) -> Record:
+        return self.parse(self._raw())
+
+    def picture(self) -> PIL.Image.Image:
+        raw = self._raw()
+        return decode_shown(self.parse(raw), origin(raw), self.background)
+
+    def _raw(self) -> dict[str, Any]:
+        return self.read(self.path, self.index, count=self.count)
+
+
+def _places(shards: ShardSet, parse: Parse, key: str, background: Colour) -> Iterator[_Place]:
+    read = Reader(key=key, index_folder=shards.index_folder)
+    for number, count in enumerate(shards.counts.tolist()):
+        for index in range(count):
+            yield _Place(read, shards.paths[number], index, count, parse, background)
+
+
+def _example(record: Record, picture: Any) -> Example:
     refuse_problems(record)  # without some of its boxes it would be another benchmark
     code = record.orientation
     boxes = np.array([r.box for r in record.regions], np.float64).reshape(-1, 4)
+    upright = to_upright(boxes, record.width, record.height, code).astype(np.float32)
     return Example(
         key=record.key,
-        image=decode_shown(record, where, background),
+        image=picture,
         captions=tuple(caption.text for caption in record.captions),
-        boxes=to_upright(boxes, record.width, record.height, code).astype(np.float32),
+        boxes=upright,
         phrases=tuple(r.text for r in record.regions),
         labels=tuple(r.label for r in record.regions),
         meta=record.meta,
+        digest=hashlib.blake2b(record.image + upright.tobytes(), digest_size=16).digest(),
     )
 
 

@@ -3,7 +3,10 @@
 A model that reads places must lose them on the first and must guess on the second.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -29,14 +32,25 @@ def permute_patches(
 def permuted(examples: Iterable[Example], *, grid: int, seed: int) -> Iterator[Example]:
     """Every example with its patches permuted; the order depends on `seed` and on its place."""
     for index, example in enumerate(examples):
-        rng = np.random.default_rng((seed, index))
-        yield example._replace(image=permute_patches(example.image, grid=grid, rng=rng))
+        picture = partial(_permuted, example, grid, (seed, index))
+        yield changed(example, picture, f"permuted {grid} {seed} {index}")
+
+
+def changed(example: Example, picture: Any, how: str) -> Example:
+    """`example` with another picture, a function that makes it; `how` tells it from others."""
+    words = how.encode()
+    digest = hashlib.blake2b(example.digest + words, digest_size=16).digest()
+    return example._replace(image=picture, digest=digest if example.digest else b"")
+
+
+def _permuted(example: Example, grid: int, seed: tuple[int, int]) -> PIL.Image.Image:
+    return permute_patches(example.image, grid=grid, rng=np.random.default_rng(seed))
 
 
 def blind() -> Example:
     """A square of mid grey without a word: it does not even say how wide the original was."""
     grey = PIL.Image.new("RGB", (64, 64), (128, 128, 128))
-    return Example("blind", grey, (), np.zeros((0, 4), np.float32), (), (), {})
+    return Example("blind", grey, (), np.zeros((0, 4), np.float32), (), (), {}, digest=b"blind")
 
 
 def _resized(image: PIL.Image.Image, width: int, height: int) -> PIL.Image.Image:

@@ -1,46 +1,54 @@
-"""Runs any embedder over examples batch by batch; vectors and boxes come back on the CPU."""
+"""What benchmarks ask any embedder; vectors and boxes come back on the CPU.
 
+An embedder that remembers (`cloc.eval.answer_cache.Memo`) is asked once about each picture.
+"""
+
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from cloc.errors import UserError
+from cloc.eval.answer_cache import features_of
+from cloc.eval.asking import Question, answers, batches
 from cloc.interfaces import Embedder, Example, Prepared, tokens_of
-
-
-def batches(examples: Iterable[Example], *, size: int) -> Iterator[list[Example]]:
-    """Lists of `size` examples in order, the last one shorter; each example is read once."""
-    if size < 1:
-        raise UserError(f"a benchmark's batch_size is {size}; set batch_size to 1 or more")
-    source = iter(examples)
-    while batch := list(islice(source, size)):
-        yield batch
 
 
 def image_vectors(
     embedder: Embedder, examples: Iterable[Example], *, batch_size: int
 ) -> Iterator[tuple[Example, Float[Tensor, " d"]]]:
     """Every example with the embedding of its whole image."""
-    for batch in batches(examples, size=batch_size):
+
+    def prepare(batch: Sequence[Example]) -> Prepared:
         # The boxes do not matter here; without them an extractor that crops has no crop to make.
-        images = embedder.prepare([e.image for e in batch], [e.boxes[:0] for e in batch]).images
-        vectors = embedder.images(images).cpu()
+        return embedder.prepare([e.image for e in batch], [e.boxes[:0] for e in batch])
+
+    def ask(prepared: Prepared, batch: Sequence[Example]) -> Sequence[Tensor]:
+        vectors = embedder.images(prepared.images).cpu()
         _check(vectors, "the embedding of image", [e.key for e in batch])
-        yield from zip(batch, vectors, strict=True)
+        return list(vectors)
+
+    question = Question("image", prepare, ask, lambda example: b"")
+    yield from answers(embedder, question, list(examples), batch_size)
 
 
 def region_vectors(
     embedder: Embedder, examples: Iterable[Example], *, batch_size: int
 ) -> Iterator[tuple[Example, Float[Tensor, "n d"]]]:
     """Every example that has boxes, with one embedding per box, in the order of its boxes."""
-    for batch, prepared in _with_boxes(embedder, examples, batch_size):
+
+    def ask(prepared: Prepared, batch: Sequence[Example]) -> Sequence[Tensor]:
         vectors = embedder.regions(prepared.images, prepared.boxes, prepared.valid).cpu()
-        for example, rows, valid in zip(batch, vectors, prepared.valid.cpu(), strict=True):
-            _check(rows[valid], "an embedding in image", [example.key] * len(rows))
-            yield example, rows[valid]
+        rows = [own[valid] for own, valid in zip(vectors, prepared.valid.cpu(), strict=True)]
+        for example, own in zip(batch, rows, strict=True):
+            _check(own, "an embedding in image", [example.key] * len(own))
+        return rows
+
+    question = Question("regions", partial(_with_boxes, embedder), ask, lambda example: b"")
+    yield from answers(embedder, question, _boxed(examples), batch_size)
 
 
 def grounded_boxes(
@@ -54,14 +62,32 @@ def grounded_boxes(
 
     Both are in the embedder's frame. Yields nothing where the embedder cannot ground.
     """
-    for batch, prepared in _with_boxes(embedder, examples, batch_size):
+
+    def ask(prepared: Prepared, batch: Sequence[Example]) -> Sequence[Tensor] | None:
         found = embedder.ground(prepared.images, [list(phrases(e)) for e in batch])
         if found is None:
-            return
+            return None
+        answers = []
         boxes = zip(batch, prepared.boxes.cpu(), prepared.valid.cpu(), found, strict=True)
         for example, own, valid, predicted in boxes:
             _check(predicted, "a box grounded in image", [example.key] * len(predicted))
-            yield example, own[valid], predicted.cpu()
+            answers.append(torch.cat([own[valid], predicted.cpu()]))
+        return answers
+
+    def asked(example: Example) -> bytes:
+        return "\0".join(phrases(example)).encode(errors="surrogatepass")
+
+    question = Question("ground", partial(_with_boxes, embedder), ask, asked)
+    for example, both in answers(embedder, question, _boxed(examples), batch_size):
+        yield example, both[: len(example.boxes)], both[len(example.boxes) :]
+
+
+def _boxed(examples: Iterable[Example]) -> list[Example]:
+    return [example for example in examples if len(example.boxes)]
+
+
+def _with_boxes(embedder: Embedder, batch: Sequence[Example]) -> Prepared:
+    return embedder.prepare([e.image for e in batch], [e.boxes for e in batch])
 
 
 def text_vectors(
@@ -74,13 +100,20 @@ def text_vectors(
     """
     rows, first = same_texts(embedder, texts)
     unique = [texts[i] for i in first]
-    parts = [
-        embedder.texts(unique[start : start + batch_size]).cpu()
-        for start in range(0, len(unique), batch_size)
-    ]
-    vectors = torch.cat(parts) if parts else torch.zeros(0, 0)
-    _check(vectors, "the embedding of text", unique)
+    features = features_of(embedder)
+    keys = [_words(text) for text in unique]
+    unknown = [t for t, k in zip(unique, keys, strict=True) if ("text", k) not in features]
+    for part in batches(unknown, size=batch_size):
+        vectors = embedder.texts(part).cpu()
+        _check(vectors, "the embedding of text", part)
+        features.put(("text", _words(t), v) for t, v in zip(part, vectors, strict=True))
+    found = [features.get("text", key) for key in keys]
+    vectors = torch.stack([v for v in found if v is not None]) if found else torch.zeros(0, 0)
     return vectors, torch.tensor(rows, dtype=torch.long)
+
+
+def _words(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def same_texts(embedder: Embedder, texts: Sequence[str]) -> tuple[list[int], list[int]]:
@@ -102,11 +135,3 @@ def _check(rows: Tensor, what: str, names: Sequence[str]) -> None:
             f"{what} {names[int(bad.nonzero()[0])]!r} is not finite, so this model cannot be "
             "measured; take an earlier checkpoint, or train again with a lower optimizer.lr"
         )
-
-
-def _with_boxes(
-    embedder: Embedder, examples: Iterable[Example], batch_size: int
-) -> Iterator[tuple[list[Example], Prepared]]:
-    boxed = (example for example in examples if len(example.boxes))
-    for batch in batches(boxed, size=batch_size):
-        yield batch, embedder.prepare([e.image for e in batch], [e.boxes for e in batch])

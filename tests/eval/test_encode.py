@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from cloc.errors import UserError
-from cloc.eval.encode import batches, grounded_boxes, image_vectors, region_vectors, text_vectors
+from cloc.eval.asking import batches
+from cloc.eval.encode import grounded_boxes, image_vectors, region_vectors, text_vectors
 from tests.helpers.oracle import Constant, Oracle, example
 
 A = example(("red", (0, 0, 8, 8)), ("blue", (16, 16, 24, 32)))

@@ -1,0 +1,128 @@
+"""One pass over examples: what was not asked before is asked, batch by batch, and kept.
+
+Pictures are read, decoded and framed by threads a few batches ahead of the encoder. Of several
+ranks each asks its share, and all get all answers, so every rank counts the same.
+"""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+from torch import Tensor
+
+from cloc import dist
+from cloc.errors import UserError
+from cloc.eval.answer_cache import features_of
+from cloc.eval.features import Features, Row
+from cloc.interfaces import Embedder, Example, Prepared
+
+T = TypeVar("T")
+Key = tuple[str, bytes]  # kind of answer, digest of what is asked
+Part = list[tuple[Key, Example]]
+AHEAD = 3  # batches that are made while the encoder works on one
+
+
+class Question(NamedTuple):
+    """What a pass over examples asks of the embedder about each."""
+
+    kind: str
+    prepare: Callable[[Sequence[Example]], Prepared]
+    ask: Callable[[Prepared, Sequence[Example]], Sequence[Tensor] | None]
+    more: Callable[[Example], bytes]  # what else than picture and boxes the answer hangs on
+
+
+def batches(examples: Iterable[T], *, size: int) -> Iterator[list[T]]:
+    """Lists of `size` examples in order, the last one shorter; each example is read once."""
+    if size < 1:
+        raise UserError(f"a benchmark's batch_size is {size}; set batch_size to 1 or more")
+    source = iter(examples)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def answers(
+    embedder: Embedder, question: Question, examples: list[Example], batch_size: int
+) -> Iterator[tuple[Example, Tensor]]:
+    """Nothing where the embedder has no answer to such a question."""
+    kept, passing = features_of(embedder), Features()
+    keys = [(question.kind, _asked(question, e, i)) for i, e in enumerate(examples)]
+    store_of = {key: kept if e.digest else passing for key, e in zip(keys, examples, strict=True)}
+    known = {key for key, store in store_of.items() if key in store}
+    if dist.world_size() > 1:  # the first rank alone has the file, so it says what is known
+        known = dist.gather_objects(known)[0]
+    asked = {k: e for k, e in zip(keys, examples, strict=True) if k not in known}
+    every = list(batches(asked.items(), size=batch_size))
+    silent = False
+    mine: list[Row] = []
+    for part, prepared in _ahead(question, every[dist.rank() :: dist.world_size()]):
+        answers = question.ask(prepared, [example for _, example in part])
+        if answers is None:
+            silent = True
+            break
+        found = [(*key, answer) for (key, _), answer in zip(part, answers, strict=True)]
+        _put(store_of, found)
+        mine += found
+    if dist.world_size() > 1:
+        silent = _shared(store_of, silent, mine, known)
+    if silent:
+        return
+    for key, example in zip(keys, examples, strict=True):
+        yield example, _there(store_of[key], key)
+
+
+def _put(store_of: Mapping[Key, Features], rows: Sequence[Row]) -> None:
+    """A batch at once, each answer where it is kept."""
+    for store in {id(store): store for store in store_of.values()}.values():
+        if own := [row for row in rows if store_of[row[:2]] is store]:
+            store.put(own)
+
+
+def _shared(
+    store_of: Mapping[Key, Features],
+    silent: bool,
+    mine: list[Row],
+    known: set[Key],
+) -> bool:
+    """Every rank's answers on every rank, and those that the first one had; was any silent?"""
+    if not dist.rank():
+        mine = mine + [(*key, _there(store_of[key], key)) for key in sorted(known)]
+    told = dist.gather_objects((silent, mine))
+    for number, (_, rows) in enumerate(told):
+        if number != dist.rank():
+            _put(store_of, rows)
+    return any(rank_silent for rank_silent, _ in told)
+
+
+def _there(store: Features, key: Key) -> Tensor:
+    answer = store.get(*key)
+    assert answer is not None
+    return answer
+
+
+def _asked(question: Question, example: Example, place: int) -> bytes:
+    """A picture that says nothing of itself is another one at every place."""
+    own = example.digest or f"{place}".encode()
+    return hashlib.blake2b(own + b"\0" + question.more(example), digest_size=16).digest()
+
+
+def _ahead(question: Question, every: Sequence[Part]) -> Iterator[tuple[Part, Prepared]]:
+    """Batches with what `prepare` made of them, in order, by threads and a few ahead."""
+    waiting: deque[tuple[Part, Future[Prepared]]] = deque()
+    source = iter(every)
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, AHEAD)) as pool:
+        try:
+            while True:
+                for part in islice(source, AHEAD - len(waiting)):
+                    examples = [example for _, example in part]
+                    waiting.append((part, pool.submit(question.prepare, examples)))
+                if not waiting:
+                    return
+                part, made = waiting.popleft()
+                yield part, made.result()
+        finally:
+            for _, made in waiting:
+                made.cancel()
