@@ -118,6 +118,15 @@ class Framing(NamedTuple):
         return f"{self.geometry} {width}x{height}{of}, {self.interpolation}"
 
 
+def fitted(framing: Framing | None, size: ImageSize) -> Framing | None:
+    """The same for frames of another size, with the same share of a picture seen."""
+    if framing is None:
+        return None
+    (height, _), old = height_and_width(size), height_and_width(framing.size)[0]
+    shorter = None if framing.shorter is None else round(framing.shorter * height / old)
+    return framing._replace(size=size, shorter=shorter)
+
+
 def _shorter(width: int, height: int, side: int | None, frame: tuple[int, int]) -> tuple[int, int]:
     """Sizes as torchvision's `Resize` has them for a square, open_clip's `ResizeKeepRatio` else."""
     if side is None and frame[0] != frame[1]:
@@ -164,3 +173,19 @@ def out_of_frame(boxes: np.ndarray, image_size: tuple[int, int], frame: Frame) -
     shift = np.array([frame.left, frame.top] * 2)
     pixels = (boxes * (frame.canvas * 2) - shift) / scale
     return np.clip(pixels, 0, [width, height] * 2).astype(np.float32)
+
+
+def visible(boxes: np.ndarray, frame: Frame) -> np.ndarray:
+    """Fractions of the frame cut at its edges; at least a pixel of a box stays, at the nearest one:
+    what an encoder does not see it gets wrong, and no box is left out."""
+    pixel = 1 / np.array(frame.canvas * 2, np.float32)[:2]
+    low = np.clip(boxes[:, :2], 0, 1 - pixel)
+    return np.concatenate([low, np.clip(boxes[:, 2:], low + pixel, 1)], 1).astype(np.float32)
+
+
+def hidden(boxes_px: np.ndarray, image_size: tuple[int, int], frame: Frame) -> np.ndarray:
+    """The share of each box's area that lies outside of the frame, [n] in [0, 1]."""
+    boxes = into_frame(boxes_px, image_size, frame).astype(np.float64)
+    sides = np.clip(boxes[:, 2:] - boxes[:, :2], 1e-12, None)
+    seen = np.clip(np.clip(boxes[:, 2:], 0, 1) - np.clip(boxes[:, :2], 0, 1), 0, None)
+    return 1 - (seen / sides).prod(1)

@@ -97,6 +97,7 @@ class _Example(NamedTuple):
     meta: Mapping[str, Any]  # what the source recorded beside it (scenes: relations, twins)
     digest: bytes = b""  # of picture and boxes; empty: answers about it are not kept
     masks: Any = None  # bool [n, height, width], one per box, or a function that reads them
+    size: tuple[int, int] | None = None  # width and height of `image`, where known unread
 
 
 class Example(_Example):
@@ -117,7 +118,9 @@ class Example(_Example):
         return value() if callable(value) else value
 
     def __repr__(self) -> str:
-        shown = _Example(self.key, "read" if callable(self[1]) else self[1], *self[2:8])
+        shown = _Example(
+            self.key, "read" if callable(self[1]) else self[1], *self[2:8], None, self.size
+        )
         return short_repr(shown).replace("_Example(", "Example(", 1)
 
 

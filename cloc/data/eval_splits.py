@@ -103,6 +103,7 @@ def _example(record: Record, picture: Any) -> Example:
         phrases=tuple(r.text for r in record.regions),
         labels=tuple(r.label for r in record.regions),
         meta=record.meta,
+        size=(record.width, record.height) if code < 5 else (record.height, record.width),
         digest=hashlib.blake2b(record.image + upright.tobytes(), digest_size=16).digest(),
     )
 

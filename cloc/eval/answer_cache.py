@@ -8,6 +8,7 @@ import PIL.Image
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from cloc import dist
 from cloc.eval.features import Features
 from cloc.interfaces import Embedder, Prepared, tokens_of
 
@@ -19,10 +20,13 @@ class Memo:
     """`inner` with its answers kept in `features`, by the digests of what `cloc.eval.encode` asks.
 
     Only vectors are kept, never pixels. The weights of `inner` must not change while it lives.
+    `together` says that all ranks ask the same, so that each may take a share.
     """
 
-    def __init__(self, inner: Embedder, features: Features | None = None) -> None:
-        self.inner = inner
+    def __init__(
+        self, inner: Embedder, features: Features | None = None, *, together: bool = False
+    ) -> None:
+        self.inner, self.together = inner, together
         self.features = features or Features()
         self._tokens: dict[str, bytes] = {}
         for name in OPTIONAL:
@@ -57,3 +61,9 @@ class Memo:
 def features_of(embedder: Any) -> Features:
     """Those that a `Memo` keeps; new ones for any other embedder, which then forgets."""
     return embedder.features if isinstance(embedder, Memo) else Features()
+
+
+def ranks_of(embedder: Any) -> tuple[int, int]:
+    """This rank, and how many share the work; one that was not told so works alone."""
+    together = isinstance(embedder, Memo) and embedder.together
+    return (dist.rank(), dist.world_size()) if together else (0, 1)

@@ -1,7 +1,7 @@
 """One pass over examples: what was not asked before is asked, batch by batch, and kept.
 
-Pictures are read, decoded and framed by threads a few batches ahead of the encoder. Of several
-ranks each asks its share, and all get all answers, so every rank counts the same.
+Pictures are read, decoded and framed by threads a few batches ahead of the encoder. Where
+several ranks measure together each asks its share, and all get all answers.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cloc import dist
 from cloc.errors import UserError
-from cloc.eval.answer_cache import features_of
+from cloc.eval.answer_cache import features_of, ranks_of
 from cloc.eval.features import Features, Row
 from cloc.interfaces import Embedder, Example, Prepared
 
@@ -52,13 +52,14 @@ def answers(
     keys = [(question.kind, _asked(question, e, i)) for i, e in enumerate(examples)]
     store_of = {key: kept if e.digest else passing for key, e in zip(keys, examples, strict=True)}
     known = {key for key, store in store_of.items() if key in store}
-    if dist.world_size() > 1:  # the first rank alone has the file, so it says what is known
+    rank, ranks = ranks_of(embedder)
+    if ranks > 1:  # the first rank alone has the file, so it says what is known
         known = dist.gather_objects(known)[0]
     asked = {k: e for k, e in zip(keys, examples, strict=True) if k not in known}
     every = list(batches(asked.items(), size=batch_size))
     silent = False
     mine: list[Row] = []
-    for part, prepared in _ahead(question, every[dist.rank() :: dist.world_size()]):
+    for part, prepared in _ahead(question, every[rank::ranks]):
         answers = question.ask(prepared, [example for _, example in part])
         if answers is None:
             silent = True
@@ -66,7 +67,7 @@ def answers(
         found = [(*key, answer) for (key, _), answer in zip(part, answers, strict=True)]
         _put(store_of, found)
         mine += found
-    if dist.world_size() > 1:
+    if ranks > 1:
         silent = _shared(store_of, silent, mine, known)
     if silent:
         return

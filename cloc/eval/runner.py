@@ -1,6 +1,6 @@
 """Every benchmark on every split and extractor, under the keys of `metrics.json`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 from cloc import terminal
 from cloc.errors import UserError
 from cloc.eval.answer_cache import Memo
+from cloc.eval.features import Features
 from cloc.interfaces import Benchmark, Embedder, Split
 
 DEFAULT_SPLIT = "val"
@@ -15,10 +16,15 @@ DEFAULT_SPLIT = "val"
 
 @runtime_checkable
 class ExtractorAware(Benchmark, Protocol):
-    """A benchmark that says whether its numbers depend on how regions are embedded."""
+    """A benchmark that says whether its numbers depend on how regions are embedded; one with
+    `own_data` true reads its own pictures, and belongs to no split."""
 
     @property
     def uses_regions(self) -> bool: ...
+
+
+def has_own_data(benchmark: object) -> bool:
+    return bool(getattr(benchmark, "own_data", False))
 
 
 def evaluate(
@@ -28,6 +34,8 @@ def evaluate(
     benchmarks: Mapping[str, ExtractorAware],
     own_regions: bool = True,
     progress: bool = True,
+    features: Callable[[str], Features | None] = lambda extractor: None,
+    together: bool = False,
 ) -> dict[str, dict[str, float]]:
     """`benchmark[@extractor][/split]` -> metric -> value; what could not be measured has no key.
 
@@ -35,10 +43,13 @@ def evaluate(
     `val`. Benchmarks without region embeddings run for the own embedder alone; those with them
     leave it out where `own_regions` is false (a plain CLIP has no region head). A progress bar
     shows at a terminal or in a notebook, if `progress` is true. What two benchmarks ask of an
-    embedder is computed once.
+    embedder is computed once; `features` says where the answers of an extractor are kept. With
+    `together` all ranks measure the same and share the work.
     """
     _check(embedders, splits)
-    remembering = {name: Memo(embedder) for name, embedder in embedders.items()}
+    remembering = {
+        name: Memo(e, features(name), together=together) for name, e in embedders.items()
+    }
     jobs = list(_jobs(remembering, splits, benchmarks, own_regions))
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     hidden = not (progress and terminal.shows_bars())
@@ -81,9 +92,12 @@ def _jobs(
     benchmarks: Mapping[str, ExtractorAware],
     own_regions: bool,
 ) -> Iterator[tuple[str, ExtractorAware, Embedder, Split]]:
-    for split in splits:
+    of_splits = {name: b for name, b in benchmarks.items() if not has_own_data(b)}
+    alone = {name: b for name, b in benchmarks.items() if has_own_data(b)}
+    nothing = Split(DEFAULT_SPLIT, (), {})
+    for split, chosen in (*((split, of_splits) for split in splits), (nothing, alone)):
         suffix = "" if split.name == DEFAULT_SPLIT else f"/{split.name}"
-        for name, benchmark in benchmarks.items():
+        for name, benchmark in chosen.items():
             if own_regions or not benchmark.uses_regions:
                 yield f"{name}{suffix}", benchmark, embedders[""], split
             for extractor, embedder in embedders.items():

@@ -10,10 +10,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cloc.errors import UserError
-from cloc.frame import height_and_width, into_frame, pad_resize
+from cloc.frame import Framing, height_and_width
 from cloc.heads.roi_align import pool_boxes
 from cloc.interfaces import Prepared
 from cloc.models.cloc import CLOC
+from cloc.models.framing import in_frame
 from cloc.models.inputs import (
     check_phrases,
     check_pictures,
@@ -26,14 +27,18 @@ from cloc.models.show import draw, see
 
 
 class ModelEmbedder:
-    """Frames are `cloc.frame`'s: the image resized to fit, centred on black.
+    """Frames are those of `framing`, by default `cloc.frame`'s: the image resized to fit, centred
+    on black. Of a box that a frame cuts, what is inside is the box.
 
     Regions come from the model's own head; where it has none (plain CLIP), asking for regions or
     boxes is an error that names the extractors which work on any encoder.
     """
 
-    def __init__(self, model: CLOC, *, text_batch: int = 512) -> None:
+    def __init__(
+        self, model: CLOC, *, framing: Framing | None = None, text_batch: int = 512
+    ) -> None:
         self.model = model.eval()
+        self.framing = framing or Framing("pad", model.tower.image_size)
         self.text_batch = text_batch
         self.tokenize = model.tower.tokenizer()
 
@@ -47,18 +52,8 @@ class ModelEmbedder:
     ) -> Prepared:
         """`boxes` are pixels of each image as people see it, upright, [n, 4]; padded to the longest
         list of the batch; None: none. What is transparent shows the tower's background."""
-        size, background = self.model.tower.image_size, self.model.tower.background
-        seen = check_pictures(images, background)
-        given = check_pixel_boxes(boxes, seen)
-        pixels = np.zeros((len(seen), *height_and_width(size), 3), np.uint8)
-        most = max((len(b) for b in given), default=0)
-        framed, valid = np.zeros((len(seen), most, 4), np.float32), np.zeros((len(seen), most))
-        for i, (image, pixel_boxes) in enumerate(zip(seen, given, strict=True)):
-            pixels[i], frame = pad_resize(image, size)
-            framed[i, : len(pixel_boxes)] = into_frame(pixel_boxes, image.size, frame)
-            valid[i, : len(pixel_boxes)] = 1
-        stacked = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-        return Prepared(stacked, torch.from_numpy(framed), torch.from_numpy(valid).bool())
+        background = self.model.tower.background
+        return in_frame(images, boxes, framing=self.framing, background=background)
 
     @torch.no_grad()
     def images(self, x: Tensor) -> Float[Tensor, "b d"]:

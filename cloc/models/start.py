@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from cloc.errors import UserError
+from cloc.frame import Framing
 from cloc.numerics import first_not_finite
 
 # What libraries raise at a file that is not weights alone.
@@ -31,6 +32,7 @@ class Start(NamedTuple):
     folder: Path | None  # where the tokenizer's files lie; None: open_clip's own tokenizer
     heads: "Heads | None" = None  # of a run of ours
     background: Sequence[int] | None = None  # behind transparent pixels, 0 to 255; None: white
+    framing: Framing | None = None  # its own preprocessing; None: ours
 
 
 class Heads(NamedTuple):

@@ -59,6 +59,7 @@ def make_tower(
         folder=found.folder,
         positions=(kernel := make_kernel(positions)),
         background=_colour(found.background if background is None else background),
+        own_framing=found.framing,
     )
     if found.state is not None:
         _fill(tower, found, kernel=kernel)

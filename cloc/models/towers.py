@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cloc import dist
 from cloc.errors import UserError
-from cloc.frame import WHITE, Colour, ImageSize, height_and_width
+from cloc.frame import WHITE, Colour, Framing, ImageSize, fitted, height_and_width
 from cloc.models.patch_dropout import PatchDropout
 from cloc.models.positions.absolute import Kernel
 from cloc.models.text_probe import check_text, pooling
@@ -42,7 +42,8 @@ class Tower(nn.Module):
 
     `model_config` is open_clip's own model configuration; `mean` and `std` are of pixels in [0, 1],
     `background` is what transparent pixels show. Together they are what an export writes. `folder`
-    is where the model was read from, if it was.
+    is where the model was read from, if it was; `own_framing` how its own preprocessing shows a
+    picture, None where that is ours.
     """
 
     clip: Any  # open_clip's CLIP or CustomTextCLIP
@@ -60,6 +61,7 @@ class Tower(nn.Module):
         folder: Path | None = None,
         positions: Kernel = Kernel(),  # noqa: B008
         background: Colour = WHITE,
+        own_framing: Framing | None = None,
     ) -> None:
         super().__init__()
         self.clip = clip
@@ -77,6 +79,7 @@ class Tower(nn.Module):
         self._unpooled = unpooled(clip.visual, positions)
         self.width, self.grid = self._unpooled.width, self._unpooled.grid
         self.image_size: ImageSize = _size(clip.visual.image_size)
+        self.own_framing = fitted(own_framing, self.image_size)
         # CLIP keeps the text tower's parts on itself, CustomTextCLIP in `.text`
         self._text: Any = [getattr(clip, "text", clip)]  # a list, so it is not registered twice
         self.dropout: PatchDropout | None = None

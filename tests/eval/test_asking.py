@@ -72,7 +72,7 @@ def _ranks_answer_as_one_process(rank, path):
             shares.append(len(x))
             return super().regions(x, boxes, valid)
 
-    memo = Memo(Counts(), features)
+    memo = Memo(Counts(), features, together=True)
     for found, wanted in zip(answered(memo, EXAMPLES, 3), expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
     assert 0 < sum(shares) < len(EXAMPLES)
@@ -81,12 +81,14 @@ def _ranks_answer_as_one_process(rank, path):
         torch.testing.assert_close(found, wanted.flip(0), rtol=0, atol=1e-6)
     assert shares == []
     # one that the first rank alone knows is known to all, whatever the others have
-    fresh = Memo(Counts(), features if rank == 0 else Features())
+    fresh = Memo(Counts(), features if rank == 0 else Features(), together=True)
     torch.testing.assert_close(answered(fresh, EXAMPLES)[1], expected[1], rtol=0, atol=1e-6)
     assert shares == []
-    silent = Memo(Constant(grounds=False))
+    silent = Memo(Constant(grounds=False), together=True)
     grounded = grounded_boxes(silent, EXAMPLES[:1], phrases=lambda e: e.phrases, batch_size=1)
     assert list(grounded) == []
+    if rank == 0:  # alone, as in a training loop: nobody is waited for
+        answered(Memo(Oracle()), EXAMPLES)
 
 
 @pytest.mark.parametrize("world", [2, 3])

@@ -1,51 +1,67 @@
 """What `evaluate` does with its configuration: metrics.json, and for a run report.html."""
 
-import json
+import time
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from pkgutil import iter_modules
 
 import torch
 from omegaconf import DictConfig
 from rich.table import Table
 
+from cloc import dist
+from cloc.cli.bench.step import meet
 from cloc.cli.config.compose import make, plain
 from cloc.cli.launch.cpu import tune_for_cpu
+from cloc.cli.tasks.evaluate_output import features_at, write_figures
 from cloc.data.eval_splits import read_split
 from cloc.data.samples.json_files import read_mapping
 from cloc.errors import UserError
-from cloc.eval.extractors.crop import CropEmbedder
+from cloc.eval import extractors
+from cloc.eval.encoders.encoder import Encoder, of_model, open_encoder
+from cloc.eval.encoders.two_towers import joined
 from cloc.eval.predictions import look
-from cloc.eval.runner import evaluate, refuse_empty
+from cloc.eval.runner import evaluate, has_own_data, refuse_empty
 from cloc.frame import WHITE, Colour
 from cloc.interfaces import Embedder, Split
-from cloc.models.build import build_model
-from cloc.models.cloc import CLOC
-from cloc.models.embedder import ModelEmbedder, RoIEmbedder
 from cloc.models.load import load_model
-from cloc.models.start import KINDS
 from cloc.report.build import build_report
 from cloc.terminal import plain_console
 from data_prep.pretrained import known_device
 
 
 def measure(cfg: DictConfig) -> None:
-    """Prints a table of the main metrics too."""
+    """Prints a table of the main metrics too. Of several ranks all measure and the first writes."""
+    meet()
     device = chosen_device(cfg.device)
-    model, folder = chosen_model(cfg)
-    model = model.to(device)
-    splits = chosen_splits(cfg, model.tower.background)
-    own, extractors = embedders(model, cfg.extractors)
+    encoder, folder = chosen_encoder(cfg, device)
     benchmarks = {name: make(benchmark) for name, benchmark in cfg.benchmarks.items()}
-    has_head = model.region_head is not None
+    background = WHITE if encoder.model is None else encoder.model.tower.background
+    alone = all(map(has_own_data, benchmarks.values()))
+    splits = [] if alone else chosen_splits(cfg, background)
+    others = {name: extracted(encoder.embedder, name) for name in cfg.extractors}
+    has_head = encoder.has_regions
+    started = time.monotonic()
     results = evaluate(
-        {"": own, **extractors}, splits=splits, benchmarks=benchmarks, own_regions=has_head
+        {"": encoder.embedder, **others},
+        splits=splits,
+        benchmarks=benchmarks,
+        own_regions=has_head,
+        features=partial(features_at, cfg, encoder, folder),
+        together=True,
     )
     refuse_empty(results, splits)
-    write_metrics(results, folder)
+    if not results:
+        raise UserError("no benchmark had anything to measure; nothing was written")
+    if dist.rank():
+        return
+    write_figures(cfg, encoder, results, folder, splits, seconds=time.monotonic() - started)
     plain_console().print(summary(results))
     if cfg.run is not None:
-        shown: Embedder = own if has_head else RoIEmbedder(model)
-        items = [look(shown, example) for example in splits[0].examples[: cfg.gallery]]
+        shown = encoder.embedder if has_head else extracted(encoder.embedder, "roi")
+        examples = splits[0].examples[: cfg.gallery] if splits else ()
+        items = [look(shown, example) for example in examples]
         twin = None if cfg.twin is None else Path(cfg.twin)
         print(build_report(folder, twin=twin, gallery=items))
 
@@ -58,15 +74,30 @@ def chosen_device(name: str) -> torch.device:
     return device
 
 
-def chosen_model(cfg: DictConfig) -> tuple[CLOC, Path]:
-    """The model and the folder its numbers go to."""
+def chosen_encoder(cfg: DictConfig, device: torch.device) -> tuple[Encoder, Path]:
+    """The encoder and the folder its numbers go to."""
     if cfg.run is not None:
-        return load_model(Path(cfg.run), ema=cfg.ema, wise_ft=cfg.wise_ft), Path(cfg.run)
+        model = load_model(Path(cfg.run), ema=cfg.ema, wise_ft=cfg.wise_ft)
+        return of_model(model, str(cfg.run), frame=cfg.frame, device=device), Path(cfg.run)
     if cfg.out is None:
         raise UserError("with model= give out=DIR too: metrics.json is written there")
-    if str(cfg.encoder).partition(":")[0] in KINDS:
-        return build_model({"start": str(cfg.encoder)}), Path(cfg.out)
-    return load_model(Path(cfg.encoder)), Path(cfg.out)
+    encoder = open_encoder(str(cfg.encoder), frame=cfg.frame, device=device)
+    if cfg.text_encoder is not None:
+        encoder = joined(encoder, open_encoder(str(cfg.text_encoder), device=device))
+    return encoder, Path(cfg.out)
+
+
+def extracted(embedder: Embedder, name: str) -> Embedder:
+    """Regions by one of the files of `cloc.eval.extractors`."""
+    known = sorted(
+        module.name
+        for module in iter_modules(extractors.__path__)
+        if hasattr(import_module(f"{extractors.__name__}.{module.name}"), "extractor")
+    )
+    if name not in known:
+        raise UserError(f"extractors=[{name}]: unknown; choose from {known}")
+    made: Embedder = import_module(f"{extractors.__name__}.{name}").extractor(embedder)
+    return made
 
 
 def chosen_splits(cfg: DictConfig, background: Colour = WHITE) -> list[Split]:
@@ -94,24 +125,6 @@ def chosen_splits(cfg: DictConfig, background: Colour = WHITE) -> list[Split]:
         )
         for name in sorted(given, key=lambda name: (name != "val", name))
     ]
-
-
-def embedders(model: CLOC, names: list[str]) -> tuple[ModelEmbedder, dict[str, Embedder]]:
-    """The model's own, and the other ways to embed a region that `names` asks for."""
-    own = ModelEmbedder(model)
-    known: dict[str, Any] = {"crop": lambda: CropEmbedder(own), "roi": lambda: RoIEmbedder(model)}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise UserError(f"extractors={unknown}: unknown; choose from {sorted(known)}")
-    return own, {name: known[name]() for name in names}
-
-
-def write_metrics(results: dict[str, dict[str, float]], folder: Path) -> None:
-    """Staged and renamed: a reader never meets half a file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    staged = folder / "metrics.json.partial"
-    staged.write_text(json.dumps(results, indent=2) + "\n")
-    staged.replace(folder / "metrics.json")
 
 
 def summary(results: dict[str, dict[str, float]]) -> Table:

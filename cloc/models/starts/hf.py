@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.tokenizer import SimpleTokenizer
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import refuse_code
+from cloc.frame import Framing
 from cloc.models.start import HFS, Start, on_hub
 from cloc.models.text_probe import beyond
 from cloc.models.tokenizers import make_tokenizer
@@ -32,6 +34,7 @@ from cloc.transformers_layout.weights import IGNORED
 from cloc.transformers_layout.write_config import CLIP_VOCABULARY
 
 CLIPS_SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+Three = tuple[float, float, float]
 HALF = (0.5, 0.5, 0.5)  # SiglipImageProcessor's own mean and std
 KNOWN = "a folder that CLIPModel or SiglipModel (SigLIP 2 of fixed resolution too) has saved"
 # the tokenizers that open_clip names for SigLIP's vocabularies; read from the folder nevertheless
@@ -68,9 +71,10 @@ def read(where: str | Path) -> Start:
     except UserError as error:
         raise UserError(f"{folder}: {error}; is config.json of another model?") from None
     own = _tokenizer(model_cfg, config, folder)
-    mean, std, background = _pixels(folder, config)
+    mean, std, background, framing = _pixels(folder, config)
     state = {name: value.float() for name, value in state.items()}
-    return Start(model_cfg, state, mean, std, None if own else folder, background=background)
+    seen = Start(model_cfg, state, mean, std, None if own else folder, background=background)
+    return seen._replace(framing=framing)
 
 
 def _check_kind(config: Mapping[str, Any], folder: Path) -> None:
@@ -109,8 +113,9 @@ def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], fol
 
 def _pixels(
     folder: Path, config: Mapping[str, Any]
-) -> tuple[tuple[float, float, float] | None, tuple[float, float, float] | None, Any]:
-    """Mean and std of pixels in [0, 1], else the model's own; and what transparent pixels show."""
+) -> tuple[Three | None, Three | None, Any, Framing | None]:
+    """Mean and std of pixels in [0, 1], else the model's own; what transparent pixels show; and its
+    framing, None for an export of ours, which is trained in ours."""
     path, found = folder / PIXELS, {}
     if path.is_file():
         found = read_json(path, "")
@@ -128,7 +133,27 @@ def _pixels(
     if not math.isclose(brightest, 1):
         mean = _divided(mean or OPENAI_DATASET_MEAN, brightest)
         std = _divided(std or OPENAI_DATASET_STD, brightest)
-    return mean, std, found.get("background")
+    background = found.get("background")
+    ours = background is not None
+    return mean, std, background, None if ours else _framing(path, found, config)
+
+
+def _framing(path: Path, found: Mapping[str, Any], config: Mapping[str, Any]) -> Framing:
+    """The processor's, in our words; its size is set to the model's later."""
+    clip = config["model_type"] == "clip"
+    try:
+        kind = PIL.Image.Resampling(found.get("resample", 3)).name.lower()
+        size = found.get("size") or {}
+        shorter = size.get("shortest_edge") if isinstance(size, Mapping) else int(size)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: size or resample cannot be read ({error})") from None
+    if not found.get("do_center_crop", clip) or (
+        shorter is None and isinstance(size, Mapping) and "height" in size
+    ):
+        return Framing("squash", 224, kind)
+    cut = found.get("crop_size") or {}
+    seen = cut.get("height") if isinstance(cut, Mapping) else cut
+    return Framing("crop", seen or shorter or 224, kind, shorter=shorter, halves="down")
 
 
 def _three(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import described, refuse_code, unasked
+from cloc.frame import Framing
 from cloc.models.start import OPEN_CLIPS, UNREADABLE, WEB, Start
 from cloc.models.tower_config import look_up, refuse_elsewhere
 
@@ -76,7 +77,19 @@ def _created(
     visual = clip.visual
     mean, std = getattr(visual, "image_mean", None), getattr(visual, "image_std", None)
     background = None if folder is None else _background(folder / CONFIG)
-    return Start(config, clip.state_dict(), mean, std, folder, background=background)
+    seen = Start(config, clip.state_dict(), mean, std, folder, background=background)
+    return seen._replace(framing=framing_of(getattr(visual, "preprocess_cfg", {})))
+
+
+def framing_of(preprocess: Mapping[str, Any]) -> Framing:
+    """open_clip's `preprocess_cfg` in our words."""
+    geometry = {"shortest": "crop", "squash": "squash", "longest": "pad"}
+    return Framing(
+        geometry[preprocess.get("resize_mode", "shortest")],
+        preprocess.get("size", 224),
+        interpolation=preprocess.get("interpolation", "bicubic"),
+        fill=int(preprocess.get("fill_color", 0)),
+    )
 
 
 def _of_hub(where: str) -> dict[str, Any]:
@@ -126,7 +139,7 @@ def _openai(path: Path) -> Start:
             f"open_clip:ViT-B-32-quickgelu,{path} or open_clip:ViT-B-32,{path}, with its own name"
         )
     state = {key: value.float() for key, value in state.items()}
-    return Start(openai_config(state), state, None, None, None)
+    return Start(openai_config(state), state, None, None, None, framing=framing_of({}))
 
 
 def openai_config(state: Mapping[str, Tensor]) -> dict[str, Any]:

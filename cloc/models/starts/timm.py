@@ -1,6 +1,8 @@
 """A start from a timm vision tower, with a text tower of ours beside it."""
 
 import copy
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from open_clip.factory import load_state_dict
 from torch import Tensor
 
 from cloc.errors import UserError, one_line
-from cloc.frame import height_and_width
+from cloc.frame import Framing, height_and_width
 from cloc.models.start import UNREADABLE, Start
 from cloc.models.tower_build import make_tower
 from cloc.models.tower_config import refuse_place
@@ -53,7 +55,21 @@ def read(where: str) -> Start:
     _check(name, config)
     clip = open_clip.CLIP(**copy.deepcopy(config))
     state = _joined(clip.state_dict(), trunk.state_dict())
-    return Start(config, state, tuple(found["mean"]), tuple(found["std"]), None)
+    seen = Start(config, state, tuple(found["mean"]), tuple(found["std"]), None)
+    return seen._replace(framing=framing_of(found))
+
+
+def framing_of(data: Mapping[str, Any]) -> Framing:
+    """timm's own preprocessing in our words: `crop_pct` of the resized picture are seen. `data` is
+    a `pretrained_cfg`."""
+    _, height, width = data["input_size"]
+    mode, share = data.get("crop_mode") or "center", data.get("crop_pct") or 1.0
+    interpolation = data.get("interpolation") or "bicubic"
+    if share == 1 and mode in ("squash", "border"):
+        geometry = {"squash": "squash", "border": "pad"}[mode]
+        return Framing(geometry, (height, width), interpolation)
+    shorter = math.floor(height / share) if height == width else None
+    return Framing("crop", (height, width), interpolation, shorter=shorter)
 
 
 def _pool(trunk: Any) -> str:

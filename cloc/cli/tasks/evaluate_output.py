@@ -1,0 +1,77 @@
+"""What `evaluate` leaves in its folder: the figures, what stands beside them, and the vectors."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from cloc import dist
+from cloc.cli.config.compose import plain
+from cloc.eval.detail import Circumstances, detail_of, write
+from cloc.eval.encoders.encoder import Encoder
+from cloc.eval.features import Features
+from cloc.frame import hidden
+from cloc.interfaces import Split
+from cloc.training.callbacks.provenance import device_name, git_commit
+
+
+def features_at(cfg: DictConfig, encoder: Encoder, folder: Path, extractor: str) -> Features | None:
+    """On disk, where it is known which weights these are; the first rank's alone."""
+    if not cfg.features or not encoder.digest or dist.rank():
+        return None
+    return Features(folder / "features" / f"{encoder.digest}-{extractor or 'own'}.sqlite")
+
+
+def write_figures(
+    cfg: DictConfig,
+    encoder: Encoder,
+    results: Mapping[str, Mapping[str, float]],
+    folder: Path,
+    splits: Sequence[Split],
+    *,
+    seconds: float,
+) -> None:
+    """`metrics.json`, `metrics_detail.json` and `cases.npz`; of every split also how much of its
+    boxes the encoder's frame cuts off."""
+    partial = "" if cfg.limit is None else f"the first {cfg.limit} examples of each split"
+    provenance = {
+        "cloc": version("cloc-pretrain"),
+        "commit": git_commit(),
+        "torch": torch.__version__,
+        "device": device_name(torch.device(cfg.device)),
+        "seconds": round(seconds, 1),
+    }
+    about = Circumstances(encoder.name, encoder.frame, encoder.digest, partial, provenance)
+    given, details = plain(cfg.splits), {}
+    cut = {split.name: cut_boxes(encoder, split) for split in splits}
+    for key, values in results.items():
+        name = key.partition("/")[2] or "val"
+        more = {"data": given.get(name), "boxes": cut[name]} if name in cut else {}
+        details[key] = detail_of(key, values, about, more)
+    write(folder, results, details)
+
+
+def cut_boxes(encoder: Encoder, split: Split) -> dict[str, Any]:
+    """How many boxes there are, how many the frame cuts, and how many it does not show at all."""
+    if encoder.framing is None or encoder.framing.geometry != "crop":
+        return {
+            "count": sum(len(example.boxes) for example in split.examples),
+            "cut": 0,
+            "unseen": 0,
+        }
+    shares = [
+        hidden(e.boxes, size, encoder.framing.place(*size))
+        for e in split.examples
+        if len(e.boxes)
+        for size in [e.image.size]
+    ]
+    share = np.concatenate([*shares, np.zeros(0)])
+    return {
+        "count": len(share),
+        "cut": int((share > 1e-6).sum()),
+        "unseen": int((share > 1 - 1e-6).sum()),
+    }

@@ -1,0 +1,111 @@
+"""What stands beside every figure: `metrics_detail.json`, and the cases of `cases.npz`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from cloc.errors import UserError
+from cloc.eval.intervals import interval
+from cloc.eval.measured import Cases, Measured
+
+METRICS, DETAIL, CASES = "metrics.json", "metrics_detail.json", "cases.npz"
+
+
+class Circumstances(NamedTuple):
+    """What all figures of an evaluation share."""
+
+    encoder: str
+    frame: str  # how the encoder sees a picture
+    digest: str  # of its weights and preprocessing; "" where nobody can say
+    partial: str  # "" or why the figures are of a part of the data
+    provenance: Mapping[str, Any]
+
+
+def detail_of(
+    key: str, values: Mapping[str, float], about: Circumstances, more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Of one benchmark on one split through one extractor, as `metrics.json` names it."""
+    name, _, split = key.partition("/")
+    protocol, _, extractor = name.partition("@")
+    figures = values.figures if isinstance(values, Measured) else None
+    cases = {} if figures is None else figures.cases
+    lines = [metric for metric in values if metric.endswith("_chance")]
+    metrics = {}
+    for metric, value in values.items():
+        if metric in lines:
+            continue
+        found: dict[str, Any] = {"value": value, "chance": values.get(f"{metric}_chance")}
+        if metric in cases and len(cases[metric].values):
+            low, high = interval(cases[metric])
+            found |= {"cases": len(cases[metric].values), "low": low, "high": high}
+        metrics[metric] = found
+    return {
+        "protocol": protocol,
+        "extractor": extractor or "own",
+        "split": split,
+        "encoder": about.encoder,
+        "frame": about.frame,
+        "digest": about.digest,
+        "partial": about.partial,
+        **more,
+        **({} if figures is None else {"about": dict(figures.about)}),
+        "metrics": metrics,
+        "provenance": dict(about.provenance),
+    }
+
+
+def write(
+    folder: Path, results: Mapping[str, Mapping[str, float]], details: Mapping[str, Any]
+) -> None:
+    """All three files, each staged and renamed: a reader never meets half of one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, np.ndarray] = {}
+    for key, values in results.items():
+        if isinstance(values, Measured):
+            for metric, cases in values.figures.cases.items():
+                arrays |= _arrays(f"{key}|{metric}", cases)
+    staged = folder / f"{CASES}.partial"
+    with staged.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+    staged.replace(folder / CASES)
+    for name, content in ((DETAIL, details), (METRICS, results)):
+        staged = folder / f"{name}.partial"
+        staged.write_text(json.dumps(content, indent=2) + "\n")
+        staged.replace(folder / name)
+
+
+def _arrays(key: str, cases: Cases) -> dict[str, np.ndarray]:
+    found = {
+        f"{key}|values": cases.values.float().numpy(),
+        f"{key}|names": np.array(list(cases.names), dtype=np.str_),
+    }
+    if cases.classes is not None:
+        found[f"{key}|classes"] = cases.classes.numpy()
+    return found
+
+
+def read_cases(folder: Path) -> dict[tuple[str, str], Cases]:
+    """(benchmark key, metric) -> cases; {} where an evaluation of before wrote none."""
+    path = folder / CASES
+    if not path.is_file():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} cannot be read ({error}); measure {folder} again") from None
+    cases = {}
+    for name, array in arrays.items():
+        key, metric, kind = name.rsplit("|", 2)
+        if kind == "values":
+            classes = arrays.get(f"{key}|{metric}|classes")
+            cases[key, metric] = Cases(
+                values=torch.from_numpy(array).double(),
+                names=arrays[f"{key}|{metric}|names"].tolist(),
+                classes=None if classes is None else torch.from_numpy(classes),
+            )
+    return cases

@@ -1,0 +1,101 @@
+"""Anybody's encoder, opened: what it answers with, and how it sees a picture."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from cloc.errors import UserError
+from cloc.eval.encoders import digest
+from cloc.frame import Framing
+from cloc.interfaces import Embedder
+from cloc.models.build import build_model
+from cloc.models.cloc import CLOC
+from cloc.models.embedder import ModelEmbedder
+from cloc.models.load import load_model
+from cloc.models.start import KINDS
+
+FRAMES = ("own", "pad", "squash", "crop")
+SPECS = (
+    "open_clip:NAME/TAG, hf:FOLDER, timm:NAME, run:runs/NAME, onnx:FOLDER, "
+    "module:your.module.factory or the folder of an export"
+)
+
+
+class Encoder(NamedTuple):
+    """`framing` is None where an encoder of yours does not say it; `digest` "" where nobody can say
+    which weights it has, so that nothing of it is kept on disk."""
+
+    embedder: Embedder
+    name: str
+    framing: Framing | None
+    frame: str  # in words, as it stands beside every figure
+    digest: str
+    model: CLOC | None = None  # of ours, where it is one
+    has_regions: bool = True  # of its own, not by an extractor
+
+
+def open_encoder(spec: str, *, frame: str = "own", device: torch.device) -> Encoder:
+    """`spec` is KIND:WHERE, or a folder that an export or a run of ours wrote.
+
+    `frame` is its own preprocessing, or `pad`, `squash` or `crop` at its own size. `UserError` for
+    what cannot be opened, or shown in another frame than its own.
+    """
+    if frame not in FRAMES:
+        raise UserError(f"frame={frame}; choose {', '.join(FRAMES)}")
+    kind, colon, where = spec.partition(":")
+    if colon and kind in ("onnx", "module"):
+        opened: Encoder = import_module(f"cloc.eval.encoders.{kind}").read(where, frame)
+        return opened
+    if kind == "hf" and colon:
+        naflex = import_module("cloc.eval.encoders.naflex")
+        if naflex.is_naflex(Path(where).expanduser()):
+            read: Callable[..., Encoder] = naflex.read
+            return read(where, frame, device)
+    if colon and kind in KINDS:
+        return of_model(build_model({"start": spec}), spec, frame=frame, device=device)
+    if not Path(spec).is_dir():
+        raise UserError(f"model={spec}: no such folder; write {SPECS}")
+    return of_model(load_model(Path(spec)), spec, frame=frame, device=device)
+
+
+def of_model(model: CLOC, name: str, *, frame: str = "own", device: torch.device) -> Encoder:
+    """A model of ours: what was trained here sees the long side padded."""
+    tower = model.to(device).tower
+    own = tower.own_framing or Framing("pad", tower.image_size)
+    framing = own if frame == "own" else chosen(frame, own)
+    words = (str(framing), str(tower.background), str(tower.preprocess), str(model.description))
+    return Encoder(
+        embedder=ModelEmbedder(model, framing=framing),
+        name=name,
+        framing=framing,
+        frame=f"{frame}: {framing}",
+        digest=digest.of_weights(model.state_dict(), *words),
+        model=model,
+        has_regions=model.region_head is not None,
+    )
+
+
+def chosen(frame: str, own: Framing) -> Framing:
+    """Another geometry at the size of its own."""
+    return Framing(frame, own.size, own.interpolation)
+
+
+def only_own(frame: str, name: str, why: str) -> None:
+    """`UserError` where another frame is asked for."""
+    if frame != "own":
+        raise UserError(f"frame={frame}: {name} {why}; leave frame=own")
+
+
+def checked(embedder: Any, name: str) -> Embedder:
+    """`embedder` if it has what every benchmark asks."""
+    missing = [part for part in ("prepare", "images", "texts") if not hasattr(embedder, part)]
+    if missing:
+        raise UserError(
+            f"{name} has no {' and no '.join(missing)}; an encoder has prepare(images, boxes), "
+            "images(x), texts(texts), and regions and ground where it can (cloc.interfaces)"
+        )
+    found: Embedder = embedder
+    return found

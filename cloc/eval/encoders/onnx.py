@@ -1,0 +1,119 @@
+"""Exported graphs: a folder that `format=onnx` wrote, run by onnxruntime without torch's model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ftfy
+import numpy as np
+import PIL.Image
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cloc.data.samples.json_files import read_mapping
+from cloc.errors import UserError
+from cloc.eval.encoders import digest
+from cloc.eval.encoders.encoder import Encoder, chosen
+from cloc.frame import Framing
+from cloc.interfaces import Prepared
+from cloc.models.framing import in_frame
+
+CONFIG, TOKENIZER = "onnx_config.json", "tokenizer.json"
+TEXTS_AT_ONCE = 256
+
+
+class Graphs:
+    """The `Embedder` of a folder; regions and boxes where it has their graphs."""
+
+    def __init__(self, folder: Path, framing: Framing, config: dict[str, Any]) -> None:
+        self.folder, self.framing, self.config = folder, framing, config
+        self._runtime, self._tokenizer = _packages(folder)
+        self._sessions: dict[str, Any] = {}
+
+    def prepare(
+        self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray] | None = None
+    ) -> Prepared:
+        red, green, blue = self.config["background"]
+        return in_frame(images, boxes, framing=self.framing, background=(red, green, blue))
+
+    def images(self, x: Tensor) -> Float[Tensor, "b d"]:
+        return self._run("image_encoder", ["image"], pixels=x)[0]
+
+    def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
+        ids = torch.tensor([row.ids for row in self._read(texts)])
+        parts = [self._run("text_encoder", ["text"], tokens=p)[0] for p in ids.split(TEXTS_AT_ONCE)]
+        return torch.cat(parts)
+
+    def tokens(self, texts: Sequence[str]) -> list[bytes]:
+        return [np.array(row.ids, np.int64).tobytes() for row in self._read(texts)]
+
+    def regions(
+        self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]
+    ) -> Float[Tensor, "b r d"]:
+        if not self._has("prompter"):
+            raise UserError(f"{self.folder} has no prompter.onnx; take extractors=[crop]")
+        [tokens] = self._run("image_encoder", ["tokens"], pixels=x)
+        return self._run("prompter", ["region"], tokens=tokens, boxes=boxes.float())[0]
+
+    def ground(
+        self, x: Tensor, phrases: Sequence[Sequence[str]]
+    ) -> list[Float[Tensor, "n 4"]] | None:
+        if not self._has("grounder"):
+            return None
+        [tokens] = self._run("image_encoder", ["tokens"], pixels=x)
+        found = []
+        for row, own in zip(tokens.split(1), phrases, strict=True):
+            asked = self.texts(own)[None] if own else torch.zeros(1, 0, 0)
+            empty = torch.zeros(0, 4)
+            found.append(
+                self._run("grounder", ["box"], tokens=row, text=asked)[0][0] if own else empty
+            )
+        return found
+
+    def _read(self, texts: Sequence[str]) -> Any:
+        return self._tokenizer.encode_batch([ftfy.fix_text(text) for text in texts])
+
+    def _has(self, name: str) -> bool:
+        return (self.folder / f"{name}.onnx").is_file()
+
+    def _run(self, name: str, wanted: list[str], **inputs: Tensor) -> list[Tensor]:
+        if name not in self._sessions:
+            path = self.folder / f"{name}.onnx"
+            self._sessions[name] = self._runtime.InferenceSession(
+                path, providers=["CPUExecutionProvider"]
+            )
+        fed = {key: value.numpy() for key, value in inputs.items()}
+        return [torch.from_numpy(out).float() for out in self._sessions[name].run(wanted, fed)]
+
+
+def read(where: str, frame: str) -> Encoder:
+    """`where` is a folder that `cloc-pretrain export format=onnx` wrote."""
+    folder = Path(where).expanduser()
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"onnx:{where}: no {CONFIG} there; give a folder of export format=onnx")
+    config = read_mapping(folder / CONFIG, needs=("image_size",), cure="export it again")
+    own = Framing("pad", tuple(config["image_size"]))
+    framing = own if frame == "own" else chosen(frame, own)
+    graphs = Graphs(folder, framing, config)
+    files = [p for p in folder.iterdir() if p.is_file() and p.name != "parity.json"]
+    told = digest.of_files(files, str(framing))
+    has_regions = (folder / "prompter.onnx").is_file()
+    words = f"{frame}: {framing}"
+    return Encoder(graphs, f"onnx:{where}", framing, words, told, has_regions=has_regions)
+
+
+def _packages(folder: Path) -> tuple[Any, Any]:
+    try:
+        import onnxruntime
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise UserError(
+            f"model=onnx:{folder} needs {error.name}; pip install 'cloc-pretrain[onnx]'"
+        ) from None
+    if not (folder / TOKENIZER).is_file():
+        raise UserError(
+            f"{folder} has no {TOKENIZER}, so texts cannot be read: open_clip's own code does more "
+            "than a file can say; measure the run or its open_clip export"
+        )
+    return onnxruntime, Tokenizer.from_file(str(folder / TOKENIZER))
