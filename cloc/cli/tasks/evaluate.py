@@ -13,14 +13,14 @@ from cloc.cli.launch.cpu import tune_for_cpu
 from cloc.data.eval_splits import read_split
 from cloc.data.samples.json_files import read_mapping
 from cloc.errors import UserError
-from cloc.eval.extractors.crop import CropEmbedder
+from cloc.eval.extractors import crop, roi
 from cloc.eval.predictions import look
 from cloc.eval.runner import evaluate, refuse_empty
 from cloc.frame import WHITE, Colour
 from cloc.interfaces import Embedder, Split
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
-from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.models.embedder import ModelEmbedder
 from cloc.models.load import load_model
 from cloc.models.start import KINDS
 from cloc.report.build import build_report
@@ -44,7 +44,7 @@ def measure(cfg: DictConfig) -> None:
     write_metrics(results, folder)
     plain_console().print(summary(results))
     if cfg.run is not None:
-        shown: Embedder = own if has_head else RoIEmbedder(model)
+        shown: Embedder = own if has_head else roi.RoIEmbedder(own)
         items = [look(shown, example) for example in splits[0].examples[: cfg.gallery]]
         twin = None if cfg.twin is None else Path(cfg.twin)
         print(build_report(folder, twin=twin, gallery=items))
@@ -99,11 +99,11 @@ def chosen_splits(cfg: DictConfig, background: Colour = WHITE) -> list[Split]:
 def embedders(model: CLOC, names: list[str]) -> tuple[ModelEmbedder, dict[str, Embedder]]:
     """The model's own, and the other ways to embed a region that `names` asks for."""
     own = ModelEmbedder(model)
-    known: dict[str, Any] = {"crop": lambda: CropEmbedder(own), "roi": lambda: RoIEmbedder(model)}
+    known: dict[str, Any] = {"crop": crop.extractor, "roi": roi.RoIEmbedder}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UserError(f"extractors={unknown}: unknown; choose from {sorted(known)}")
-    return own, {name: known[name]() for name in names}
+    return own, {name: known[name](own) for name in names}
 
 
 def write_metrics(results: dict[str, dict[str, float]], folder: Path) -> None:
