@@ -40,7 +40,7 @@ def _last_attention(visual: Any) -> nn.Module:
     last = blocks[-1] if isinstance(blocks, nn.ModuleList | nn.Sequential) and len(blocks) else None
     attention = getattr(last, "attn", None)
     takes = () if attention is None else inspect.signature(attention.forward).parameters
-    if "attn_mask" not in takes:
+    if attention is None or "attn_mask" not in takes:
         raise UserError(
             f"{type(visual if trunk is None else trunk).__name__} does not end in a block of "
             "attention whose values are known; take roi or crop instead of roi_value"

@@ -49,7 +49,7 @@ def native(**options):
 
 
 def tower_of(config):
-    """With every weight random: fresh ones have scales of 1 and biases of 0, which hide mistakes."""
+    """With every weight random: fresh scales of 1 and biases of 0 hide mistakes."""
     tower = make_model(config, region_head=None).tower
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

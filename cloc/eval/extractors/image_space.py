@@ -39,7 +39,7 @@ class ImageSpaceEmbedder:
         x = black[:, None].repeat(len(images), slots, *[1] * (black.ndim - 1))
         x[:, 0] = whole.images
         views = self._views(images, boxes)
-        for places in valid.nonzero().split(self.batch_size):
+        for places in filter(len, valid.nonzero().split(self.batch_size)):
             rows, columns = places.to(x.device).T
             x[rows, 1 + columns] = self._pixels(list(islice(views, len(places))))
         return whole._replace(images=x, valid=valid)
@@ -59,7 +59,7 @@ class ImageSpaceEmbedder:
         """Only valid views are encoded; padded slots are zero. `boxes` were seen by `prepare`."""
         views = x[:, 1:][valid.to(x.device)]
         # Without a view the width of the embedding is learned from a whole image.
-        parts = [self.inner.images(part) for part in views.split(self.batch_size) if len(part)]
+        parts = [self.inner.images(part) for part in filter(len, views.split(self.batch_size))]
         vectors = torch.cat(parts) if parts else self.images(x[:1])[:0]
         out = vectors.new_zeros(*valid.shape, vectors.shape[1])
         out[valid.to(out.device)] = vectors

@@ -62,9 +62,9 @@ class MaskPoolEmbedder:
         given = [np.vstack([p, np.reshape(b, (-1, 4))]) for p, b in zip(probes, boxes, strict=True)]
         x, framed, valid = self.inner.prepare(seen, given)
         shares = torch.zeros(*valid[:, 1:].shape, self.grid[0] * self.grid[1])
-        for row, probe, where, its in zip(shares, probes, framed[:, 0], masks, strict=True):
+        for row, probe, where, its in zip(shares, probes, framed[:, :1], masks, strict=True):
             if its is not None and len(its):
-                row[: len(its)] = torch.from_numpy(covered(its, probe, where.numpy(), self.grid))
+                row[: len(its)] = torch.from_numpy(covered(its, probe, where[0].numpy(), self.grid))
         packed = torch.cat([_bytes(x), _bytes(shares).to(x.device)], 1)
         return Prepared(packed, framed[:, 1:], valid[:, 1:])
 

@@ -78,10 +78,12 @@ class RoIEmbedder:
     ) -> Float[Tensor, "b r d"]:
         """The mean patch inside each box."""
         tokens, grid = self.inner.patches(x, values=self.values)
-        boxes, _ = check_regions(boxes, valid, len(tokens))
+        boxes, valid = check_regions(boxes, valid, len(tokens))
         if not len(tokens):
             return torch.zeros(*boxes.shape[:2], tokens.shape[2])
-        pooled = pool_boxes(tokens, boxes.to(tokens.device), grid, SAMPLES)
+        # What padded slots hold is nobody's business, and of a NaN torchvision's kernel crashes.
+        boxes = boxes.masked_fill(~valid[..., None], 0).to(tokens.device)
+        pooled = pool_boxes(tokens, boxes, grid, SAMPLES)
         return F.normalize(pooled, dim=-1).cpu()
 
     def ground(self, x: Tensor, phrases: Sequence[Sequence[str]]) -> None:

@@ -6,19 +6,20 @@ from cloc.eval.extractors import blur, crop
 from cloc.eval.extractors.crop_blur import extractor
 from cloc.interfaces import Embedder
 from tests.helpers.oracle import LowerCase, Oracle, example
+from tests.helpers.patches import Cells
 
 A = example(("red", (0, 0, 8, 8)), ("blue", (16, 16, 24, 32)))
 B = example(("green", (4, 4, 12, 12)))
-TEXTS = ["red", "blue", "green", "red left of blue"]
+TEXTS = ["red", "blue", "green", "red and blue"]
 GIVEN = [A.image, B.image], [A.boxes, B.boxes]
 
 
 def test_a_score_is_the_mean_of_crop_and_blur():
-    both = extractor(Oracle())
+    both = extractor(Cells())
     assert isinstance(both, Embedder)
     found = both.regions(*both.prepare(*GIVEN))
     scores = found @ both.texts(TEXTS).T
-    parts = [one.extractor(Oracle()) for one in (crop, blur)]
+    parts = [one.extractor(Cells()) for one in (crop, blur)]
     singles = [one.regions(*one.prepare(*GIVEN)) @ one.texts(TEXTS).T for one in parts]
     assert not torch.equal(*singles)
     torch.testing.assert_close(scores, (singles[0] + singles[1]) / 2)

@@ -25,8 +25,8 @@ def limits(box, **options):
 
 def test_a_box_grows_by_half_of_its_sides_on_each_of_them():
     assert limits((20, 16, 30, 20)) == (15, 14, 35, 22)
-    assert limits((20, 16, 30, 20), share=1) == (10, 12, 40, 24)
-    assert limits((20, 16, 30, 20), share=0) == (20, 16, 30, 20)
+    assert limits((20, 16, 30, 20), share=1.0) == (10, 12, 40, 24)
+    assert limits((20, 16, 30, 20), share=0.0) == (20, 16, 30, 20)
 
 
 def test_the_margin_ends_at_the_border():
@@ -35,5 +35,5 @@ def test_the_margin_ends_at_the_border():
 
 @pytest.mark.parametrize("share", [-0.1, float("inf"), float("nan")])
 def test_a_share_that_is_none_is_refused(share):
-    with pytest.raises(UserError, match="crop_context: share=.*0 or more"):
+    with pytest.raises(UserError, match=r"crop_context: share=.*0 or more"):
         extractor(Oracle(), share=share)

@@ -8,7 +8,7 @@ import torch
 from cloc.eval.extractors.crop import crops
 from cloc.eval.extractors.image_space import ImageSpaceEmbedder, pixels_of
 from cloc.interfaces import Embedder
-from tests.helpers.oracle import SIZE, Constant, Oracle, example
+from tests.helpers.oracle import SIZE, Oracle, example
 
 A = example(("red", (0, 0, 8, 8)), ("blue", (16, 16, 24, 32)))
 B = example(("green", (4, 4, 12, 12)))
@@ -93,14 +93,10 @@ def test_without_any_valid_crop_there_are_only_zeros():
 
 
 def test_texts_and_whole_images_pass_through_and_it_cannot_ground():
-    embedder = ImageSpaceEmbedder(Constant(), crops)
+    embedder = ImageSpaceEmbedder(Oracle(), crops)
     x, _, _ = prepared(A, B)
-    torch.testing.assert_close(
-        ImageSpaceEmbedder(Oracle(), crops).images(x), Oracle().images(x[:, 0])
-    )
-    torch.testing.assert_close(
-        ImageSpaceEmbedder(Oracle(), crops).texts(["red"]), Oracle().texts(["red"])
-    )
+    torch.testing.assert_close(embedder.images(x), Oracle().images(x[:, 0]))
+    torch.testing.assert_close(embedder.texts(["red"]), Oracle().texts(["red"]))
     assert embedder.ground(x, [["red"], ["blue"]]) is None
 
 

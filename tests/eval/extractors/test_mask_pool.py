@@ -167,7 +167,7 @@ def test_the_rest_is_the_encoders_own_and_it_cannot_ground():
 @pytest.mark.parametrize(
     ("masks", "match"),
     [
-        (None, "picture 0 of the batch has 1 boxes, no masks; mask_pool needs one for each"),
+        (None, "picture 0 of the batch has 1 boxes and no mask; mask_pool needs a mask for each"),
         (mask((0, 0, 9, 9)).astype(np.uint8), r"are uint8 \[1, 32, 32\], not bool \[1, 32, 32\]"),
         (mask((0, 0, 9, 9), size=(32, 30)), r"are bool \[1, 32, 30\], not bool \[1, 32, 32\]"),
         (mask((0, 0, 9, 9), (1, 1, 2, 2)), r"bool \[2, 32, 32\], not bool \[1, 32, 32\]"),
@@ -181,12 +181,12 @@ def test_masks_that_are_none_are_refused_in_one_line(masks, match):
 
 
 def test_without_masks_regions_are_refused():
-    with pytest.raises(UserError, match="no masks; mask_pool needs one for each; measure a"):
+    with pytest.raises(UserError, match="no mask; mask_pool needs a mask for each box; measure a"):
         extractor(Cells()).prepare([PICTURE], [BOX])
 
 
 def test_an_encoder_without_patches_is_refused():
-    with pytest.raises(UserError, match="^mask_pool: Oracle has no patches"):
+    with pytest.raises(UserError, match=r"^mask_pool: Oracle has no patches"):
         extractor(Oracle())
-    with pytest.raises(UserError, match="^mask_pool: this tower pools by attention"):
+    with pytest.raises(UserError, match=r"^mask_pool: this tower pools by attention"):
         extractor(ModelEmbedder(make_model(SIGLIP, region_head=None)))

@@ -57,7 +57,7 @@ def test_it_runs_on_photographs(name):
     found = embedder.regions(*prepared)[prepared.valid]
     assert len(found) == sum(map(len, boxes))
     torch.testing.assert_close(found.norm(dim=-1), torch.ones(len(found)))
-    assert (found[0] - found[1]).abs().max() > 1e-4  # two boxes of a picture differ
+    assert found.std(0).max() > 1e-4  # regions differ
     whole = embedder.images(prepared.images)
     assert whole.shape == (3, found.shape[1])
     assert embedder.texts(["a dog"]).shape == (1, found.shape[1])

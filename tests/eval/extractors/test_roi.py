@@ -95,7 +95,7 @@ def test_an_encoder_without_patches_is_refused_in_one_line():
     with pytest.raises(UserError, match=r"^roi: Oracle has no patches.*take one of crop") as error:
         extractor(Oracle())
     assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match="^roi: this tower pools by attention"):
+    with pytest.raises(UserError, match=r"^roi: this tower pools by attention"):
         extractor(ModelEmbedder(make_model(SIGLIP, region_head=None)))
 
 
