@@ -6,6 +6,7 @@ An embedder that remembers (`cloc.eval.answer_cache.Memo`) is asked once about e
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -86,8 +87,15 @@ def _boxed(examples: Iterable[Example]) -> list[Example]:
     return [example for example in examples if len(example.boxes)]
 
 
-def _with_boxes(embedder: Embedder, batch: Sequence[Example]) -> Prepared:
-    return embedder.prepare([e.image for e in batch], [e.boxes for e in batch])
+def _with_boxes(embedder: Any, batch: Sequence[Example]) -> Prepared:
+    images, boxes = [e.image for e in batch], [e.boxes for e in batch]
+    masked = getattr(embedder, "prepare_masked", None)  # `cloc.eval.extractors.mask_pool`
+    prepared: Prepared
+    if masked is None:
+        prepared = embedder.prepare(images, boxes)
+    else:
+        prepared = masked(images, boxes, [e.masks for e in batch])
+    return prepared
 
 
 def text_vectors(

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from cloc.errors import UserError
 from cloc.frame import Framing, height_and_width
-from cloc.heads.roi_align import pool_boxes
 from cloc.interfaces import Prepared
 from cloc.models.cloc import CLOC
 from cloc.models.framing import in_frame
@@ -24,6 +23,7 @@ from cloc.models.inputs import (
     check_texts,
 )
 from cloc.models.show import draw, see
+from cloc.models.values import value_patches
 
 
 class ModelEmbedder:
@@ -104,6 +104,22 @@ class ModelEmbedder:
         return F.normalize(region.float(), dim=-1).cpu()
 
     @torch.no_grad()
+    def patches(self, x: Tensor, *, values: bool = False) -> tuple[Tensor, tuple[int, int]]:
+        """Patches of prepared pixels in the joint space, [b, rows * columns, d] on the model's
+        device, not unit length, and rows and columns; with `values` of each patch its own value in
+        the last attention, not mixed (`cloc.models.values`). `UserError` where the tower has no
+        such patches: one that pools by attention has only `values`, a convolutional one none."""
+        tower = self.model.tower
+        x = check_prepared(x, tower.image_size)
+        grid = tower.grid_at(x)
+        if not len(x):
+            return torch.zeros(0, grid[0] * grid[1], tower.dim, device=self.device), grid
+        x = x.to(self.device)
+        if values:
+            return value_patches(tower, x), grid
+        return tower.dense(tower.images(x).tokens), grid
+
+    @torch.no_grad()
     def ground(
         self, x: Tensor, phrases: Sequence[Sequence[str]]
     ) -> list[Float[Tensor, "n 4"]] | None:
@@ -155,45 +171,3 @@ class ModelEmbedder:
             f"{type(self).__name__}({height} x {width} px, {self.model.tower.dim} dimensions, "
             f"{weights:.1f} M weights, {', '.join(has)}, on {self.device})"
         )
-
-
-class RoIEmbedder:
-    """The same model, its regions taken as RoIAlign over the projected patch tokens.
-
-    The line a plain CLIP is measured on without any region head.
-    """
-
-    def __init__(self, model: CLOC) -> None:
-        self.own = ModelEmbedder(model)
-
-    def prepare(
-        self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray] | None = None
-    ) -> Prepared:
-        return self.own.prepare(images, boxes)
-
-    def images(self, x: Tensor) -> Float[Tensor, "b d"]:
-        return self.own.images(x)
-
-    def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
-        return self.own.texts(texts)
-
-    def tokens(self, texts: Sequence[str]) -> list[bytes]:
-        return self.own.tokens(texts)
-
-    @torch.no_grad()
-    def regions(
-        self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"] | None = None
-    ) -> Float[Tensor, "b r d"]:
-        """The mean projected patch token inside each box."""
-        tower, device = self.own.model.tower, self.own.device
-        x = check_prepared(x, tower.image_size)
-        boxes, _ = check_regions(boxes, valid, len(x))
-        if not len(x):
-            return torch.zeros(*boxes.shape[:2], tower.dim)
-        dense = tower.dense(tower.images(x.to(device)).tokens)
-        pooled = pool_boxes(dense, boxes.to(device), tower.grid_at(x), 3)
-        return F.normalize(pooled, dim=-1).cpu()
-
-    def ground(self, x: Tensor, phrases: Sequence[Sequence[str]]) -> None:
-        """RoIAlign has no answer to a phrase."""
-        return None

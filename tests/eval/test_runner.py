@@ -11,7 +11,7 @@ from cloc.eval.benchmarks.region_classification import RegionClassification
 from cloc.eval.benchmarks.region_retrieval import RegionRetrieval
 from cloc.eval.benchmarks.relational_regions import RelationalRegions
 from cloc.eval.benchmarks.spatial_relations import SpatialRelations
-from cloc.eval.extractors.crop import CropEmbedder
+from cloc.eval.extractors import crop
 from cloc.eval.runner import evaluate, refuse_empty
 from tests.helpers.oracle import Constant, Oracle, example, split
 
@@ -22,7 +22,7 @@ BENCHMARKS = {"region_classification": RegionClassification(), "grounding": Grou
 
 def test_extractor_and_split_are_suffixes_and_val_has_none():
     found = evaluate(
-        {"": Oracle(), "crop": CropEmbedder(Oracle()), "roi": Oracle()},
+        {"": Oracle(), "crop": crop.extractor(Oracle()), "roi": Oracle()},
         splits=SPLITS,
         benchmarks=BENCHMARKS,
     )
@@ -45,7 +45,7 @@ def test_a_plain_clip_without_a_region_head_is_measured_by_the_other_extractors(
             raise UserError("this model has no region head")
 
     found = evaluate(
-        {"": Plain(), "crop": CropEmbedder(Plain())},
+        {"": Plain(), "crop": crop.extractor(Plain())},
         splits=SPLITS[:1],
         benchmarks=BENCHMARKS,
         own_regions=False,

@@ -13,15 +13,16 @@ from cloc.eval.benchmarks.region_retrieval import RegionRetrieval
 from cloc.eval.benchmarks.relational_regions import RelationalRegions
 from cloc.eval.benchmarks.spatial_relations import SpatialRelations
 from cloc.eval.encode import same_texts, text_vectors
-from cloc.eval.extractors.crop import CropEmbedder
+from cloc.eval.extractors import crop
+from cloc.eval.extractors.roi import RoIEmbedder
 from cloc.interfaces import KnowsTokens, Split, tokens_of
-from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.models.embedder import ModelEmbedder
 from tests.helpers.models import make_model
 from tests.helpers.oracle import LowerCase, Oracle, example
 
 LEFT, RIGHT = (0, 0, 8, 8), (24, 0, 32, 8)
 TWO = (("red", LEFT), ("blue", RIGHT))
-EMBEDDERS = (LowerCase(), Memo(LowerCase()), CropEmbedder(LowerCase()))
+EMBEDDERS = (LowerCase(), Memo(LowerCase()), crop.extractor(LowerCase()))
 
 
 @pytest.mark.parametrize("embedder", EMBEDDERS)
@@ -36,14 +37,14 @@ def test_whoever_stands_around_an_embedder_knows_what_it_knows(embedder):
 
 def test_an_embedder_without_tokens_tells_every_text_apart():
     assert not isinstance(Oracle(), KnowsTokens)
-    for embedder in (Oracle(), Memo(Oracle()), CropEmbedder(Oracle())):
+    for embedder in (Oracle(), Memo(Oracle()), crop.extractor(Oracle())):
         assert same_texts(embedder, ["red", "Red", "red"]) == ([0, 1, 0], [0, 1])
         assert len(set(tokens_of(embedder, ["red", "red ", "\ud800"]))) == 3
 
 
 def test_a_model_reads_what_its_tokenizer_gives():
     model = make_model()
-    for embedder in (ModelEmbedder(model, text_batch=2), RoIEmbedder(model)):
+    for embedder in (ModelEmbedder(model, text_batch=2), RoIEmbedder(ModelEmbedder(model))):
         long = "a photo of a red star and a blue ring and a cross and a "
         texts = ["A  Red Star", "a red star", "a red ring", long + "dog", long + "cat"]
         assert same_texts(embedder, texts)[0] == [0, 0, 1, 2, 2]

@@ -14,12 +14,12 @@ from cloc.data.samples.record import Record
 from cloc.data.samples.training_view import View, look
 from cloc.data.sources.caption_only import parse
 from cloc.errors import UserError
-from cloc.eval.extractors.crop import CropEmbedder
+from cloc.eval.extractors import crop
 from cloc.frame import into_frame, pad_resize
-from cloc.heads.roi_align import pool_boxes
-from cloc.interfaces import Embedder
+from cloc.interfaces import Embedder, HasPatches
 from cloc.models.build import build_model
-from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.models.embedder import ModelEmbedder
+from cloc.models.values import value_patches
 from tests.helpers.models import CONTEXT, EVA, NATIVE, PROMPTER, SIGLIP, make_model
 from tests.helpers.shards import encode
 
@@ -54,9 +54,10 @@ def assert_unit(vectors, *shape):
     torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(shape[:-1]))
 
 
-@pytest.mark.parametrize("make", [ModelEmbedder, RoIEmbedder])
-def test_is_an_embedder(make):
-    assert isinstance(make(make_model()), Embedder)
+def test_is_an_embedder_with_patches():
+    embedder = ModelEmbedder(make_model())
+    assert isinstance(embedder, Embedder)
+    assert isinstance(embedder, HasPatches)
 
 
 def test_prepare_frames_pixels_and_boxes_and_pads_to_the_longest_list(prepared):
@@ -164,22 +165,25 @@ def test_without_a_box_head_it_cannot_ground_and_without_a_region_head_no_region
         plain.regions(x, boxes, valid)
 
 
-@pytest.mark.parametrize("config", [None, EVA])
-def test_roi_regions_are_the_mean_projected_patches_of_a_plain_clip(prepared, config):
-    model = make_model(config, region_head=None) if config else make_model(region_head=None)
-    embedder, (x, boxes, valid) = RoIEmbedder(model), prepared
+@pytest.mark.parametrize("config", [NATIVE, EVA])
+def test_patches_are_the_projected_tokens(prepared, config):
+    embedder = ModelEmbedder(make_model(config, region_head=None))
+    tower = embedder.model.tower
     with torch.no_grad():
-        dense = model.tower.dense(model.tower.images(x).tokens)
-        pooled = pool_boxes(dense, boxes, model.tower.grid, 3)
-    found = embedder.regions(x, boxes, valid)
-    assert_unit(found, 3, 2, 24)
-    torch.testing.assert_close(found, F.normalize(pooled, dim=-1))
-    assert embedder.ground(x, [TEXTS] * 3) is None
+        dense = tower.dense(tower.images(prepared.images).tokens)
+        values = value_patches(tower, prepared.images)
+    found, grid = embedder.patches(prepared.images)
+    assert grid == tower.grid
+    assert torch.equal(found, dense)
+    assert torch.equal(embedder.patches(prepared.images, values=True)[0], values)
+    assert not found.requires_grad
+    assert embedder.patches(prepared.images[:0])[0].shape == (0, grid[0] * grid[1], 24)
 
 
-def test_roi_is_refused_where_a_single_patch_has_no_embedding(prepared):
+def test_patches_are_refused_where_a_single_patch_has_no_embedding(prepared):
+    siglip = ModelEmbedder(make_model(SIGLIP, region_head=None))
     with pytest.raises(UserError, match="pools by attention"):
-        RoIEmbedder(make_model(SIGLIP, region_head=None)).regions(*prepared)
+        siglip.patches(prepared.images)
 
 
 def test_the_model_is_measured_in_eval_mode():
@@ -204,5 +208,5 @@ def test_a_photograph_is_upright_as_in_training_and_as_whoever_gives_a_box_sees_
     trained = look(parse(sample), rng, view=View(), image_size=32, where="")
     expected = torch.tensor(trained.image.pixels(32, 32).copy()).permute(2, 0, 1)
     assert (prepared.images[0] == expected).all()
-    crops = CropEmbedder(embedder).prepare([photo, shown], [box, box]).images
+    crops = crop.extractor(embedder).prepare([photo, shown], [box, box]).images
     assert (crops[0] == crops[1]).all()

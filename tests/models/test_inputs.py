@@ -13,8 +13,9 @@ import torch
 
 import cloc
 from cloc.errors import UserError
-from cloc.eval.extractors.crop import CropEmbedder
-from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.eval.extractors import crop
+from cloc.eval.extractors.roi import RoIEmbedder
+from cloc.models.embedder import ModelEmbedder
 from tests.helpers.models import make_model
 
 PICTURE = PIL.Image.new("RGB", (40, 20), (200, 100, 50))
@@ -23,8 +24,8 @@ BOX = [[2, 3, 20, 9]]
 
 @pytest.fixture(scope="module")
 def embedders():
-    model = make_model()
-    return ModelEmbedder(model), RoIEmbedder(model)
+    own = ModelEmbedder(make_model())
+    return own, RoIEmbedder(own)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def prepared(embedders):
 
 def call(embedder, method, *args):
     """Both embedders pass on to the same checks."""
-    inner = getattr(embedder, "own", embedder) if method in ("prepare", "texts") else embedder
+    inner = getattr(embedder, "inner", embedder) if method in ("prepare", "texts") else embedder
     with torch.no_grad():
         return _unchecked(inner, method, *args)
 
@@ -188,7 +189,8 @@ def test_x_is_what_prepare_gave(embedders, prepared):
         (x[:, :, :16], r"but this model sees 32x32 pixels; prepare the pictures with"),
         (x.repeat(1, 1, 2, 2), "but this model sees 32x32"),
     ):
-        refused(embedders, "regions", wrong, boxes, valid, match=match)
+        refused(embedders, "regions", wrong, boxes, valid, match=match, only=1)
+        refused(embedders, "patches", wrong, match=match, only=1)
         refused(embedders, "images", wrong, match=match, only=1)
         refused(embedders, "ground", wrong, [["a"], []], match=match, only=1)
 
@@ -241,9 +243,9 @@ def test_sixteen_bits_keep_their_levels(embedders, mode):
 
 
 def test_an_extractor_and_load_say_the_same(embedders):
-    crop = CropEmbedder(embedders[0])
+    crops = crop.extractor(embedders[0])
     with pytest.raises(UserError, match="is reversed"):
-        crop.prepare([PICTURE], [np.array([[20, 3, 2, 9]])])
+        crops.prepare([PICTURE], [np.array([[20, 3, 2, 9]])])
     for wrong in (5, None, ["runs/demo"]):
         with pytest.raises(UserError, match="load takes a path, such as 'runs/demo', not"):
             inspect.unwrap(cloc.load)(wrong)
@@ -253,7 +255,7 @@ def test_an_extractor_and_load_say_the_same(embedders):
 
 def test_no_picture_at_all_gives_nothing_from_every_method(embedders):
     model = embedders[0].model
-    for embedder in (*embedders, CropEmbedder(embedders[0])):
+    for embedder in (*embedders, crop.extractor(embedders[0])):
         for boxes in ([], [np.array(BOX)][:0]):
             x, boxes, valid = embedder.prepare([], boxes)
             assert embedder.images(x).shape == (0, model.tower.dim)

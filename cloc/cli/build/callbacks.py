@@ -18,12 +18,13 @@ from cloc.data.datamodule import RegionData
 from cloc.data.eval_splits import read_split
 from cloc.data.shards.manifest import MANIFEST, read_manifest
 from cloc.errors import UserError
+from cloc.eval.extractors.roi import RoIEmbedder
 from cloc.eval.predictions import look, pictures
 from cloc.eval.runner import evaluate
 from cloc.frame import Colour
 from cloc.interfaces import Embedder, Example, Split
 from cloc.models.cloc import CLOC
-from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.models.embedder import ModelEmbedder
 from cloc.models.start_folder import FOLDER
 from cloc.training.callbacks.benchmarks import Benchmarks
 from cloc.training.callbacks.checkpoints import Checkpoints
@@ -179,4 +180,5 @@ def _evaluated(model: CLOC, ema: Sequence[EMA]) -> Iterator[Embedder]:
 
 def _embedder(model: CLOC) -> Embedder:
     """With the model's own region head, or RoIAlign where it has none."""
-    return ModelEmbedder(model) if model.region_head is not None else RoIEmbedder(model)
+    own = ModelEmbedder(model)
+    return own if model.region_head is not None else RoIEmbedder(own)

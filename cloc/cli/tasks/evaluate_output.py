@@ -57,21 +57,12 @@ def write_figures(
 
 def cut_boxes(encoder: Encoder, split: Split) -> dict[str, Any]:
     """How many boxes there are, how many the frame cuts, and how many it does not show at all."""
+    boxed = [e for e in split.examples if len(e.boxes)]
     if encoder.framing is None or encoder.framing.geometry != "crop":
-        return {
-            "count": sum(len(example.boxes) for example in split.examples),
-            "cut": 0,
-            "unseen": 0,
-        }
+        return {"count": sum(len(e.boxes) for e in boxed), "cut": 0, "unseen": 0}
     shares = [
-        hidden(e.boxes, size, encoder.framing.place(*size))
-        for e in split.examples
-        if len(e.boxes)
-        for size in [e.image.size]
+        hidden(e.boxes, e.size, encoder.framing.place(*e.size)) for e in boxed if e.size is not None
     ]
     share = np.concatenate([*shares, np.zeros(0)])
-    return {
-        "count": len(share),
-        "cut": int((share > 1e-6).sum()),
-        "unseen": int((share > 1 - 1e-6).sum()),
-    }
+    unseen = int((share > 1 - 1e-6).sum())
+    return {"count": len(share), "cut": int((share > 1e-6).sum()), "unseen": unseen}
