@@ -120,6 +120,12 @@ def text_vectors(
     return vectors, torch.tensor(rows, dtype=torch.long)
 
 
+def texts_of(texts: Sequence[str], rows: Int[Tensor, " n"]) -> list[str]:
+    """The first text of each row that `text_vectors` gave."""
+    first = dict(zip(reversed(rows.tolist()), reversed(texts), strict=True))
+    return [first[row] for row in sorted(first)]
+
+
 def _words(text: str) -> bytes:
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 

@@ -49,6 +49,11 @@ class Figures:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
+def cases_of(values: Tensor, names: Sequence[str]) -> Cases:
+    """Of right and wrong (bool) or of scores."""
+    return Cases(values=values.double(), names=names)
+
+
 class Measured(dict[str, float]):
     """Metric -> value, as `metrics.json` has it; what it was made of is `figures`.
 
@@ -62,3 +67,22 @@ class Measured(dict[str, float]):
         if found:
             self.update(figures.controls)
         self.figures = figures
+
+    def __or__(self, other: Any) -> "Measured":  # type: ignore[override]
+        """Of two measurements one, as of two mappings."""
+        ours, theirs = self.figures, other.figures
+        return Measured(
+            Figures(
+                cases={**ours.cases, **theirs.cases},
+                chance={**ours.chance, **theirs.chance},
+                controls={**ours.controls, **theirs.controls},
+                about={**ours.about, **theirs.about},
+            )
+        )
+
+    __ior__ = __or__  # a dict's own would forget the cases
+
+
+def nothing() -> Measured:
+    """Where there was nothing to measure."""
+    return Measured(Figures())

@@ -1,12 +1,14 @@
 """What benchmarks count: means, ranks with ties counted against, recalls with their chance."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from cloc.eval.measured import Figures, Measured, cases_of
 
 # Equal vectors give float32 cosines that differ by about 1e-7, by where they stand in a batch.
 TIE = 1e-6
@@ -18,6 +20,11 @@ class Count:
 
     total: float = 0.0
     cases: int = 0
+
+    @property
+    def mean(self) -> float:
+        """NaN without a case."""
+        return self.total / self.cases if self.cases else math.nan
 
     def __add__(self, other: "Count") -> "Count":
         return Count(self.total + other.total, self.cases + other.cases)
@@ -87,16 +94,18 @@ def recalls(
     pairs: Int[Tensor, "k 2"],
     name: str,
     ks: tuple[int, ...],
-) -> dict[str, float]:
+    names: Sequence[str],
+) -> Measured:
     """`{name}_r@{k}` in [0, 1] over the queries, and its `_chance`; empty where there is no query.
 
     A query is a hit where any of its right candidates (see `match_ranks`) is among its top k. A
-    pair may be given once only: repeating it would raise the chance line.
+    pair may be given once only: repeating it would raise the chance line. `names` are the queries'.
     """
     ranks = match_ranks(queries, candidates, pairs=pairs)
     matches = torch.bincount(pairs[:, 0], minlength=len(queries))
-    counts = {}
+    cases, chance = {}, {}
     for k in ks:
-        counts[f"{name}_r@{k}"] = count(ranks < k)
-        counts[f"{name}_r@{k}_chance"] = count(hit_chance(matches, candidates=len(candidates), k=k))
-    return means(counts)
+        cases[f"{name}_r@{k}"] = cases_of(ranks < k, names)
+        blind = hit_chance(matches, candidates=len(candidates), k=k)
+        chance[f"{name}_r@{k}"] = count(blind).mean
+    return Measured(Figures(cases=cases, chance=chance))

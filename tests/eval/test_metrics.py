@@ -96,7 +96,9 @@ def test_recalls_by_hand():
     candidates = torch.eye(3)
     queries = F.normalize(torch.tensor([[1.0, 0.5, 0], [0.5, 1, 0], [0, 0.5, 1]]), dim=1)
     pairs = torch.tensor([[0, 0], [1, 0], [2, 0], [2, 1]])  # ranks 0, 1, 1
-    assert recalls(queries, candidates, pairs=pairs, name="x", ks=(1, 2)) == pytest.approx(
+    assert recalls(
+        queries, candidates, pairs=pairs, name="x", ks=(1, 2), names="abc"
+    ) == pytest.approx(
         {
             "x_r@1": 1 / 3,
             "x_r@1_chance": (1 / 3 + 1 / 3 + 2 / 3) / 3,
@@ -108,4 +110,4 @@ def test_recalls_by_hand():
 
 def test_recalls_are_empty_where_there_is_no_query():
     none = torch.zeros(0, 2, dtype=torch.long)
-    assert recalls(torch.zeros(0, 4), unit(3, 4, 0), pairs=none, name="x", ks=(1,)) == {}
+    assert recalls(torch.zeros(0, 4), unit(3, 4, 0), pairs=none, name="x", ks=(1,), names=[]) == {}

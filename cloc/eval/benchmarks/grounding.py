@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cloc.boxes import iou
 from cloc.eval.encode import grounded_boxes, same_texts
+from cloc.eval.measured import Cases, Figures, Measured, cases_of, nothing
 from cloc.eval.metrics import Count, count, means
 from cloc.interfaces import Embedder, Example, Split
 
@@ -31,8 +32,9 @@ class Grounding:
     seed: int = 0
     draws: int = 16
 
-    def run(self, embedder: Embedder, split: Split) -> dict[str, float]:
+    def run(self, embedder: Embedder, split: Split) -> Measured:
         found, targets = [], []
+        names: list[str] = []
 
         def queries(example: Example) -> list[str]:
             return [example.phrases[i] for i in same_texts(embedder, example.phrases)[1]]
@@ -42,11 +44,12 @@ class Grounding:
         ):
             found.append(predicted)
             rows = torch.tensor(same_texts(embedder, example.phrases)[0])
+            names += [f"{example.key}: {phrase}" for phrase in queries(example)]
             targets += [boxes[rows == row] for row in range(len(predicted))]
         if not targets:
-            return {}
+            return nothing()
         guesses = {"": [torch.cat(found)]} | self._blind(targets)
-        return _scores(guesses, targets)
+        return _scores(guesses, targets, names)
 
     def _blind(self, targets: Sequence[Float[Tensor, "_ 4"]]) -> dict[str, list[Tensor]]:
         """What to guess without looking: one box per query and draw."""
@@ -64,18 +67,31 @@ class Grounding:
 
 
 def _scores(
-    guesses: dict[str, list[Tensor]], targets: Sequence[Float[Tensor, "_ 4"]]
-) -> dict[str, float]:
+    guesses: dict[str, list[Tensor]],
+    targets: Sequence[Float[Tensor, "_ 4"]],
+    names: Sequence[str],
+) -> Measured:
     padded = torch.nn.utils.rnn.pad_sequence(list(targets), batch_first=True)
     single = torch.tensor([len(boxes) == 1 for boxes in targets])
-    counts: dict[str, Count] = {}
+    cases: dict[str, Cases] = {}
+    lines: dict[str, Count] = {}
     for guess, draws in guesses.items():
         overlap = [_best_iou(boxes, padded) for boxes in draws]
         for subset, chosen in (("", torch.ones_like(single)), ("_unique", single)):
             values = torch.cat([x[chosen] for x in overlap])
-            counts[f"acc@0.5{subset}{guess}"] = count(values >= 0.5)
-            counts[f"miou{subset}{guess}"] = count(values)
-    return _with_chance(means(counts))
+            measured = {f"acc@0.5{subset}": values >= 0.5, f"miou{subset}": values}
+            if guess:
+                lines |= {f"{name}{guess}": count(x) for name, x in measured.items()}
+            else:
+                own = [name for name, there in zip(names, chosen.tolist(), strict=True) if there]
+                cases |= {name: cases_of(x, own) for name, x in measured.items()}
+    blind = means(lines)
+    chance = {
+        name: max(blind[f"{name}_centre_box"], blind[f"{name}_random_box"])
+        for name, of_metric in cases.items()
+        if len(of_metric.values)
+    }
+    return Measured(Figures(cases=cases, chance=chance, controls=blind))
 
 
 def _best_iou(
@@ -83,10 +99,3 @@ def _best_iou(
 ) -> Float[Tensor, " n"]:
     """A padded target is an empty box: its IoU is 0, so it is never better than a real one."""
     return iou(predicted[:, None].expand_as(targets), targets).amax(1)
-
-
-def _with_chance(values: dict[str, float]) -> dict[str, float]:
-    for name in [name for name in values if name.endswith("_centre_box")]:
-        metric = name.removesuffix("_centre_box")
-        values[f"{metric}_chance"] = max(values[name], values[f"{metric}_random_box"])
-    return values

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from cloc.errors import UserError
 from cloc.eval.encode import region_vectors, same_texts, text_vectors
-from cloc.eval.metrics import Count, count, match_ranks, means, rank_of_match, similarity
+from cloc.eval.measured import Figures, Measured, cases_of, nothing
+from cloc.eval.metrics import Count, count, match_ranks, rank_of_match, similarity
 from cloc.interfaces import Embedder, Split
 
 
@@ -31,32 +32,40 @@ class RegionClassification:
     uses_regions: ClassVar[bool] = True
     batch_size: int = 64
 
-    def run(self, embedder: Embedder, split: Split) -> dict[str, float]:
+    def run(self, embedder: Embedder, split: Split) -> Measured:
         vectors: list[Tensor] = []
         phrases: list[tuple[str, ...]] = []
         labels: list[str] = []
+        names: list[str] = []
         for example, regions in region_vectors(
             embedder, split.examples, batch_size=self.batch_size
         ):
             vectors.append(regions)
             phrases.append(example.phrases)
             labels += example.labels
+            names += [f"{example.key}#{i}" for i in range(len(regions))]
         if not vectors:
-            return {}
-        among_classes = self._among_classes(embedder, split, torch.cat(vectors), labels)
-        return among_classes | self._within_image(embedder, vectors, phrases)
+            return nothing()
+        among_classes = self._among_classes(embedder, split, torch.cat(vectors), labels, names)
+        return among_classes | self._within_image(embedder, vectors, phrases, names)
 
     def _among_classes(
-        self, embedder: Embedder, split: Split, vectors: Float[Tensor, "n d"], labels: list[str]
-    ) -> dict[str, float]:
+        self,
+        embedder: Embedder,
+        split: Split,
+        vectors: Float[Tensor, "n d"],
+        labels: list[str],
+        names: list[str],
+    ) -> Measured:
         labelled = [row for row, label in enumerate(labels) if label]
         if not split.classes or not labelled:
-            return {}
+            return nothing()
         target = _targets(split, [labels[row] for row in labelled])
-        found = self._nearest(embedder, vectors[labelled], target, split.classes, "")
+        own = [names[row] for row in labelled]
+        found = self._nearest(embedder, vectors[labelled], target, split.classes, "", own)
         if split.synonyms:
             called = {**split.classes, **split.synonyms}
-            found |= self._nearest(embedder, vectors[labelled], target, called, "_synonyms")
+            found |= self._nearest(embedder, vectors[labelled], target, called, "_synonyms", own)
         return found
 
     def _nearest(
@@ -66,19 +75,16 @@ class RegionClassification:
         target: Int[Tensor, " n"],
         classes: Mapping[str, Sequence[str]],
         protocol: str,
-    ) -> dict[str, float]:
+        names: Sequence[str],
+    ) -> Measured:
         same, prompts = _same_classes(embedder, classes)
         target = same[target]
         pairs = torch.stack([torch.arange(len(target)), target], 1)
         prototypes = self._prototypes(embedder, prompts)
         right = match_ranks(vectors, prototypes, pairs=pairs) == 0
-        recall = torch.stack([right[target == row].double().mean() for row in target.unique()])
-        top1, class_mean = f"top1{protocol}", f"class_mean{protocol}"
-        chance = 1 / len(prompts)
-        return means({top1: count(right), class_mean: count(recall)}) | {
-            f"{top1}_chance": chance,
-            f"{class_mean}_chance": chance,
-        }
+        top1 = cases_of(right, names)
+        cases = {f"top1{protocol}": top1, f"class_mean{protocol}": replace(top1, classes=target)}
+        return Measured(Figures(cases=cases, chance=dict.fromkeys(cases, 1 / len(prompts))))
 
     def _prototypes(
         self, embedder: Embedder, prompts: Sequence[Sequence[str]]
@@ -94,17 +100,22 @@ class RegionClassification:
         embedder: Embedder,
         vectors: Sequence[Float[Tensor, "_ d"]],
         phrases: Sequence[Sequence[str]],
-    ) -> dict[str, float]:
+        names: Sequence[str],
+    ) -> Measured:
         texts = [phrase for of_image in phrases for phrase in of_image]
         words, rows = text_vectors(embedder, texts, batch_size=self.batch_size)
-        right, chance = Count(), Count()
+        right: list[Tensor] = []
+        asked: list[str] = []
+        chance, start = Count(), 0
         for regions, own in zip(vectors, rows.split([len(x) for x in phrases]), strict=True):
-            options = own.unique()
+            options, start = own.unique(), start + len(own)
             if len(options) > 1:
                 scores = similarity(regions, words[options])
-                right += count(rank_of_match(scores, own[:, None] == options) == 0)
+                right.append(rank_of_match(scores, own[:, None] == options) == 0)
+                asked += names[start - len(own) : start]
                 chance += count(torch.full((len(own),), 1 / len(options), dtype=torch.float64))
-        return means({"within_image": right, "within_image_chance": chance})
+        cases = {"within_image": cases_of(torch.cat([torch.zeros(0), *right]), asked)}
+        return Measured(Figures(cases=cases, chance={"within_image": chance.mean}))
 
 
 def _same_classes(

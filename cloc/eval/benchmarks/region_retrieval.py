@@ -6,7 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cloc.eval.encode import region_vectors, text_vectors
+from cloc.eval.encode import region_vectors, text_vectors, texts_of
+from cloc.eval.measured import Measured, nothing
 from cloc.eval.metrics import recalls
 from cloc.interfaces import Embedder, Split
 
@@ -24,19 +25,22 @@ class RegionRetrieval:
     batch_size: int = 64
     ks: tuple[int, ...] = (1, 5, 10)
 
-    def run(self, embedder: Embedder, split: Split) -> dict[str, float]:
+    def run(self, embedder: Embedder, split: Split) -> Measured:
         vectors: list[Tensor] = []
         phrases: list[str] = []
+        names: list[str] = []
         for example, regions in region_vectors(
             embedder, split.examples, batch_size=self.batch_size
         ):
             vectors.append(regions)
             phrases += example.phrases
+            names += [f"{example.key}#{i}" for i in range(len(regions))]
         if not vectors:
-            return {}
+            return nothing()
         regions = torch.cat(vectors)
         words, rows = text_vectors(embedder, phrases, batch_size=self.batch_size)
         pairs = torch.stack([torch.arange(len(regions)), rows], 1)
-        return recalls(regions, words, pairs=pairs, name="r2t", ks=self.ks) | recalls(
-            words, regions, pairs=pairs.flip(1), name="t2r", ks=self.ks
-        )
+        asked = texts_of(phrases, rows)
+        there = recalls(regions, words, pairs=pairs, name="r2t", ks=self.ks, names=names)
+        back = recalls(words, regions, pairs=pairs.flip(1), name="t2r", ks=self.ks, names=asked)
+        return there | back

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from cloc.boxes import iou
 from cloc.eval.control_pictures import permuted
 from cloc.eval.encode import grounded_boxes, region_vectors, same_texts, text_vectors
-from cloc.eval.metrics import TIE, Count, count, means
+from cloc.eval.measured import Cases, Figures, Measured, cases_of
+from cloc.eval.metrics import TIE
 from cloc.interfaces import Embedder, Example, Split
 
 
@@ -31,39 +33,42 @@ class RelationalRegions:
     seed: int = 0
     grid: int = 8
 
-    def run(self, embedder: Embedder, split: Split) -> dict[str, float]:
+    def run(self, embedder: Embedder, split: Split) -> Measured:
         shuffled = permuted(_twinned(embedder, split), grid=self.grid, seed=self.seed)
         right = {
             "pick": self._picks(embedder, _twinned(embedder, split)),
             "pick_permuted": self._picks(embedder, shuffled),
             "grounding_pick": self._grounding_picks(embedder, _twinned(embedder, split)),
         }
-        measured = means(right)
-        return measured | {f"{name}_chance": 0.5 for name in measured}
+        return Measured(Figures(cases=right, chance=dict.fromkeys(right, 0.5)))
 
-    def _picks(self, embedder: Embedder, examples: Iterable[Example]) -> Count:
+    def _picks(self, embedder: Embedder, examples: Iterable[Example]) -> Cases:
         meant, other, phrases = [], [], []
+        names: list[str] = []
         for example, regions in region_vectors(embedder, examples, batch_size=self.batch_size):
             for twin in example.meta["twins"]:
+                names.append(f"{example.key}: {twin['phrase']}")
                 meant.append(regions[twin["region"]])
                 other.append(regions[twin["other"]])
                 phrases.append(twin["phrase"])
         if not phrases:
-            return Count()
+            return cases_of(torch.zeros(0), [])
         words, rows = text_vectors(embedder, phrases, batch_size=self.batch_size)
         nearer = (torch.stack(meant).double() - torch.stack(other)) * words[rows]
-        return count(nearer.sum(1) > TIE)
+        return cases_of(nearer.sum(1) > TIE, names)
 
-    def _grounding_picks(self, embedder: Embedder, examples: Iterable[Example]) -> Count:
-        right = Count()
+    def _grounding_picks(self, embedder: Embedder, examples: Iterable[Example]) -> Cases:
+        right: list[Tensor] = []
+        names: list[str] = []
         for example, boxes, predicted in grounded_boxes(
             embedder, examples, phrases=_phrases, batch_size=self.batch_size
         ):
             twins = example.meta["twins"]
             meant = iou(predicted, boxes[[twin["region"] for twin in twins]])
             other = iou(predicted, boxes[[twin["other"] for twin in twins]])
-            right += count(meant > other + TIE)
-        return right
+            right.append(meant > other + TIE)
+            names += [f"{example.key}: {twin['phrase']}" for twin in twins]
+        return cases_of(torch.cat([torch.zeros(0), *right]), names)
 
 
 def _phrases(example: Example) -> list[str]:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from cloc.eval.control_pictures import blind, permuted
 from cloc.eval.encode import image_vectors, same_texts, text_vectors
-from cloc.eval.metrics import count, means, rank_of_match
+from cloc.eval.measured import Figures, Measured, cases_of, nothing
+from cloc.eval.metrics import rank_of_match
 from cloc.interfaces import Embedder, Example, Split
 
 
@@ -32,16 +33,18 @@ class SpatialRelations:
     seed: int = 0
     grid: int = 8
 
-    def run(self, embedder: Embedder, split: Split) -> dict[str, float]:
+    def run(self, embedder: Embedder, split: Split) -> Measured:
         vectors: list[Tensor] = []
         owner: list[int] = []
         relations: list[Mapping[str, str]] = []
+        names: list[str] = []
         alike = 0
         for example, vector in image_vectors(embedder, _related(split), batch_size=self.batch_size):
             told = [x for x in example.meta["relations"] if _is_told(embedder, x)]
             alike += len(example.meta["relations"]) - len(told)
             owner += [len(vectors)] * len(told)
             relations += told
+            names += [f"{example.key}: {x['caption']}" for x in told]
             vectors.append(vector)
         if alike:
             warnings.warn(
@@ -50,20 +53,20 @@ class SpatialRelations:
                 stacklevel=2,
             )
         if not relations:
-            return {}
+            return nothing()
         shuffled = permuted(_related(split), grid=self.grid, seed=self.seed)
-        [(_, nothing)] = image_vectors(embedder, [blind()], batch_size=1)
+        [(_, grey)] = image_vectors(embedder, [blind()], batch_size=1)
         views = {
             "accuracy": torch.stack(vectors)[owner],
             "accuracy_permuted": self._images(embedder, shuffled)[owner],
-            "accuracy_blind": nothing.expand(len(owner), -1),
+            "accuracy_blind": grey.expand(len(owner), -1),
         }
         options, true = self._options(embedder, relations)
         scores = {
             name: (options @ view.double()[:, :, None])[..., 0] for name, view in views.items()
         }
-        right = {name: count(rank_of_match(x, true) == 0) for name, x in scores.items()}
-        return means(right) | {f"{name}_chance": 0.5 for name in views}
+        right = {k: cases_of(rank_of_match(x, true) == 0, names) for k, x in scores.items()}
+        return Measured(Figures(cases=right, chance=dict.fromkeys(views, 0.5)))
 
     def _images(self, embedder: Embedder, examples: Iterator[Example]) -> Float[Tensor, "n d"]:
         found = image_vectors(embedder, examples, batch_size=self.batch_size)
