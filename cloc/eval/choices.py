@@ -20,9 +20,10 @@ from torch import Tensor
 from cloc.eval.encode import text_vectors
 from cloc.eval.measured import Cases, Figures, Measured
 from cloc.eval.metrics import TIE
-from cloc.eval.suite_pictures import Picture, View, blind_vectors, picture_vectors
+from cloc.eval.suite_pictures import Picture, View, picture_vectors
 from cloc.interfaces import Embedder
 
+CONTROLS: tuple[View, ...] = ("blind", "permuted")
 CHUNK = 1024  # choices scored at a time
 SIDES = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
 
@@ -47,15 +48,14 @@ def mirrored_option(options: Sequence[str], gold: int) -> int | None:
     return list(options).index(turned) if turned != options[gold] and turned in options else None
 
 
-def case_names(choices: Sequence[Choice]) -> list[str]:
-    """The names, those that stand twice counted on: a case is compared with itself."""
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Those that stand twice counted on: a case is compared with itself."""
     seen: Counter[str] = Counter()
-    names = []
-    for choice in choices:
-        seen[choice.name] += 1
-        again = seen[choice.name]
-        names.append(choice.name if again == 1 else f"{choice.name}~{again}")
-    return names
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}~{seen[name]}")
+    return found
 
 
 def measure_choices(
@@ -85,10 +85,10 @@ def measure_choices(
     """
     scorer = _Scorer(embedder, choices, batch_size=batch_size, seed=seed, grid=grid)
     gold = torch.tensor([choice.gold for choice in choices])
-    names = case_names(choices)
+    names = unique_names([choice.name for choice in choices])
     found = _cases(choices, names, scorer.right("original", gold).double(), each)
-    controls = {}
-    for control in ("blind", "permuted"):
+    controls: dict[str, float] = {}
+    for control in CONTROLS:
         lost = _cases(choices, names, scorer.right(control, gold).double(), each)
         controls |= {f"{metric}_{control}": cases.mean() for metric, cases in lost.items()}
     chance = torch.tensor([1 / len(choice.options) for choice in choices], dtype=torch.float64)
@@ -174,14 +174,9 @@ class _Scorer:
         ):
             self.rows[i, own] = found
 
-    def right(self, view: str, gold: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    def right(self, view: View, gold: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
         """Whether option `gold` of each choice has the highest cosine, clearly."""
-        every = list(range(len(self.choices)))
-        if view == "blind":
-            pictures = blind_vectors(self.embedder, count=len(every))
-        else:
-            pictures = self._pictures(every, view)
-        return self._best(pictures, self.rows, gold)
+        return self._best(self._pictures(range(len(self.choices)), view), self.rows, gold)
 
     def mirrored(self) -> dict[str, float]:
         """The two controls of choices about left and right; none where there are none."""

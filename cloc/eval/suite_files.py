@@ -8,7 +8,7 @@ from typing import Any
 from cloc.errors import UserError, one_line
 
 
-def read_json(path: Path, *, form: type[list[Any]] | type[dict[Any, Any]]) -> Any:
+def read_json(path: Path, *, form: type) -> Any:
     """The list or mapping of a JSON file; `UserError` where it is missing, broken, of another form
     or empty."""
     return _checked(_parsed(_text(path), str(path)), path, form)

@@ -1,4 +1,4 @@
-"""Pictures of a benchmark that reads its own files, as they are, mirrored, or in shuffled patches.
+"""Pictures of a benchmark that reads its own files: as they are, mirrored, shuffled, or not there.
 
 A picture is read when it is looked at and again for each view, so that memory stays bounded.
 """
@@ -24,7 +24,7 @@ from cloc.eval.encode import image_vectors
 from cloc.interfaces import Embedder, Example
 
 Crop = tuple[int, int, int, int]  # pixels of the stored picture: left, top, right, bottom
-View = Literal["original", "mirrored", "permuted"]
+View = Literal["original", "mirrored", "permuted", "blind"]
 DIGEST_BYTES = 16
 
 
@@ -68,19 +68,16 @@ def picture_vectors(
     """An embedding for each picture, in order; one of a repeated key is computed once.
 
     mirrored: left and right are swapped. permuted: the cells of a `grid` x `grid` raster are in an
-    order that depends on `seed` and on the key.
+    order that depends on `seed` and on the key. blind: a grey square in the place of every one.
     """
+    if view == "blind":
+        [(_, nothing)] = image_vectors(embedder, [blind()], batch_size=1)
+        return nothing.expand(len(pictures), -1)
     first = {picture.key: picture for picture in pictures}
     row_of = {key: row for row, key in enumerate(first)}
     seen = _views(list(first.values()), view, seed, grid)
     found = [vector for _, vector in image_vectors(embedder, seen, batch_size=batch_size)]
     return torch.stack(found)[[row_of[picture.key] for picture in pictures]]
-
-
-def blind_vectors(embedder: Embedder, *, count: int) -> Float[Tensor, "n d"]:
-    """`count` times the embedding of a grey square: no picture at all."""
-    [(_, nothing)] = image_vectors(embedder, [blind()], batch_size=1)
-    return nothing.expand(count, -1)
 
 
 def mirror(image: PIL.Image.Image) -> PIL.Image.Image:

@@ -7,21 +7,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from cloc.errors import UserError
-from cloc.eval.choices import Choice, case_names, measure_choices, mirrored_option
+from cloc.eval.choices import Choice, measure_choices, mirrored_option, unique_names
 from cloc.eval.encode import text_vectors
 from cloc.eval.measured import Cases, Figures, Measured
 from cloc.eval.metrics import TIE
 from cloc.eval.suite_files import read_json_lines, text_of, whole_number_of
-from cloc.eval.suite_pictures import Picture, blind_vectors, file_pictures, picture_vectors
+from cloc.eval.suite_pictures import Picture, View, file_pictures, picture_vectors
 from cloc.interfaces import Embedder, Split
 
+T = TypeVar("T")
 SPLITS = ("random", "zeroshot")
 RELEASES = {  # by the lines of the test file
     2195: "the random split of the paper",
@@ -40,7 +41,7 @@ _PAIRS = (  # relations of which at most one holds: left and right, not on and b
     ("facing", "facing away from"),
 )
 OPPOSITE = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
-VIEWS = ("original", "permuted", "blind")
+VIEWS: tuple[View, ...] = ("original", "permuted", "blind")
 
 
 class Statement(NamedTuple):
@@ -122,18 +123,15 @@ class Vsr:
         return self._with_flipped(embedder, test, figures)
 
     def _cosines(
-        self, embedder: Embedder, statements: Sequence[Statement], view: str
+        self, embedder: Embedder, statements: Sequence[Statement], view: View
     ) -> Float[Tensor, " n"]:
-        if view == "blind":
-            pictures = blind_vectors(embedder, count=len(statements))
-        else:
-            pictures = picture_vectors(
-                embedder,
-                [statement.picture for statement in statements],
-                view="permuted" if view == "permuted" else "original",
-                batch_size=self.batch_size,
-                seed=self.seed,
-            )
+        pictures = picture_vectors(
+            embedder,
+            [statement.picture for statement in statements],
+            view=view,
+            batch_size=self.batch_size,
+            seed=self.seed,
+        )
         captions = [statement.caption for statement in statements]
         words, rows = text_vectors(embedder, captions, batch_size=self.batch_size)
         return (pictures.double() * words[rows].double()).sum(-1)
@@ -148,14 +146,11 @@ class Vsr:
             embedder, choices, batch_size=self.batch_size, seed=self.seed
         ).figures
 
-        def named(values: Mapping[str, object]) -> dict[str, object]:
-            return {f"flipped_{name}": value for name, value in values.items()}
-
         return Measured(
             Figures(
-                cases={**found.cases, **named(inner.cases)},
-                chance={**found.chance, **named(inner.chance)},
-                controls={**found.controls, **named(inner.controls)},
+                cases={**found.cases, **_named(inner.cases)},
+                chance={**found.chance, **_named(inner.chance)},
+                controls={**found.controls, **_named(inner.controls)},
                 about={**found.about, "flipped": inner.about},
             )
         )
@@ -207,10 +202,14 @@ def _labels(statements: Sequence[Statement]) -> Float[Tensor, " n"]:
 
 
 def _cases(statements: Sequence[Statement], values: Float[Tensor, " n"]) -> dict[str, Cases]:
-    names = case_names(statements)
+    names = unique_names([statement.name for statement in statements])
     relations = sorted({statement.relation for statement in statements})
     classes = torch.tensor([relations.index(statement.relation) for statement in statements])
     return {
         "accuracy": Cases(values=values, names=names),
         "macro_relation": Cases(values=values, names=names, classes=classes),
     }
+
+
+def _named(values: Mapping[str, T]) -> dict[str, T]:
+    return {f"flipped_{name}": value for name, value in values.items()}
