@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from cloc.errors import UserError
 from cloc.eval.choices import Choice, measure_choices
@@ -118,7 +118,7 @@ class AroOrder:
     uses_regions: ClassVar[bool] = False
     own_data: ClassVar[bool] = True
     root: str
-    source: Literal["coco", "flickr30k"]
+    source: str  # coco or flickr30k
     batch_size: int = 64
     seed: int = 0
 

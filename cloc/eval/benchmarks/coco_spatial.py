@@ -5,7 +5,7 @@ The sets made of COCO val 2017 and of Visual Genome (GQA) by Kamath, Hessel and 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from cloc.errors import UserError
 from cloc.eval.choices import Choice, measure_choices, mirrored_option
@@ -44,8 +44,8 @@ class CocoSpatial:
     uses_regions: ClassVar[bool] = False
     own_data: ClassVar[bool] = True
     root: str
-    source: Literal["coco", "gqa"]
-    objects: Literal["one", "two"]
+    source: str  # coco or gqa
+    objects: str  # one or two
     batch_size: int = 64
     seed: int = 0
 

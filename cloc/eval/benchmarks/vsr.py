@@ -72,7 +72,7 @@ class Vsr:
     uses_regions: ClassVar[bool] = False
     own_data: ClassVar[bool] = True
     root: str
-    split: Literal["random", "zeroshot"]
+    split: str  # random or zeroshot
     batch_size: int = 64
     seed: int = 0
 
