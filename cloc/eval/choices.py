@@ -93,20 +93,11 @@ def measure_choices(
         controls |= {f"{metric}_{control}": cases.mean() for metric, cases in lost.items()}
     chance = torch.tensor([1 / len(choice.options) for choice in choices], dtype=torch.float64)
     guessed = _cases(choices, names, chance, each, of_group=math.prod)
-    told = {
-        "choices": len(choices),
-        "pictures": len({choice.picture.key for choice in choices}),
-        "options": f"shuffled before encoding, seed {seed}",
-        "ties": f"wrong, within {TIE}",
-        "read_alike": scorer.read_alike(gold),
-        "permuted": f"{grid} x {grid} patches",
-        "framing": "the embedder's own; no centre crop is added",
-    }
     figures = Figures(
         cases=found,
         chance={metric: cases.mean() for metric, cases in guessed.items()},
         controls=controls | scorer.mirrored(),
-        about=told | dict(about or {}),
+        about={**scorer.about(gold), **(about or {})},
     )
     return Measured(figures)
 
@@ -195,10 +186,18 @@ class _Scorer:
             for name, answer in answers.items()
         }
 
-    def read_alike(self, gold: Int[Tensor, " n"]) -> int:
-        """Choices whose gold and another option are one text to the embedder."""
+    def about(self, gold: Int[Tensor, " n"]) -> dict[str, Any]:
+        """What a reader of the figures must know."""
         own = self.rows.gather(1, gold[:, None])
-        return int(((self.rows == own).sum(1) > 1).sum())
+        return {
+            "choices": len(self.choices),
+            "pictures": len({choice.picture.key for choice in self.choices}),
+            "options": f"shuffled before encoding, seed {self.seed}",
+            "ties": f"wrong, within {TIE}",
+            "read_alike": int(((self.rows == own).sum(1) > 1).sum()),
+            "permuted": f"{self.grid} x {self.grid} patches",
+            "framing": "the embedder's own; no centre crop is added",
+        }
 
     def _pictures(self, rows: Sequence[int], view: View) -> Float[Tensor, "n d"]:
         pictures = [self.choices[i].picture for i in rows]
