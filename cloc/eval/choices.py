@@ -68,38 +68,36 @@ def measure_choices(
     each: Sequence[str] = (),
     about: Mapping[str, Any] | None = None,
 ) -> Measured:
-    """Values in [0, 1]; right is a choice whose gold has a cosine above every other option's by
-    more than `TIE`, so ties are wrong, and so are options that the embedder reads alike
-    (`about["read_alike"]` counts these choices).
+    """Values in [0, 1]; a choice is right where its gold's cosine is above every other by more than
+    `TIE`: a tie is wrong, and so are options read alike (`about["read_alike"]` counts these).
 
     accuracy: share of right choices. macro_KIND: mean over the values of a tag of their accuracy.
     accuracy_VALUE: of the values of the tags in `each`. For a kind of group its own name (pair,
     set): share of groups with every member right. accuracy_left_right: of choices whose answer the
     mirrored picture changes.
 
-    Controls, beside each: METRIC_blind on a grey square, METRIC_permuted on the picture with its
-    patches shuffled. accuracy_left_right_mirrored: the picture mirrored, judged by the answer of
-    the picture as it was, which falls to 0 for a model that sees sides; and
-    accuracy_left_right_mirrored_turned, judged by the answer that is true of the mirrored one.
-    METRIC_chance is what blind guessing gets: 1 of n options, for a group the product.
+    Beside each: METRIC_chance of guessing, 1 of n options, for a group the product; METRIC_blind on
+    a grey square; METRIC_permuted with the patches shuffled. accuracy_left_right_mirrored: mirrored
+    pictures by their old answers, 0 for a model that sees sides; .._mirrored_turned by the new.
     """
     scorer = _Scorer(embedder, choices, batch_size=batch_size, seed=seed, grid=grid)
-    gold = torch.tensor([choice.gold for choice in choices])
     names = unique_names([choice.name for choice in choices])
-    found = _cases(choices, names, scorer.right("original", gold).double(), each)
-    controls: dict[str, float] = {}
-    for control in CONTROLS:
-        lost = _cases(choices, names, scorer.right(control, gold).double(), each)
-        controls |= {f"{metric}_{control}": cases.mean() for metric, cases in lost.items()}
+    found = _cases(choices, names, scorer.right("original").double(), each)
+    controls = {
+        f"{metric}_{view}": cases.mean()
+        for view in CONTROLS
+        for metric, cases in _cases(choices, names, scorer.right(view).double(), each).items()
+    }
     chance = torch.tensor([1 / len(choice.options) for choice in choices], dtype=torch.float64)
     guessed = _cases(choices, names, chance, each, of_group=math.prod)
-    figures = Figures(
-        cases=found,
-        chance={metric: cases.mean() for metric, cases in guessed.items()},
-        controls=controls | scorer.mirrored(),
-        about={**scorer.about(gold), **(about or {})},
+    return Measured(
+        Figures(
+            cases=found,
+            chance={metric: cases.mean() for metric, cases in guessed.items()},
+            controls=controls | scorer.mirrored(),
+            about={**scorer.about(), **(about or {})},
+        )
     )
-    return Measured(figures)
 
 
 def _cases(
@@ -152,6 +150,7 @@ class _Scorer:
     ) -> None:
         self.embedder, self.choices = embedder, choices
         self.batch_size, self.seed, self.grid = batch_size, seed, grid
+        self.gold = torch.tensor([choice.gold for choice in choices])
         rng = np.random.default_rng(seed)
         orders = [rng.permutation(len(choice.options)).tolist() for choice in choices]
         texts = [
@@ -165,9 +164,9 @@ class _Scorer:
         ):
             self.rows[i, own] = found
 
-    def right(self, view: View, gold: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
-        """Whether option `gold` of each choice has the highest cosine, clearly."""
-        return self._best(self._pictures(range(len(self.choices)), view), self.rows, gold)
+    def right(self, view: View) -> Bool[Tensor, " n"]:
+        """Whether the gold of each choice has the highest cosine, clearly."""
+        return self._best(self._pictures(range(len(self.choices)), view), self.rows, self.gold)
 
     def mirrored(self) -> dict[str, float]:
         """The two controls of choices about left and right; none where there are none."""
@@ -186,9 +185,9 @@ class _Scorer:
             for name, answer in answers.items()
         }
 
-    def about(self, gold: Int[Tensor, " n"]) -> dict[str, Any]:
+    def about(self) -> dict[str, Any]:
         """What a reader of the figures must know."""
-        own = self.rows.gather(1, gold[:, None])
+        own = self.rows.gather(1, self.gold[:, None])
         return {
             "choices": len(self.choices),
             "pictures": len({choice.picture.key for choice in self.choices}),
