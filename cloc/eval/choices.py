@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def measure_choices(
     seed: int = 0,
     grid: int = 8,
     each: Sequence[str] = (),
-    about: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> Measured:
     """Values in [0, 1]; a choice is right where its gold's cosine is above every other by more than
     `TIE`: a tie is wrong, and so are options read alike (`about["read_alike"]` counts these).
@@ -90,14 +91,13 @@ def measure_choices(
     }
     chance = torch.tensor([1 / len(choice.options) for choice in choices], dtype=torch.float64)
     guessed = _cases(choices, names, chance, each, of_group=math.prod)
-    return Measured(
-        Figures(
-            cases=found,
-            chance={metric: cases.mean() for metric, cases in guessed.items()},
-            controls=controls | scorer.mirrored(),
-            about={**scorer.about(), **(about or {})},
-        )
+    figures = Figures(
+        cases=found,
+        chance={metric: cases.mean() for metric, cases in guessed.items()},
+        controls=controls | scorer.mirrored(),
+        about={**scorer.about(), **about},
     )
+    return Measured(figures)
 
 
 def _cases(
