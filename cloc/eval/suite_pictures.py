@@ -1,0 +1,132 @@
+"""Pictures of a benchmark that reads its own files: as they are, mirrored, shuffled, or not there.
+
+A picture is read when it is looked at and again for each view, so that memory stays bounded.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import PIL.Image
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cloc.data.samples.decode import decode_image
+from cloc.errors import UserError
+from cloc.eval.control_pictures import blind, permute_patches
+from cloc.eval.encode import image_vectors
+from cloc.interfaces import Embedder, Example
+
+Crop = tuple[int, int, int, int]  # pixels of the stored picture: left, top, right, bottom
+View = Literal["original", "mirrored", "permuted", "blind"]
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pictures of one `key` are one picture; `read` gives it, with a digest where it has one."""
+
+    key: str
+    read: Callable[[], Example]
+
+
+def file_pictures(
+    paths: Sequence[Path], *, root: Path, crops: Sequence[Crop | None] | None = None
+) -> list[Picture]:
+    """A picture for each path, of its pixels as stored (EXIF's orientation is not applied, as in
+    the suites' own loaders) and of the part in its crop, black where that lies outside.
+
+    `UserError` where one is missing: it names the first and counts them. A picture of another
+    kind than JPEG, PNG or WebP is refused when it is read.
+    """
+    unique = list(dict.fromkeys(paths))
+    missing = [path for path in unique if not path.is_file()]
+    if missing:
+        raise UserError(
+            f"{missing[0]} is missing, and so are {len(missing) - 1} more of {len(unique)} "
+            f"pictures; put them there, or set root to the folder that holds them (now {root})"
+        )
+    parts = crops or [None] * len(paths)
+    return [_file_picture(path, root, crop) for path, crop in zip(paths, parts, strict=True)]
+
+
+def picture_vectors(
+    embedder: Embedder,
+    pictures: Sequence[Picture],
+    *,
+    view: View = "original",
+    batch_size: int,
+    seed: int = 0,
+    grid: int = 8,
+) -> Float[Tensor, "n d"]:
+    """An embedding for each picture, in order; one of a repeated key is computed once.
+
+    mirrored: left and right are swapped. permuted: the cells of a `grid` x `grid` raster are in an
+    order that depends on `seed` and on the key. blind: a grey square in the place of every one.
+    """
+    if view == "blind":
+        [(_, nothing)] = image_vectors(embedder, [blind()], batch_size=1)
+        return nothing.expand(len(pictures), -1)
+    first = {picture.key: picture for picture in pictures}
+    row_of = {key: row for row, key in enumerate(first)}
+    seen = _views(list(first.values()), view, seed, grid)
+    found = [vector for _, vector in image_vectors(embedder, seen, batch_size=batch_size)]
+    return torch.stack(found)[[row_of[picture.key] for picture in pictures]]
+
+
+def mirror(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Left and right swapped."""
+    return image.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def _file_picture(path: Path, root: Path, crop: Crop | None) -> Picture:
+    """Its key is the path below `root`, the same on every machine."""
+    inside = path.relative_to(root) if path.is_relative_to(root) else path
+    key = inside.as_posix() + (f"@{','.join(map(str, crop))}" if crop else "")
+    return Picture(key, partial(_read, path, key, crop))
+
+
+def _read(path: Path, key: str, crop: Crop | None) -> Example:
+    data = path.read_bytes()
+    digest = hashlib.blake2b(data + repr(crop).encode(), digest_size=DIGEST_BYTES).digest()
+    return _example(key, partial(_decoded, data, path, crop), digest)
+
+
+def _decoded(data: bytes, path: Path, crop: Crop | None) -> PIL.Image.Image:
+    image = decode_image(data, str(path))
+    return image.crop(crop) if crop else image
+
+
+def _example(key: str, image: Callable[[], PIL.Image.Image], digest: bytes) -> Example:
+    return Example(key, image, (), np.zeros((0, 4), np.float32), (), (), {}, digest)
+
+
+def _views(pictures: Sequence[Picture], view: View, seed: int, grid: int) -> Iterator[Example]:
+    for picture in pictures:
+        example = picture.read()
+        if view == "mirrored":
+            example = _changed(example, mirror, view)
+        elif view == "permuted":
+            place = (seed, zlib.crc32(picture.key.encode()))
+            example = _changed(example, partial(_permute, grid, place), f"{view} {grid} {place}")
+        yield example
+
+
+def _permute(grid: int, seed: tuple[int, int], image: PIL.Image.Image) -> PIL.Image.Image:
+    return permute_patches(image, grid=grid, rng=np.random.default_rng(seed))
+
+
+def _changed(
+    example: Example, change: Callable[[PIL.Image.Image], PIL.Image.Image], told: str
+) -> Example:
+    """With a digest of its own: a kept vector of the original must not answer for it."""
+    digest = b""
+    if example.digest:
+        digest = hashlib.blake2b(example.digest + told.encode(), digest_size=DIGEST_BYTES).digest()
+    return example._replace(image=lambda: change(example.image), digest=digest)
