@@ -91,5 +91,3 @@ def corners(bbox: Any, where: str) -> np.ndarray:
         )
     x, y, width, height = map(float, bbox)
     return np.array([x, y, x + width, y + height], np.float32)
-
-

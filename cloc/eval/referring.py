@@ -93,7 +93,9 @@ def _refs_file(folder: Path, key: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     pickles = sorted(folder.glob("refs*.p"))
-    instead = f"{pickles[0].name} is a pickle, which can run code, and is not read; " * bool(pickles)
+    instead = f"{pickles[0].name} is a pickle, which can run code, and is not read; " * bool(
+        pickles
+    )
     raise UserError(
         f"{folder}: neither refs.json nor refs.jsonl; {instead}write the list that upstream's "
         f"refs(...).p holds as JSON, or set {key} to the folder that has it"

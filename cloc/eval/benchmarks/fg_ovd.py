@@ -91,7 +91,7 @@ class FgOvd:
         return Cases(values=torch.tensor(right, dtype=torch.float64), names=names), alike
 
     def _read(self, path: Path) -> _Level:
-        data = read_json(path, key=f"{KEY}.root (or leave the level out of {KEY}.levels)")
+        data = read_json(path, key=f"{KEY}.root, or {KEY}.levels,")
         images = by_id(rows_of(data, "images", IMAGE, path), path, "images")
         categories = rows_of(data, "categories", {"id": int, "name": str}, path)
         captions = {row["id"]: row["name"] for row in categories}
@@ -138,7 +138,11 @@ def _example(
 def _check(row: Row, images: dict[int, Row], captions: dict[int, str], path: Path) -> None:
     where = f"{path}: annotation {row['id']}"
     if row["image_id"] not in images:
-        raise UserError(f"{where} is of image {row['image_id']}, which the file has not; get it new")
+        raise UserError(
+            f"{where} is of image {row['image_id']}, which the file has not; get it new"
+        )
     for i in (row["category_id"], *row["neg_category_ids"]):
         if i not in captions:
-            raise UserError(f"{where} names category {shown(i)}, which the file has not; get it new")
+            raise UserError(
+                f"{where} names category {shown(i)}, which the file has not; get it new"
+            )

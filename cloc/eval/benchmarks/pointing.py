@@ -57,13 +57,13 @@ class Pointing:
                 shares += inside.double().mean(1).tolist()
                 centres += [bool(_inside(np.array([size]) / 2, b).any()) for b in own]
                 names += [f"{example.key}:{first[i]}" for i in queries]
+        if not names:
+            return Measured(Figures())
         cases = {"acc": Cases(values=torch.tensor(right, dtype=torch.float64), names=names)}
-        controls = _lines(shares, centres) if names else {}
-        chance = {"acc": max(controls["acc_random_point"], controls["acc_centre_point"])}
+        lines = _lines(shares, centres)
+        chance = {"acc": max(lines["acc_random_point"], lines["acc_centre_point"])}
         about = {"heat_map": f"regions around {self.cells} x {self.cells} places"}
-        return Measured(
-            Figures(cases=cases, chance=chance if names else {}, controls=controls, about=about)
-        )
+        return Measured(Figures(cases=cases, chance=chance, controls=lines, about=about))
 
 
 def _lines(shares: Sequence[float], centres: Sequence[bool]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from cloc.boxes import iou
+from cloc.errors import UserError
 from cloc.eval.blind_boxes import blind_boxes
 from cloc.eval.encode import grounded_boxes, region_vectors, text_vectors
 from cloc.eval.measured import Cases, Figures, Measured
@@ -126,8 +127,13 @@ def _read(root: str, sets: Sequence[str], pictures: str, benchmark: str) -> dict
     """SET_SPLIT -> its pictures."""
     found = {}
     for name in sets:
-        key = f"benchmarks.{benchmark}.root (or leave {name} out of .sets)"
-        own = read_referring(Path(root) / name, pictures=Path(root) / pictures, key=key)
+        key, folder = f"benchmarks.{benchmark}", Path(root) / name
+        if not folder.is_dir():
+            raise UserError(
+                f"{folder}: no such folder; set {key}.root to the folder of the sets, or {key}.sets "
+                "to those of them that are there"
+            )
+        own = read_referring(folder, pictures=Path(root) / pictures, key=f"{key}.root")
         found |= {f"{name}_{split}": scenes for split, scenes in own.items()}
     return found
 
