@@ -85,8 +85,8 @@ def _number(path: Path, place: _Member, classes: int, where: str) -> int:
     word = text.decode(errors="replace").strip()
     if not word.isdecimal() or int(word) >= classes:
         raise UserError(
-            f"{where}.{LABEL} is {word[:20]!r}, expected a number of 0 to {classes - 1}, the line of "
-            "the class in classnames.txt; give the classnames.txt of this set"
+            f"{where}.{LABEL} is {word[:20]!r}, expected a number of 0 to {classes - 1}, the line "
+            "of the class in classnames.txt; give the classnames.txt of this set"
         )
     return int(word)
 

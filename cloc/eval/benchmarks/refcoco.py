@@ -96,7 +96,7 @@ class RefcocoProposals:
         key = "benchmarks.refcoco_proposals.proposals"
         for name in self.sets:
             own = [scenes for split, scenes in splits.items() if split.startswith(f"{name}_")]
-            known = [scene.image_id for scenes in own for scene in scenes]
+            known = sorted({scene.image_id for scenes in own for scene in scenes})
             boxes = read_proposals(Path(self.root) / name / self.proposals, known, key=key)
             of_set[name] = lambda scene, boxes=boxes: boxes.get(scene.image_id, _NONE)
         return _nearest(embedder, splits, of_set, self.batch_size, "proposals")
@@ -130,8 +130,8 @@ def _read(root: str, sets: Sequence[str], pictures: str, benchmark: str) -> dict
         key, folder = f"benchmarks.{benchmark}", Path(root) / name
         if not folder.is_dir():
             raise UserError(
-                f"{folder}: no such folder; set {key}.root to the folder of the sets, or {key}.sets "
-                "to those of them that are there"
+                f"{folder}: no such folder; set {key}.root to the folder of the sets, or "
+                f"{key}.sets to those of them that are there"
             )
         own = read_referring(folder, pictures=Path(root) / pictures, key=f"{key}.root")
         found |= {f"{name}_{split}": scenes for split, scenes in own.items()}
