@@ -20,7 +20,8 @@ class Colours(Oracle):
         return _vector(middles, {})
 
     def ground(self, x, phrases):
-        return [torch.stack([self._ground(p, t) for t in own]) for p, own in zip(x, phrases)]  # noqa: B905
+        pairs = zip(x, phrases, strict=True)
+        return [torch.stack([self._ground(p, t) for t in own]) for p, own in pairs]
 
     def _ground(self, pixels, text):
         named = [name for name in NAMES if name in text.split()]
@@ -40,6 +41,14 @@ class Opposite(Colours):
 
     def _ground(self, pixels, text):
         return torch.tensor([0.97, 0.97, 0.98, 0.98])
+
+
+class Shares(Colours):
+    """Of a box it says how much of it has each colour, so the best place is well inside."""
+
+    def regions(self, x, boxes, valid):
+        found = [[_shares(p, box) for box in own] for p, own in zip(x, boxes, strict=True)]
+        return torch.stack([torch.stack(own) for own in found]) * valid[..., None]
 
 
 class Hashed:
@@ -78,6 +87,17 @@ class Hashed:
         return self.texts([text])[0].double().numpy()
 
 
+def _shares(pixels, box):
+    x0, y0, x1, y1 = (box * SIZE).round().long().tolist()
+    inside = pixels[y0:y1, x0:x1]
+    out = _vector([], {})
+    for i, name in enumerate(NAMES):
+        same = (inside == torch.tensor(COLOURS[name], dtype=torch.uint8)).all(-1)
+        out[i] = same.double().mean()
+    out[-2] = 1 - out[: len(NAMES)].sum()  # of none
+    return F.normalize(out, dim=0)
+
+
 def _told(box):
     return np.asarray((box * SIZE * 100).round(), np.int64).tobytes()
 
@@ -87,5 +107,3 @@ def prototype(encoder, prompts):
     mean = np.mean([encoder.text(prompt) for prompt in prompts], axis=0)
     return mean / np.linalg.norm(mean)
 
-
-__all__ = ["COLOURS", "NAMES", "SIZE", "Colours", "Hashed", "Opposite", "prototype"]

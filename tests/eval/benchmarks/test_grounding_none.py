@@ -1,6 +1,7 @@
 """Phrases that are not in the picture: AUROC, and a threshold of the other half."""
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -88,25 +89,32 @@ def test_by_a_count_of_ones_own():
     assert len(cases["accuracy"].values) == len(halves[1])
 
 
-@pytest.mark.parametrize("frame", ["as it is", "left half only"])
-def test_a_grounded_box_is_found_again_in_the_picture(frame):
-    """Whatever the framing does: here of a picture twice as wide as high, and cut."""
-    looked = []
+class Cut(Colours):
+    """Sees the middle square of a wide picture, as a centre crop does; boxes are cut with it."""
 
-    class Looks(Colours):
-        def prepare(self, images, boxes):
-            if frame == "left half only":  # what a centre crop does, in one direction
-                boxes = [np.minimum(b * [2, 1, 2, 1], SIZE * 10) for b in boxes]
-            found = super().prepare(images, boxes)
-            return found
+    def __init__(self):
+        self.looked = []
 
-        def regions(self, x, boxes, valid):
-            looked.append(boxes)
-            return super().regions(x, boxes, valid)
+    def prepare(self, images, boxes):
+        cuts = [image.crop((16, 0, 16 + SIZE, SIZE)) for image in images]
+        inside = [np.clip(own - [16, 0, 16, 0], 0, SIZE).astype(np.float32) for own in boxes]
+        return super().prepare(cuts, inside)
 
-    GroundingNoneBoxHead().run(Looks(), split(*SPLIT.examples[:2]))
-    there = torch.tensor([[0, 0, 8, 16], [16, 0, 32, 16]]) / SIZE
-    torch.testing.assert_close(looked[0][0, :2], there)
+    def regions(self, x, boxes, valid):
+        self.looked.append(boxes[valid])
+        return super().regions(x, boxes, valid)
+
+
+def test_a_grounded_box_is_looked_at_where_it_was_found_whatever_the_framing():
+    pictures = []
+    for one in SPLIT.examples[:2]:
+        wide = PIL.Image.new("RGB", (2 * SIZE, SIZE))
+        wide.paste(one.image, (16, 0))
+        pictures.append(one._replace(image=wide, boxes=one.boxes + np.float32([16, 0, 16, 0])))
+    encoder = Cut()
+    assert GroundingNoneBoxHead().run(encoder, split(*pictures))["auroc"] == 1
+    own = torch.tensor([LEFT, RIGHT, (0, 0, 32, 32), (0, 0, 32, 32)]) / SIZE  # two are not there
+    torch.testing.assert_close(torch.cat(encoder.looked), own.repeat(2, 1), atol=1e-4, rtol=0)
 
 
 def test_the_best_threshold():

@@ -2,6 +2,8 @@
 
 import pytest
 
+from functools import partial
+
 from cloc.eval.benchmarks.image_text_retrieval import ImageTextRetrieval
 from tests.helpers.oracle import Constant, Oracle, example, split
 
@@ -54,3 +56,35 @@ def test_ties_count_against():
 
 def test_empty_without_captions():
     assert ImageTextRetrieval().run(Oracle(), split(SPLIT.examples[1])) == {}
+
+
+def test_the_scores_of_a_large_split_exist_a_part_at_a_time(monkeypatch):
+    """Of 3,000 pictures and 12,000 captions no more than 1,024 rows, never all."""
+    rows = []
+
+    def counted(a, b):
+        rows.append(len(a))
+        return similarity(a, b)
+
+    class Numbered(Constant):
+        """Picture and caption hold a number; its bits are the vector."""
+
+        def prepare(self, images, boxes):
+            return Prepared(torch.tensor(images), torch.zeros(len(images), 0, 4), NO_BOX)
+
+        def images(self, x):
+            return ((x[:, None] >> torch.arange(12)) % 2 * 2.0 - 1) / 12**0.5
+
+        def texts(self, texts):
+            return self.images(torch.tensor([int(text.split()[0]) for text in texts]))
+
+    monkeypatch.setattr(metrics, "similarity", counted)
+    words = ("", " a", " b", " c")
+    examples = [
+        Example(f"{i}", partial(int, i), tuple(f"{i}{w}" for w in words), BOXLESS, (), (), {})
+        for i in range(3000)
+    ]
+    found = ImageTextRetrieval(batch_size=500).run(Numbered(), Split("val", examples, {}))
+    assert (found["i2t_r@1"], found["t2i_r@1"], found["t2i_r@10"]) == (1, 1, 1)
+    assert max(rows) == 1024
+    assert sum(rows) == 3000 + 12000

@@ -5,7 +5,7 @@ import pytest
 
 from cloc.eval.benchmarks.pointing import Pointing
 from tests.helpers.oracle import Constant, example, split
-from tests.helpers.region_mocks import Colours, Hashed, Opposite
+from tests.helpers.region_mocks import Hashed, Opposite, Shares
 
 SPLIT = split(
     example(("red", (0, 0, 16, 16)), ("blue", (16, 16, 32, 32)))._replace(key="a"),
@@ -15,7 +15,7 @@ SPLIT = split(
 
 
 def test_the_mocks():
-    found = Pointing(batch_size=1).run(Colours(), SPLIT)
+    found = Pointing(batch_size=1).run(Shares(), SPLIT)
     assert (found["acc"], found["acc_ceiling"]) == (1, 1)
     assert Pointing().run(Opposite(), SPLIT)["acc"] == 0
     assert Pointing().run(Constant(), SPLIT)["acc"] == 0  # every cell ties
@@ -52,19 +52,19 @@ def test_by_a_count_of_ones_own():
 
 def test_a_box_without_the_middle_of_a_cell_cannot_be_hit():
     tiny = split(example(("red", (9, 9, 15, 15))))
-    found = Pointing(cells=4).run(Colours(), tiny)  # middles at 4, 12, 20, 28
+    found = Pointing(cells=4).run(Shares(), tiny)  # middles at 4, 12, 20, 28
     assert found["acc_ceiling"] == 1
-    found = Pointing(cells=2).run(Colours(), tiny)  # middles at 8 and 24
+    found = Pointing(cells=2).run(Shares(), tiny)  # middles at 8 and 24
     assert (found["acc"], found["acc_ceiling"]) == (0, 0)
 
 
 def test_any_box_of_a_phrase_will_do_and_it_is_one_query():
     twice = split(example(("red", (0, 0, 8, 8)), ("red", (16, 16, 32, 32)))._replace(key="t"))
-    found = Pointing(cells=4).run(Colours(), twice)
+    found = Pointing(cells=4).run(Shares(), twice)
     assert found["acc"] == 1
     assert found.figures.cases["acc"].names == ["t:0"]
     assert found["acc_random_point"] == pytest.approx((1 + 4) / 16)
 
 
 def test_without_phrases_there_is_nothing_to_measure():
-    assert Pointing().run(Colours(), split(example())) == {}
+    assert Pointing().run(Shares(), split(example())) == {}
