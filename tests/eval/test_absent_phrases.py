@@ -32,9 +32,7 @@ def test_as_many_of_others_as_of_its_own():
 
 
 def test_where_others_have_too_few_its_own_are_as_few():
-    found = asked(
-        Oracle(), named("a", ("red", BOX), ("blue", OTHER)), named("b", ("green", BOX))
-    )
+    found = asked(Oracle(), named("a", ("red", BOX), ("blue", OTHER)), named("b", ("green", BOX)))
     assert found["a"] == (["red"], ["green"])
     assert len(found["b"][1]) == 1
 

@@ -12,7 +12,8 @@ def test_one_box_per_query_and_draw_inside_the_frame():
     assert [len(draws) for draws in found.values()] == [1, 5]
     for boxes in (box for draws in found.values() for box in draws):
         assert boxes.shape == (2, 4)
-        assert (boxes >= 0).all() and (boxes <= 1 + 1e-6).all()
+        assert (boxes >= 0).all()
+        assert (boxes <= 1 + 1e-6).all()
 
 
 def test_the_centre_box_has_the_mean_size_and_a_random_one_that_of_a_target():

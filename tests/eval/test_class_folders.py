@@ -37,14 +37,14 @@ def test_folders_inside_a_folder_count_and_other_files_do_not(root):
 
 
 def test_what_is_told(root):
-    with pytest.raises(UserError, match="3 folders, but 4 class names; they must be as many"):
+    with pytest.raises(UserError, match=r"3 folders, but 4 class names; they must be as many"):
         read_class_folders(root, names=4, key="k")
     (root / "n3").mkdir()
     with pytest.raises(UserError, match=r"n3: no picture in it \(jpg, .*remove the folder"):
         read_class_folders(root, names=4, key="k")
-    with pytest.raises(UserError, match="nowhere: no such folder; set k to"):
+    with pytest.raises(UserError, match=r"nowhere: no such folder; set k to"):
         read_class_folders(root / "nowhere", names=4, key="k")
-    with pytest.raises(UserError, match="n0: no folder of a class in it; set k"):
+    with pytest.raises(UserError, match=r"n0: no folder of a class in it; set k"):
         read_class_folders(root / "n0", names=4, key="k")
 
 
@@ -55,5 +55,5 @@ def test_names(tmp_path):
         file.write_text(text)
         with pytest.raises(UserError, match=says):
             read_names(file, key="k")
-    with pytest.raises(UserError, match="nowhere.txt: no such file; set k to a text file"):
+    with pytest.raises(UserError, match=r"nowhere.txt: no such file; set k to a text file"):
         read_names(tmp_path / "nowhere.txt", key="k")

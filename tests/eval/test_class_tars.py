@@ -67,11 +67,11 @@ def test_a_wrong_sample_is_told_in_one_line(folder, members, says):
 
 def test_a_broken_tar_a_missing_one_and_none(folder):
     (folder / "0.tar").write_bytes(b"no tar at all" * 100)
-    with pytest.raises(UserError, match="0.tar: not a whole tar .*; get it again"):
+    with pytest.raises(UserError, match=r"0.tar: not a whole tar .*; get it again"):
         read_class_tars(folder, classes=3, key="k")
     (folder / "0.tar").unlink()
-    with pytest.raises(UserError, match="nshards.txt: it says '2' tars, there are 1; get the"):
+    with pytest.raises(UserError, match=r"nshards.txt: it says '2' tars, there are 1; get the"):
         read_class_tars(folder, classes=3, key="k")
     (folder / "1.tar").unlink()
-    with pytest.raises(UserError, match="no tar in it; set k to a folder as CLIP_benchmark"):
+    with pytest.raises(UserError, match=r"no tar in it; set k to a folder as CLIP_benchmark"):
         read_class_tars(folder, classes=3, key="k")

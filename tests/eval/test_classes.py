@@ -37,14 +37,14 @@ def test_prompts_are_held_a_part_at_a_time(monkeypatch):
 
 def test_classes_that_are_read_alike_have_one_row():
     alike = {"red": ["red", "a red"], "Red": ["A Red", "RED"], "blue": ["blue"]}
-    with pytest.warns(UserWarning, match="reads the classes red, Red alike"):
+    with pytest.warns(UserWarning, match=r"reads the classes red, Red alike"):
         numbers, prompts = same_classes(LowerCase(), alike)
     assert numbers.tolist() == [0, 0, 1]
     assert prompts == [["red", "a red"], ["blue"]]
 
 
 def test_a_class_without_a_prompt_is_named():
-    with pytest.raises(UserError, match="^class 'blue' has no prompt; give it at least one"):
+    with pytest.raises(UserError, match=r"^class 'blue' has no prompt; give it at least one"):
         class_vectors(Hashed(), {"red": ["red"], "blue": []}, batch_size=1)
 
 

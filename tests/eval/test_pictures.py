@@ -53,10 +53,10 @@ def test_missing_pictures_are_told_with_the_first_and_how_many(path, tmp_path):
 
 
 def test_a_picture_of_another_set_is_refused(path):
-    with pytest.raises(UserError, match="the picture is 8x6, annotated as 6x8; give the annot"):
+    with pytest.raises(UserError, match=r"the picture is 8x6, annotated as 6x8; give the annot"):
         picture_example(path, key="k", size=(6, 8))
     with pytest.raises(UserError, match=r"box \[9.0, 0.0, 12.0, 4.0\] lies outside of the pic"):
         picture_example(path, key="k", boxes=np.array([[9, 0, 12, 4]], np.float32))
     path.write_bytes(b"no picture")
-    with pytest.raises(BadSample, match="one.png"):
+    with pytest.raises(BadSample, match=r"one.png"):
         picture_example(path, key="k")

@@ -60,7 +60,7 @@ def test_a_pickle_is_never_read(folder):
     with pytest.raises(UserError, match=r"refs\(unc\).p is a pickle, which can run code, and is"):
         read(folder)
     (folder / "refs.json").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(UserError, match="refs.json: this is no JSON"):
+    with pytest.raises(UserError, match=r"refs.json: this is no JSON"):
         read(folder)
 
 
@@ -85,12 +85,12 @@ def test_a_wrong_ref_is_told_in_one_line(folder, change, says):
 
 
 def test_a_missing_picture_and_a_file_of_training_alone(folder, tmp_path):
-    with pytest.raises(UserError, match="000000000001.png: no such picture, and so are 3 of 3"):
+    with pytest.raises(UserError, match=r"000000000001.png: no such picture, and so are 3 of 3"):
         read(folder, tmp_path)
     path = folder / "refs.json"
     refs = [{**ref, "split": "train"} for ref in json.loads(path.read_text())]
     path.write_text(json.dumps(refs))
-    with pytest.raises(UserError, match="all refs are of split train"):
+    with pytest.raises(UserError, match=r"all refs are of split train"):
         read(folder)
 
 

@@ -36,11 +36,11 @@ def test_a_name_with_braces_is_taken_as_it_is():
 
 
 def test_what_is_told():
-    with pytest.raises(UserError, match="^k=clip_9: no list .*bare, photo, clip_7, clip_80"):
+    with pytest.raises(UserError, match=r"^k=clip_9: no list .*bare, photo, clip_7, clip_80"):
         read_templates("clip_9", key="k")
-    with pytest.raises(UserError, match="^f: the template 'a photo' has 0 places"):
+    with pytest.raises(UserError, match=r"^f: the template 'a photo' has 0 places"):
         parse_templates("a photo\n", where="f")
-    with pytest.raises(UserError, match="has 2 places for the class name"):
+    with pytest.raises(UserError, match=r"has 2 places for the class name"):
         parse_templates("{} {c}\n", where="f")
-    with pytest.raises(UserError, match="^f: the file holds no template"):
+    with pytest.raises(UserError, match=r"^f: the file holds no template"):
         parse_templates("\n", where="f")

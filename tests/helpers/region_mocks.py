@@ -106,4 +106,3 @@ def prototype(encoder, prompts):
     """The unit mean of the vectors of some prompts, in float64."""
     mean = np.mean([encoder.text(prompt) for prompt in prompts], axis=0)
     return mean / np.linalg.norm(mean)
-

@@ -86,8 +86,7 @@ class ClipselfMacc:
         found = {}
         for name in things:
             own = given.get(name) if isinstance(given, dict) else None
-            right = isinstance(own, list) and own and all(isinstance(x, str) for x in own)
-            if not right:
+            if not isinstance(own, list) or not own or not all(isinstance(x, str) for x in own):
                 raise UserError(
                     f"{self.prompts}: class {name!r} has the prompts {shown(own)}, expected a list "
                     f"of texts; give it some, or set {KEY}.prompts=null"

@@ -101,6 +101,5 @@ def _middles(cells: int, size: tuple[int, int]) -> np.ndarray:
 
 def _inside(points: np.ndarray, boxes: np.ndarray) -> Bool[Tensor, " n"]:
     """Which of the points (x, y) lie in any of the boxes."""
-    low = (points[:, None] >= boxes[None, :, :2]).all(-1)
-    high = (points[:, None] <= boxes[None, :, 2:]).all(-1)
-    return torch.from_numpy((low & high).any(1))
+    where, given = torch.from_numpy(points)[:, None], torch.from_numpy(boxes)[None]
+    return ((where >= given[..., :2]) & (where <= given[..., 2:])).all(-1).any(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,8 +17,9 @@ from cloc.eval.blind_boxes import blind_boxes
 from cloc.eval.encode import grounded_boxes, region_vectors, text_vectors
 from cloc.eval.measured import Cases, Figures, Measured
 from cloc.eval.metrics import rank_of_match, similarity
+from cloc.eval.pictures import BOXLESS
 from cloc.eval.referring import Scene, read_proposals, read_referring
-from cloc.interfaces import Embedder, Split
+from cloc.interfaces import Embedder, Example, Split
 
 SETS = ("refcoco", "refcoco+", "refcocog")
 OVERLAP = 0.5  # an IoU above it is a hit
@@ -47,12 +49,12 @@ class RefcocoBoxHead:
     def run(self, embedder: Embedder, split: Split) -> Measured:
         cases, chance, controls = {}, {}, {}
         for name, scenes in _read(self.root, self.sets, self.pictures, "refcoco_box_head").items():
-            examples = [s.example(s.targets, scene=i) for i, s in enumerate(scenes)]
+            examples = [_asked(scene, i) for i, scene in enumerate(scenes)]
             right, names, targets = [], [], []
             for example, own, found in grounded_boxes(
                 embedder,
                 examples,
-                phrases=lambda e, scenes=scenes: scenes[e.meta["scene"]].sentences,
+                phrases=_sentences,
                 batch_size=self.batch_size,
             ):
                 right.append(iou(found, own) > OVERLAP)
@@ -98,7 +100,7 @@ class RefcocoProposals:
             own = [scenes for split, scenes in splits.items() if split.startswith(f"{name}_")]
             known = sorted({scene.image_id for scenes in own for scene in scenes})
             boxes = read_proposals(Path(self.root) / name / self.proposals, known, key=key)
-            of_set[name] = lambda scene, boxes=boxes: boxes.get(scene.image_id, _NONE)
+            of_set[name] = partial(_proposed, boxes)
         return _nearest(embedder, splits, of_set, self.batch_size, "proposals")
 
 
@@ -116,16 +118,30 @@ class RefcocoGtBoxes:
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
         splits = _read(self.root, self.sets, self.pictures, "refcoco_gt_boxes")
-        of_set: dict[str, Candidates] = dict.fromkeys(self.sets, lambda scene: scene.boxes)
+        of_set: dict[str, Candidates] = dict.fromkeys(self.sets, _annotated)
         return _nearest(embedder, splits, of_set, self.batch_size, "ground-truth boxes")
 
 
-_NONE = np.zeros((0, 4), np.float32)
+def _asked(scene: Scene, place: int) -> Example:
+    """A box and a phrase for each sentence."""
+    return scene.example(scene.targets, scene=place)._replace(phrases=scene.sentences)
+
+
+def _sentences(example: Example) -> Sequence[str]:
+    return example.phrases
+
+
+def _proposed(boxes: Mapping[int, np.ndarray], scene: Scene) -> np.ndarray:
+    return boxes.get(scene.image_id, BOXLESS)
+
+
+def _annotated(scene: Scene) -> np.ndarray:
+    return scene.boxes
 
 
 def _read(root: str, sets: Sequence[str], pictures: str, benchmark: str) -> dict[str, list[Scene]]:
     """SET_SPLIT -> its pictures."""
-    found = {}
+    found: dict[str, list[Scene]] = {}
     for name in sets:
         key, folder = f"benchmarks.{benchmark}", Path(root) / name
         if not folder.is_dir():

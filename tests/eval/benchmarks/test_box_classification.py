@@ -132,5 +132,5 @@ def test_a_strange_label_and_a_class_without_prompt_are_named(benchmark):
     with pytest.raises(UserError, match=r"^split 'val': label 'zebra' .* 4 classes; add it"):
         benchmark.run(Colours(), split(odd))
     silent = SPLIT._replace(classes={**SPLIT.classes, "blue": []})
-    with pytest.raises(UserError, match="^split 'val': class 'blue' has no prompt; give it"):
+    with pytest.raises(UserError, match=r"^split 'val': class 'blue' has no prompt; give it"):
         benchmark.run(Colours(), silent)

@@ -115,7 +115,7 @@ def test_annotations_of_another_set_are_refused(tmp_path):
 
     with pytest.raises(UserError, match=r"no pixel is of segment 6000007; give the PNGs of this"):
         read_masks(masks / "000000000002.png", [6000007], (32, 32))
-    with pytest.raises(UserError, match="the masks are 32x32, annotated as 64x32"):
+    with pytest.raises(UserError, match=r"the masks are 32x32, annotated as 64x32"):
         read_masks(masks / "000000000002.png", [6000007], (64, 32))
-    with pytest.raises(UserError, match="val2018.json: no such file; set .*root"):
+    with pytest.raises(UserError, match=r"val2018.json: no such file; set .*root"):
         run(Colours(), root, annotations="annotations/panoptic_val2018.json")

@@ -90,8 +90,8 @@ def test_another_sets_annotations_are_refused(tmp_path):
     data = json.loads(path.read_text())
     data["categories"] = data["categories"][:2]
     path.write_text(json.dumps(data))
-    with pytest.raises(UserError, match="annotation 7 names category 12, which the file has not"):
+    with pytest.raises(UserError, match=r"annotation 7 names category 12, which the file has not"):
         run(Colours(), root)
     path.write_text("{")
-    with pytest.raises(UserError, match="1_attributes.json: this is no JSON"):
+    with pytest.raises(UserError, match=r"1_attributes.json: this is no JSON"):
         run(Colours(), root)

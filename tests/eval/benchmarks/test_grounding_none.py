@@ -1,5 +1,7 @@
 """Phrases that are not in the picture: AUROC, and a threshold of the other half."""
 
+from itertools import pairwise
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -81,7 +83,7 @@ def test_by_a_count_of_ones_own():
         for even in (True, False)
     ]
     edges = sorted(s for s, _ in halves[0])
-    options = [edges[0] - 1, *[(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)],
+    options = [edges[0] - 1, *[(a + b) / 2 for a, b in pairwise(edges)],
                edges[-1] + 1]  # fmt: skip
     best = max(options, key=lambda t: (sum((s > t) == is_there for s, is_there in halves[0]), -t))
     assert found.figures.about["threshold"] == pytest.approx(best)

@@ -41,8 +41,10 @@ def test_by_a_count_of_ones_own():
                 for column in range(cells):
                     x, y = (np.array([column, row]) + 0.5) / cells * size
                     reach = 1.5 / cells * size
-                    around = np.clip([[x, y] - reach, [x, y] + reach], 0, size).reshape(4)
-                    score = encoder.text(phrase) @ encoder.region(one.image, around)
+                    around = np.array([x - reach[0], y - reach[1], x + reach[0], y + reach[1]])
+                    score = encoder.text(phrase) @ encoder.region(
+                        one.image, around.clip(0, [*size, *size])
+                    )
                     inside = box[0] <= x <= box[2] and box[1] <= y <= box[3]
                     best, hit = max((best, hit), (score, inside))
             right.append(hit)

@@ -141,5 +141,5 @@ def test_a_set_that_is_not_there_and_proposals_of_another_are_told(tmp_path):
     shutil.copytree(ROOT, tmp_path / "r")
     path = tmp_path / "r/refcoco/proposals.json"
     path.write_text(json.dumps([{"image_id": 99, "bbox": [0, 0, 1, 1]}]))
-    with pytest.raises(UserError, match="proposals of 1 images, and none is one of the 3 asked"):
+    with pytest.raises(UserError, match=r"proposals of 1 images, and none is one of the 3 asked"):
         run(RefcocoProposals, Colours(), tmp_path / "r", ["refcoco"])

@@ -60,7 +60,12 @@ def panoptic(root):
         row = {"image_id": number, "file_name": name, "segments_info": segments}
         annotations.append(row)
     categories = [
-        {"id": IDS[n], "name": PANOPTIC[n], "isthing": int(n in ("red", "green")), "supercategory": "x"}
+        {
+            "id": IDS[n],
+            "name": PANOPTIC[n],
+            "isthing": int(n in ("red", "green")),
+            "supercategory": "x",
+        }
         for n in reversed(NAMES)
     ]
     value = {"images": images, "annotations": annotations, "categories": categories}
@@ -126,8 +131,16 @@ def referring(root):
     plain = [{**row, "sentences": [s["sent"] for s in row["sentences"]]} for row in refs[:3]]
     lines = "".join(json.dumps(row) + "\n" for row in plain)
     (root / "refcoco+/refs.jsonl").write_text(lines)
-    proposals = [(1, RIGHT), (1, (0, 0, 20, 12)), (1, (0, 18, 32, 32)), (3, LEFT), (3, (24, 0, 32, 8))]
-    rows = [{"image_id": i, "category_id": 1, "bbox": xywh(box), "score": 0.9} for i, box in proposals]
+    proposals = [
+        (1, RIGHT),
+        (1, (0, 0, 20, 12)),
+        (1, (0, 18, 32, 32)),
+        (3, LEFT),
+        (3, (24, 0, 32, 8)),
+    ]
+    rows = [
+        {"image_id": i, "category_id": 1, "bbox": xywh(box), "score": 0.9} for i, box in proposals
+    ]
     write(root / "refcoco/proposals.json", rows)
 
 
@@ -138,7 +151,10 @@ def zero_shot(root):
     """Of one red picture the colour is green: an encoder that sees right is wrong there."""
     for name, colours in WHOLE.items():
         for i, colour in enumerate(colours):
-            draw(root / "folders" / f"n{'rgb'.index(name[0])}" / f"{i}.png", [(colour, (i, 0, 30, 30))])
+            draw(
+                root / "folders" / f"n{'rgb'.index(name[0])}" / f"{i}.png",
+                [(colour, (i, 0, 30, 30))],
+            )
     (root / "folders/classnames.txt").write_text("red\ngreen\nblue\n")
     wds = root / "wds"
     (wds / "test").mkdir(parents=True, exist_ok=True)
