@@ -88,7 +88,7 @@ def test_proposals():
     # of picture 2 there is no proposal: its two sentences are wrong, whoever looks
     assert found["refcoco_val"] == found["refcoco_val_ceiling"] == pytest.approx(1 / 3)
     assert found.figures.about["refcoco_val"] == {"pictures_without_a_candidate": 1}
-    # the proposal of the tiny red thing overlaps it by a half, and more is asked
+    # a proposal has an IoU of exactly one half with the tiny red thing, and more is asked
     assert found["refcoco_testA"] == found["refcoco_testA_ceiling"] == 1 / 2
     assert found["refcoco_val_chance"] == pytest.approx(1 / 3 / 3)
     assert run(RefcocoProposals, Constant(), sets=["refcoco"])["refcoco_testA"] == 0

@@ -136,7 +136,7 @@ def referring(root):
         (1, (0, 0, 20, 12)),
         (1, (0, 18, 32, 32)),
         (3, LEFT),
-        (3, (24, 0, 32, 8)),
+        (3, (24, 0, 28, 8)),
     ]
     rows = [
         {"image_id": i, "category_id": 1, "bbox": xywh(box), "score": 0.9} for i, box in proposals
