@@ -15,15 +15,25 @@ from data_prep.importers.shared.train_val import write_train_val
 from data_prep.importers.shared.values import whole_of
 from data_prep.importing import words
 
+FREQUENCIES = ("r", "c", "f")  # rare, common, frequent, as LVIS marks its classes
 IMAGE_FIELDS = ("coco_url", "neg_category_ids", "not_exhaustive_category_ids")
 
 
 def read_lvis(path: Path, key: str) -> Annotations:
     """A class is its name, with spaces for underscores; synonyms are a protocol of their own."""
-    found = read_annotations(path, key=key, image_fields=IMAGE_FIELDS, prompts=_names)
+    marks: dict[int, str] = {}
+
+    def names(row: Row) -> list[str]:
+        marks[row["id"]] = words(row.get("frequency"))
+        return _names(row)
+
+    found = read_annotations(path, key=key, image_fields=IMAGE_FIELDS, prompts=names)
     for row in found.images.values():
         for field in IMAGE_FIELDS[1:]:
             _read_ids(row, field, found, path)
+        shown_ids = sorted({box["category_id"] for box in found.boxes.get(row["id"], ())})
+        of = {found.categories[i].label: marks[i] for i in shown_ids}
+        row["frequency"] = {label: mark for label, mark in of.items() if mark in FREQUENCIES}
     return found
 
 
@@ -37,7 +47,8 @@ def lvis_record(
     boxes_in: str = STORED,
 ) -> Record:
     """`meta["absent"]` are the classes that people looked for and did not find in the image; those
-    of `meta["not_exhaustive"]` are there, but not around every object of them is a box."""
+    of `meta["not_exhaustive"]` are there, but not around every object of them is a box.
+    `meta["frequency"]` marks the classes of its boxes as rare, common or frequent (r, c, f)."""
     row = annotations.images[image_id]
     labels = {i: category.label for i, category in annotations.categories.items()}
     return to_record(
@@ -52,6 +63,7 @@ def lvis_record(
             "license": row.get("license"),
             "absent": [labels[i] for i in row["neg_category_ids"]],
             "not_exhaustive": [labels[i] for i in row["not_exhaustive_category_ids"]],
+            "frequency": row["frequency"],
         },
     )
 

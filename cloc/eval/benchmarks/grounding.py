@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cloc.boxes import iou
+from cloc.eval.blind_boxes import blind_boxes
 from cloc.eval.encode import grounded_boxes, same_texts
 from cloc.eval.measured import Cases, Figures, Measured, cases_of, nothing
 from cloc.eval.metrics import Count, count, means
@@ -48,22 +49,8 @@ class Grounding:
             targets += [boxes[rows == row] for row in range(len(predicted))]
         if not targets:
             return nothing()
-        guesses = {"": [torch.cat(found)]} | self._blind(targets)
-        return _scores(guesses, targets, names)
-
-    def _blind(self, targets: Sequence[Float[Tensor, "_ 4"]]) -> dict[str, list[Tensor]]:
-        """What to guess without looking: one box per query and draw."""
-        boxes, queries = torch.cat(list(targets)), len(targets)
-        sizes = boxes[:, 2:] - boxes[:, :2]
-        half = sizes.mean(0) / 2
-        centre = torch.cat([0.5 - half, 0.5 + half]).expand(queries, 4)
-        draw = torch.Generator().manual_seed(self.seed)
-        random = []
-        for _ in range(self.draws):
-            size = sizes[torch.randint(len(sizes), (queries,), generator=draw)]
-            low = torch.rand(queries, 2, generator=draw) * (1 - size)
-            random.append(torch.cat([low, low + size], 1))
-        return {"_centre_box": [centre], "_random_box": random}
+        blind = blind_boxes(targets, seed=self.seed, draws=self.draws)
+        return _scores({"": [torch.cat(found)]} | blind, targets, names)
 
 
 def _scores(

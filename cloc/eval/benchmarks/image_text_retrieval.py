@@ -23,7 +23,7 @@ class ImageTextRetrieval:
 
     uses_regions: ClassVar[bool] = False
     batch_size: int = 64
-    ks: tuple[int, ...] = (1, 5)
+    ks: tuple[int, ...] = (1, 5, 10)
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
         captioned = (example for example in split.examples if example.captions)

@@ -1,6 +1,5 @@
 """Which class, and which phrase of its own image, does a box show?"""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -11,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cloc.errors import UserError
-from cloc.eval.encode import region_vectors, same_texts, text_vectors
+from cloc.eval.classes import same_classes
+from cloc.eval.encode import region_vectors, text_vectors
 from cloc.eval.measured import Figures, Measured, cases_of, nothing
 from cloc.eval.metrics import Count, count, match_ranks, rank_of_match, similarity
 from cloc.interfaces import Embedder, Split
@@ -77,7 +77,7 @@ class RegionClassification:
         protocol: str,
         names: Sequence[str],
     ) -> Measured:
-        same, prompts = _same_classes(embedder, classes)
+        same, prompts = same_classes(embedder, classes)
         target = same[target]
         pairs = torch.stack([torch.arange(len(target)), target], 1)
         prototypes = self._prototypes(embedder, prompts)
@@ -116,32 +116,6 @@ class RegionClassification:
                 chance += count(torch.full((len(own),), 1 / len(options), dtype=torch.float64))
         cases = {"within_image": cases_of(torch.cat([torch.zeros(0), *right]), asked)}
         return Measured(Figures(cases=cases, chance={"within_image": chance.mean}))
-
-
-def _same_classes(
-    embedder: Embedder, classes: Mapping[str, Sequence[str]]
-) -> tuple[Int[Tensor, " c"], list[Sequence[str]]]:
-    """A number for each class, equal where the embedder reads the same prompts, in
-    whatever order; and the prompts of each number."""
-    every = list(classes.values())
-    rows, _ = same_texts(embedder, [text for prompts in every for text in prompts])
-    members: dict[frozenset[tuple[int, float]], list[str]] = {}
-    keys = []
-    for name, prompts in classes.items():
-        own, rows = rows[: len(prompts)], rows[len(prompts) :]
-        # shares, since the prototype is a mean
-        keys.append(frozenset((row, own.count(row) / len(own)) for row in own))
-        members.setdefault(keys[-1], []).append(name)
-    for names in members.values():
-        if len(names) > 1:
-            warnings.warn(
-                f"the text tower reads the classes {', '.join(names)} alike, "
-                "so they are measured as one",
-                stacklevel=2,
-            )
-    number_of = {key: number for number, key in enumerate(members)}
-    numbers = torch.tensor([number_of[key] for key in keys])
-    return numbers, [classes[names[0]] for names in members.values()]
 
 
 def _targets(split: Split, labels: Sequence[str]) -> Int[Tensor, " n"]:

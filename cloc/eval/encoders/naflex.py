@@ -67,20 +67,19 @@ class NaFlex:
     @torch.no_grad()
     def images(self, x: Tensor) -> Float[Tensor, "b d"]:
         x = x.to(self.device)
-        out = self.model.vision_model(
+        out = self.model.get_image_features(
             pixel_values=x[..., :-3],
-            attention_mask=x[..., -3].long(),
+            pixel_attention_mask=x[..., -3].long(),
             spatial_shapes=x[:, 0, -2:].long(),
         )
-        return F.normalize(out.pooler_output.float(), dim=-1).cpu()
+        return _unit(out)
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
         parts = []
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             ids = self._ids(texts[start : start + TEXTS_AT_ONCE])
-            out = self.model.text_model(input_ids=ids.to(self.device))
-            parts.append(F.normalize(out.pooler_output.float(), dim=-1).cpu())
+            parts.append(_unit(self.model.get_text_features(input_ids=ids.to(self.device))))
         return torch.cat(parts)
 
     def tokens(self, texts: Sequence[str]) -> list[bytes]:
@@ -107,6 +106,12 @@ class NaFlex:
         )
         ids: Tensor = made["input_ids"]
         return ids
+
+
+def _unit(features: Any) -> Tensor:
+    """transformers 5 answers with all outputs, 4 with the pooled one."""
+    pooled: Tensor = getattr(features, "pooler_output", features)
+    return F.normalize(pooled.float(), dim=-1).cpu()
 
 
 def is_naflex(folder: Path) -> bool:

@@ -161,3 +161,20 @@ def test_the_synonyms_of_two_numbers_of_one_class_are_united(given, tmp_path):
     given["val"] = annotations(tmp_path / "v.json", categories=[*CATEGORIES, *more])
     manifest = write_lvis(tmp_path / "out", **given)["val"]
     assert manifest["synonyms"] == {"aerosol_can": ["aerosol can", "spray can", "spray"]}
+
+
+def test_how_frequent_the_classes_of_a_picture_are(given, tmp_path):
+    prepared("lvis", tmp_path / "out", **given)
+    found = imported(tmp_path / "out/val")
+    marks = {"aerosol_can": "c", "air_conditioner": "f"}
+    assert found["000000000007"].meta["frequency"] == marks
+    assert found["000000000003"].meta["frequency"] == {"aerosol_can": "c"}
+
+
+def test_a_mark_that_lvis_does_not_know_is_left_out(given, tmp_path):
+    odd = [{**row, "frequency": 7} if row["id"] == 1 else row for row in CATEGORIES]
+    prepared(
+        "lvis", tmp_path / "out", **{**given, "val": annotations(given["val"], categories=odd)}
+    )
+    found = imported(tmp_path / "out/val")
+    assert found["000000000007"].meta["frequency"] == {"air_conditioner": "f"}

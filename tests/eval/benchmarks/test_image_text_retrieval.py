@@ -1,8 +1,16 @@
 """Images to captions and back, with several and shared captions."""
 
-import pytest
+from functools import partial
 
+import PIL.Image
+import pytest
+import torch
+
+from cloc.eval import metrics
 from cloc.eval.benchmarks.image_text_retrieval import ImageTextRetrieval
+from cloc.eval.metrics import similarity
+from cloc.eval.pictures import BOXLESS
+from cloc.interfaces import Example, Prepared, Split
 from tests.helpers.oracle import Constant, Oracle, example, split
 
 LEFT, RIGHT = (0, 0, 8, 8), (24, 0, 32, 8)
@@ -54,3 +62,41 @@ def test_ties_count_against():
 
 def test_empty_without_captions():
     assert ImageTextRetrieval().run(Oracle(), split(SPLIT.examples[1])) == {}
+
+
+def wide(width):
+    return PIL.Image.new("L", (width, 1))
+
+
+def test_the_scores_of_a_large_split_exist_a_part_at_a_time(monkeypatch):
+    """Of 3,000 pictures and 12,000 captions no more than 1,024 rows, never all."""
+    rows = []
+
+    def counted(a, b):
+        rows.append(len(a))
+        return similarity(a, b)
+
+    class Numbered(Constant):
+        """Of a picture its width and of a caption its number, and of both the bits."""
+
+        def prepare(self, images, boxes):
+            numbers = torch.tensor([image.size[0] for image in images])
+            nothing = torch.zeros(len(images), 0, 4)
+            return Prepared(numbers, nothing, nothing[..., 0] > 0)
+
+        def images(self, x):
+            return ((x[:, None] >> torch.arange(12)) % 2 * 2.0 - 1) / 12**0.5
+
+        def texts(self, texts):
+            return self.images(torch.tensor([int(text.split()[0]) for text in texts]))
+
+    monkeypatch.setattr(metrics, "similarity", counted)
+    words = ("", " a", " b", " c")
+    examples = [
+        Example(f"{i}", partial(wide, i), tuple(f"{i}{w}" for w in words), BOXLESS, (), (), {})
+        for i in range(1, 3001)
+    ]
+    found = ImageTextRetrieval(batch_size=500).run(Numbered(), Split("val", examples, {}))
+    assert (found["i2t_r@1"], found["t2i_r@1"], found["t2i_r@10"]) == (1, 1, 1)
+    assert max(rows) == 1024
+    assert sum(rows) == 3000 + 12000

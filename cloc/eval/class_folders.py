@@ -1,0 +1,56 @@
+"""Pictures in folders of their class, as torchvision's ImageFolder has them, with their names."""
+
+from pathlib import Path
+
+from cloc.data.samples.decode import IMAGES
+from cloc.data.samples.text import lines
+from cloc.errors import UserError
+from cloc.eval.pictures import picture_example
+from cloc.interfaces import Example
+
+
+def read_names(path: Path, *, key: str) -> list[str]:
+    """What the classes are called, one a line, in the order of their numbers."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; set {key} to a text file with a class name a line")
+    found = [line.strip() for line in lines(path.read_text(encoding="utf-8", errors="replace"))]
+    while found and not found[-1]:
+        found.pop()
+    if not found or not all(found):
+        what = f"line {found.index('') + 1} is empty" if found else "the file is empty"
+        raise UserError(f"{path}: {what}; give every class a name, one a line")
+    return found
+
+
+def read_class_folders(
+    root: Path, *, names: int | None, key: str
+) -> tuple[list[Example], list[str]]:
+    """The pictures of every folder of `root` in the order of their paths, each with the number of
+    its class as `meta["class"]`, and the folders' names; folders count in the order of their names.
+    Where `names` are given, there must be as many folders. Other files are passed over, and hidden
+    ones; a folder without a picture, or none at all, is a `UserError`.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; set {key} to a folder with one for each class")
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not folders:
+        raise UserError(f"{root}: no folder of a class in it; set {key} to one that has them")
+    if names is not None and names != len(folders):
+        raise UserError(
+            f"{root}: {len(folders)} folders, but {names} class names; they must be as many, the "
+            "names in the order of the folders' names"
+        )
+    examples = []
+    for number, folder in enumerate(folders):
+        files = sorted(path for path in folder.rglob("*") if _is_picture(path))
+        if not files:
+            raise UserError(f"{folder}: no picture in it ({', '.join(IMAGES)}); remove the folder")
+        for path in files:
+            name = path.relative_to(root).as_posix()
+            examples.append(picture_example(path, key=name, meta={"class": number}))
+    return examples, [folder.name for folder in folders]
+
+
+def _is_picture(path: Path) -> bool:
+    known = path.suffix.lower().removeprefix(".") in IMAGES
+    return known and path.is_file() and not path.name.startswith(".")

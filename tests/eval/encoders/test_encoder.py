@@ -1,0 +1,185 @@
+"""Anybody's encoder, opened in its own preprocessing."""
+
+import json
+
+import numpy as np
+import open_clip
+import PIL.Image
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from timm.data import create_transform, resolve_model_data_config
+
+from cloc.errors import UserError
+from cloc.eval.encoders.encoder import Encoder, checked, chosen, of_model, open_encoder
+from cloc.eval.encoders.two_towers import joined
+from cloc.frame import Framing, framed, hidden, into_frame, visible
+from cloc.models.starts.timm import framing_of
+from tests.helpers.models import NATIVE, make_model
+
+CPU = torch.device("cpu")
+NO_BOX = [np.zeros((0, 4), np.float32)]
+
+
+def photo(width, height, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return PIL.Image.fromarray(pixels)
+
+
+def save_open_clip(folder, *, resize_mode, seed=0):
+    """As open_clip's own folders are; ours name the model that wrote them too."""
+    folder.mkdir(parents=True)
+    clip = make_model(NATIVE, seed, region_head=None).tower.clip
+    save_file(dict(clip.state_dict()), folder / "open_clip_model.safetensors")
+    seen = {
+        "mean": [0.5, 0.4, 0.3],
+        "std": [0.2, 0.3, 0.4],
+        "interpolation": "bicubic",
+        "resize_mode": resize_mode,
+    }
+    config = {"model_cfg": NATIVE, "preprocess_cfg": seen}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("resize_mode", ["shortest", "squash", "longest"])
+def test_an_open_clip_folder_is_seen_as_open_clip_sees_it(tmp_path, resize_mode):
+    folder = save_open_clip(tmp_path / "clip", resize_mode=resize_mode)
+    encoder = open_encoder(f"open_clip:{folder}", device=CPU)
+    theirs, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+    photos = [photo(91, 40), photo(33, 120), photo(32, 32)]
+    with torch.no_grad():
+        pixels = torch.stack([preprocess(p) for p in photos])
+        wanted = F.normalize(theirs.eval().encode_image(pixels), dim=-1)
+        words = F.normalize(theirs.encode_text(tokenizer(["a dog", "two cats"])), dim=-1)
+    found = encoder.embedder.images(encoder.embedder.prepare(photos, NO_BOX * 3).images)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=2e-5)
+    torch.testing.assert_close(encoder.embedder.texts(["a dog", "two cats"]), words)
+    kind = {"shortest": "crop", "squash": "squash", "longest": "pad"}[resize_mode]
+    assert encoder.frame == f"own: {kind} 32x32, bicubic"
+    assert not encoder.has_regions
+
+
+def test_another_frame_is_chosen_at_the_same_size(tmp_path):
+    folder = save_open_clip(tmp_path / "clip", resize_mode="shortest")
+    for frame, geometry in (("pad", "pad"), ("squash", "squash"), ("crop", "crop")):
+        encoder = open_encoder(f"open_clip:{folder}", frame=frame, device=CPU)
+        assert encoder.framing == Framing(geometry, 32)
+        assert encoder.frame == f"{frame}: {geometry} 32x32, bicubic"
+    assert chosen("pad", Framing("crop", 32, "bilinear", shorter=40)) == Framing(
+        "pad", 32, "bilinear"
+    )
+    with pytest.raises(UserError, match="frame=letterbox; choose own, pad, squash, crop"):
+        open_encoder(f"open_clip:{folder}", frame="letterbox", device=CPU)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.875, 0.9])
+@pytest.mark.parametrize("mode", ["center", "squash", "border"])
+def test_timms_preprocessing_is_its_own_to_the_pixel(share, mode):
+    """Squashed or padded ones that show only a part are not told apart from centre crops."""
+    data = {"input_size": (3, 32, 32), "crop_pct": share, "crop_mode": mode}
+    if mode != "center" and share != 1:
+        return
+    data |= {"interpolation": "bicubic", "mean": (0, 0, 0), "std": (1, 1, 1)}
+    transform = create_transform(**data, is_training=False)
+    for size in ((91, 40), (33, 120), (32, 32), (57, 58)):
+        ours, _ = framed(photo(*size), framing_of(data))
+        theirs = (transform(photo(*size)) * 255).round().byte().permute(1, 2, 0).numpy()
+        assert np.array_equal(ours, theirs), (size, mode, share)
+
+
+def test_every_pretrained_timm_model_has_a_framing():
+    known = {"pad", "squash", "crop"}
+    for name in timm.list_models("vit_*")[::40]:
+        with torch.device("meta"):
+            data = resolve_model_data_config(timm.create_model(name))
+        assert framing_of(data).geometry in known
+
+
+def test_a_run_sees_the_long_side_padded_as_it_was_trained():
+    encoder = of_model(make_model(), "runs/x", device=CPU)
+    assert encoder.frame == "own: pad 32x32, bicubic"
+    assert encoder.has_regions
+    assert of_model(make_model(), "runs/x", device=CPU).digest == encoder.digest
+    others = [of_model(make_model(seed=1), "y", device=CPU)]
+    others.append(of_model(make_model(), "runs/x", frame="squash", device=CPU))
+    assert len({encoder.digest, *(other.digest for other in others)}) == 3
+
+
+def test_boxes_that_a_crop_cuts_are_cut_and_counted():
+    framing = Framing("crop", 100)
+    frame = framing.place(400, 200)  # shows the columns from 100 to 300
+    boxes = np.array([[100, 0, 300, 200], [0, 0, 150, 100], [0, 0, 90, 50]], np.float32)
+    seen = visible(into_frame(boxes, (400, 200), frame), frame)
+    assert seen[:2] == pytest.approx(np.array([[0, 0, 1, 1], [0, 0, 0.25, 0.5]]), abs=1e-6)
+    assert seen[2].tolist() == pytest.approx([0, 0, 0.01, 0.25])  # a pixel at the nearest edge
+    assert hidden(boxes, (400, 200), frame).tolist() == pytest.approx([0, 2 / 3, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("nowhere", "model=nowhere: no such folder; write open_clip:NAME/TAG"),
+        ("onnx:nowhere", "onnx:nowhere: no onnx_config.json there"),
+        ("module:nowhere.factory", "module:nowhere.factory cannot be imported"),
+        ("module:factory", "module:factory; write module:your.module.factory"),
+        ("open_clip:", "write open_clip:NAME/TAG"),
+    ],
+)
+def test_what_cannot_be_opened_is_one_line(spec, says):
+    with pytest.raises(UserError, match=says) as error:
+        open_encoder(spec, device=CPU)
+    assert "\n" not in str(error.value)
+
+
+class Vectors:
+    """All that an encoder of pictures and texts needs."""
+
+    digest = "of-my-weights"
+
+    def __init__(self, width=4):
+        self.width = width
+
+    def prepare(self, images, boxes):
+        from tests.helpers.oracle import prepare
+
+        return prepare(images, boxes)
+
+    def images(self, x):
+        return F.normalize(torch.ones(len(x), self.width), dim=1)
+
+    def texts(self, texts):
+        return F.normalize(torch.ones(len(texts), self.width), dim=1)
+
+
+def test_a_factory_of_ones_own_needs_no_regions():
+    encoder = open_encoder(f"module:{__name__}.Vectors", device=CPU)
+    assert (encoder.digest, encoder.has_regions) == ("of-my-weights", False)
+    assert encoder.frame == "own: as it prepares them"
+    assert encoder.embedder.ground(None, [["a"]]) is None
+    with pytest.raises(UserError, match=r"no regions of its own; measure it with extractors=\[cro"):
+        encoder.embedder.regions(None, None, None)
+    with pytest.raises(UserError, match=r"frame=pad: .* makes its frames itself; leave frame=own"):
+        open_encoder(f"module:{__name__}.Vectors", frame="pad", device=CPU)
+    with pytest.raises(UserError, match="x has no images and no texts; an encoder has prepare"):
+        checked(type("X", (), {"prepare": None})(), "x")
+
+
+def test_texts_of_another_encoder_of_the_same_space():
+    vision, text = (
+        of_model(make_model(NATIVE, seed, region_head=None), f"m{seed}", device=CPU)
+        for seed in (0, 1)
+    )
+    both = joined(vision, text)
+    prepared = vision.embedder.prepare([photo(9, 9)], NO_BOX).images
+    assert both.embedder.images(prepared).equal(vision.embedder.images(prepared))
+    assert both.embedder.texts(["a dog"]).equal(text.embedder.texts(["a dog"]))
+    assert both.embedder.tokens(["A"]) == text.embedder.tokens(["A"])
+    assert both.name == "m0 with the texts of m1"
+    assert both.digest not in ("", vision.digest, text.digest)
+    other = Encoder(Vectors(4), "mine", None, "own", "")
+    with pytest.raises(UserError, match="m0 embeds pictures in 24 dimensions and mine texts in 4"):
+        joined(vision, other)

@@ -1,0 +1,91 @@
+"""SigLIP 2 of variable resolution: a tiny one of transformers, made here."""
+
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import Siglip2Config, Siglip2ImageProcessor, Siglip2Model
+
+from cloc.errors import UserError
+from cloc.eval.encoders.encoder import open_encoder
+from tests.helpers.hf import write_tokenizer
+
+CPU = torch.device("cpu")
+SMALL = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("naflex")
+    torch.manual_seed(0)
+    config = Siglip2Config(
+        text_config={
+            **SMALL,
+            "vocab_size": 512,
+            "max_position_embeddings": 8,
+            "projection_size": 32,
+        },
+        vision_config={**SMALL, "patch_size": 4, "num_patches": 64},
+    )
+    Siglip2Model(config).save_pretrained(folder)
+    Siglip2ImageProcessor(patch_size=4, max_num_patches=64).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
+
+
+def test_pictures_keep_their_aspect_and_boxes_are_fractions_of_the_picture(folder):
+    encoder = open_encoder(f"hf:{folder}", device=CPU)
+    assert encoder.frame == "own: NaFlex, 64 patches at most"
+    photos = [PIL.Image.new("RGB", (80, 20), (255, 0, 0)), PIL.Image.new("RGB", (30, 60))]
+    boxes = [np.array([[20, 5, 40, 20]], np.float32), np.zeros((0, 4), np.float32)]
+    prepared = encoder.embedder.prepare(photos, boxes)
+    assert prepared.boxes[0, 0].tolist() == [0.25, 0.25, 0.5, 1.0]
+    assert prepared.valid.tolist() == [[True], [False]]
+    wide = encoder.embedder.pixels(prepared.images[:1])
+    assert wide.shape[3] > 3 * wide.shape[2]
+    assert wide.shape[2] * wide.shape[3] <= 64 * 16
+    assert wide[0, 0].mean() > wide[0, 1].mean()  # red, as the picture
+
+
+def test_answers_are_those_of_transformers(folder):
+    embedder = open_encoder(f"hf:{folder}", device=CPU).embedder
+    rng = np.random.default_rng(0)
+    photos = [
+        PIL.Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
+        for size in ((40, 24), (16, 70))
+    ]
+    model = Siglip2Model.from_pretrained(folder).eval()
+    processor = Siglip2ImageProcessor.from_pretrained(folder)
+    with torch.no_grad():
+        seen = model.get_image_features(**processor(images=photos, return_tensors="pt"))
+        seen = getattr(seen, "pooler_output", seen)
+    x = embedder.prepare(photos, [np.zeros((0, 4), np.float32)] * 2).images
+    torch.testing.assert_close(embedder.images(x), F.normalize(seen, dim=-1))
+    alone = embedder.prepare(photos[1:], [np.zeros((0, 4), np.float32)]).images
+    torch.testing.assert_close(embedder.images(alone)[0], embedder.images(x)[1])
+    words = embedder.texts(["A dog", "a dog"])
+    assert words.shape == (2, 32)
+    assert words[0].equal(words[1])  # read in lower case
+    assert embedder.tokens(["A dog"]) == embedder.tokens(["a dog"])
+    assert embedder.tokens([]) == []
+
+
+def test_what_it_cannot_do_is_said(folder, tmp_path):
+    embedder = open_encoder(f"hf:{folder}", device=CPU).embedder
+    assert embedder.ground(torch.zeros(0), [["a"]]) is None
+    with pytest.raises(UserError, match="a NaFlex model has no regions of its own"):
+        embedder.regions(torch.zeros(0), torch.zeros(0, 1, 4), torch.zeros(0, 1) > 0)
+    with pytest.raises(UserError, match=r"frame=crop: .* sees every picture in its own aspect"):
+        open_encoder(f"hf:{folder}", frame="crop", device=CPU)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip2"}))
+    with pytest.raises(UserError, match=r"cannot be read by transformers") as error:
+        open_encoder(f"hf:{tmp_path}", device=CPU)
+    assert "\n" not in str(error.value)
