@@ -1,8 +1,10 @@
-"""Control pictures: the same pixels without their places, and no picture at all.
+"""Control pictures: the same pixels without their places, mirrored, and no picture at all.
 
-A model that reads places must lose them on the first and must guess on the second.
+A model that reads places must lose them on the first, read the opposite of left and right on the
+second and must guess on the third.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -30,7 +32,31 @@ def permuted(examples: Iterable[Example], *, grid: int, seed: int) -> Iterator[E
     """Every example with its patches permuted; the order depends on `seed` and on its place."""
     for index, example in enumerate(examples):
         rng = np.random.default_rng((seed, index))
-        yield example._replace(image=permute_patches(example.image, grid=grid, rng=rng))
+        yield example._replace(
+            image=permute_patches(example.image, grid=grid, rng=rng),
+            digest=_digest(example, f"permuted {grid} {seed} {index}"),
+        )
+
+
+def mirrored(examples: Iterable[Example]) -> Iterator[Example]:
+    """Every example with left and right exchanged, its boxes and masks too; its words stay."""
+    for example in examples:
+        image, masks = example.image, example.masks
+        boxes = example.boxes.copy()
+        boxes[:, 0], boxes[:, 2] = image.width - example.boxes[:, 2], image.width - example.boxes[:, 0]
+        yield example._replace(
+            image=image.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT),
+            boxes=boxes,
+            masks=None if masks is None else masks[:, :, ::-1],
+            digest=_digest(example, "mirrored"),
+        )
+
+
+def _digest(example: Example, change: str) -> bytes:
+    """What was kept of the example itself is no answer about a picture changed from it."""
+    if not example.digest:
+        return b""
+    return hashlib.blake2b(example.digest + change.encode(), digest_size=16).digest()
 
 
 def blind() -> Example:
