@@ -158,7 +158,10 @@ def place(rng: Random, size: int) -> Drawn:
         [put(a, sides[0], one), put(b, sides[1], other)]
         for one, other in ((here, there), (there, here))
     ]
-    ways = (f"{named(a)} {here}", f"{named(b)} {there}"), (f"{named(a)} {there}", f"{named(b)} {here}")
+    ways = (
+        (f"{named(a)} {here}", f"{named(b)} {there}"),
+        (f"{named(a)} {there}", f"{named(b)} {here}"),
+    )
     captions = ways[0][below(rng, 2)], ways[1][below(rng, 2)]
     (x, y), (u, v) = PLACES[here], PLACES[there]
     return Drawn(pictures(rng, *shown, size=size), captions, mirror_swaps=(-x, y) == (u, v))

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from cloc.scenes.kinds import Kind
+from cloc.scenes.kinds import SHAPES, Kind
 from cloc.scenes.relations import Thing, at
 from cloc.scenes.wherebench.canvas import (
     GAP,
@@ -18,6 +18,8 @@ from cloc.scenes.wherebench.canvas import (
 )
 from cloc.scenes.wherebench.pair import Drawn, converse_captions, pictures
 
+# Without the ring: what shows in its hole could be a smaller shape inside it.
+COVERING = tuple(shape for shape in SHAPES if shape != "ring")
 COVER_SIDES = (260, 300, 340)
 RING_SIDES = (440, 480, 520)
 HELD_SIDES = (140, 160)
@@ -29,7 +31,7 @@ REFERENCE = 128  # pixels at which it is decided how much covers what
 def front_behind(rng: Random, size: int) -> Drawn:
     """Two shapes that overlap; now one is painted last, now the other."""
     while True:
-        a, b = kinds(rng, 2)
+        a, b = kinds(rng, 2, shapes=COVERING)
         sides = one_of(rng, COVER_SIDES), one_of(rng, COVER_SIDES)
         half = max(sides) // 2 + MARGIN
         spots = [(among(rng, half, 1000 - half), among(rng, half, 1000 - half)) for _ in range(2)]
@@ -68,7 +70,10 @@ def inside(rng: Random, size: int) -> Drawn:
     gap = among(rng, GAP, 1000 - 2 * MARGIN - around - side)
     start = among(rng, MARGIN, 1000 - MARGIN - around - gap - side)
     hub = start + around // 2, among(rng, MARGIN + around // 2, 1000 - MARGIN - around // 2)
-    out = start + around + gap + side // 2, among(rng, MARGIN + side // 2, 1000 - MARGIN - side // 2)
+    out = (
+        start + around + gap + side // 2,
+        among(rng, MARGIN + side // 2, 1000 - MARGIN - side // 2),
+    )
     held = hub[0] + _jitter(rng, around, side), hub[1] + _jitter(rng, around, side)
     spots = [hub, held, out]
     if below(rng, 2):
@@ -151,4 +156,3 @@ def _floating(rng: Random, size: int) -> Drawn:
 def _on(upper: Placed, lower: Placed) -> Placed:
     """`upper` with its lowest row of pixels right above the topmost one of `lower`."""
     return upper._replace(y=lower.y - upper.height)
-
