@@ -43,10 +43,7 @@ def mirrored(examples: Iterable[Example]) -> Iterator[Example]:
     for example in examples:
         image, masks = example.image, example.masks
         boxes = example.boxes.copy()
-        boxes[:, 0], boxes[:, 2] = (
-            image.width - example.boxes[:, 2],
-            image.width - example.boxes[:, 0],
-        )
+        boxes[:, [0, 2]] = image.width - example.boxes[:, [2, 0]]
         yield example._replace(
             image=image.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT),
             boxes=boxes,

@@ -6,7 +6,6 @@ from cloc.scenes.kinds import Kind, plural
 from cloc.scenes.wherebench.canvas import (
     GAP,
     MARGIN,
-    Placed,
     among,
     below,
     kinds,
@@ -20,13 +19,14 @@ from cloc.scenes.wherebench.pair import Drawn, converse_captions, pictures
 SIDES = (180, 200, 220, 240, 260)
 BETWEEN_SIDES = (160, 180, 200)
 PLACE_SIDES = (140, 160, 180)
-PLACES = {  # of its centre in the picture: -1, 0 and 1 along both axes
-    "in the upper left corner": (-1, -1),
-    "in the upper right corner": (1, -1),
-    "in the lower left corner": (-1, 1),
-    "in the lower right corner": (1, 1),
-    "in the middle": (0, 0),
+QUARTERS = {  # columns and rows of two
+    "in the upper left quarter": (0, 0),
+    "in the upper right quarter": (1, 0),
+    "in the lower left quarter": (0, 1),
+    "in the lower right quarter": (1, 1),
 }
+MANY_SIDES, ANCHOR_SIDES = (110, 120, 130), (130, 140, 150)
+LANE = 125  # wide: where a patch of an eighth of the side cuts a shape tells nothing of its lane
 NUMBERS = ("no", "one", "two", "three")
 
 
@@ -98,15 +98,13 @@ def between(rng: Random, size: int) -> Drawn:
 def count_side(rng: Random, size: int) -> Drawn:
     """Equal shapes on two sides of another; the two numbers change sides."""
     many, other = kinds(rng, 2)
-    side, own = one_of(rng, (140, 160)), one_of(rng, (180, 200))
+    side, own = one_of(rng, MANY_SIDES), one_of(rng, ANCHOR_SIDES)
     numbers = shuffled(rng, one_of(rng, ((1, 2), (1, 3), (2, 3))))
-    middle = among(rng, 460, 540)
-    reach = own // 2 + GAP + side // 2
     half = side // 2 + MARGIN
-    lanes = (half, middle - reach), (middle + reach, 1000 - half)
+    lanes = (half, half + LANE), (1000 - half - LANE, 1000 - half)
     spots = [shuffled(rng, _column(rng, lane, side)) for lane in lanes]
     level = among(rng, own // 2 + MARGIN, 1000 - own // 2 - MARGIN)
-    anchor = placed(other, own, (middle, level), size=size)
+    anchor = placed(other, own, (500, level), size=size)
     shown = [
         [placed(many, side, spot, size=size) for spot in spots[0][:left] + spots[1][:right]]
         + [anchor]
@@ -141,27 +139,23 @@ def _counted(many: Kind, number: int, word: str, other: Kind) -> str:
 
 
 def place(rng: Random, size: int) -> Drawn:
-    """Two shapes in two of five places of the picture that change places."""
-    a, b = kinds(rng, 2)
-    sides = one_of(rng, PLACE_SIDES), one_of(rng, PLACE_SIDES)
-    here, there = shuffled(rng, list(PLACES))[:2]
-    inset = among(rng, MARGIN, 2 * MARGIN), among(rng, MARGIN, 2 * MARGIN)
-
-    def put(kind: Kind, side: int, name: str) -> Placed:
-        x, y = (
-            500 + toward * (500 - off - side // 2) if toward else 440 + 2 * off
-            for toward, off in zip(PLACES[name], inset, strict=True)
-        )
-        return placed(kind, side, (x, y), size=size)
-
-    shown = [
-        [put(a, sides[0], one), put(b, sides[1], other)]
-        for one, other in ((here, there), (there, here))
-    ]
-    ways = (
-        (f"{named(a)} {here}", f"{named(b)} {there}"),
-        (f"{named(a)} {there}", f"{named(b)} {here}"),
-    )
-    captions = ways[0][below(rng, 2)], ways[1][below(rng, 2)]
-    (x, y), (u, v) = PLACES[here], PLACES[there]
-    return Drawn(pictures(rng, *shown, size=size), captions, mirror_swaps=(-x, y) == (u, v))
+    """Two shapes in two quarters of the picture that change places, each by halves of a side."""
+    two = kinds(rng, 2)
+    sides = [one_of(rng, PLACE_SIDES) for _ in two]
+    here, there = shuffled(rng, list(QUARTERS))[:2]
+    least = [side // 2 + GAP // 2 for side in sides]  # from the rim and from the next quarter
+    inner = [(among(rng, low, 500 - low), among(rng, low, 500 - low)) for low in least]
+    shown = []
+    for names in ((here, there), (there, here)):
+        spots = [
+            (x + 500 * QUARTERS[name][0], y + 500 * QUARTERS[name][1])
+            for (x, y), name in zip(inner, names, strict=True)
+        ]
+        things = zip(two, sides, spots, strict=True)
+        shown.append([placed(kind, side, spot, size=size) for kind, side, spot in things])
+    one, other = (named(kind) for kind in two)
+    true = one_of(rng, (f"{one} {here}", f"{other} {there}"))
+    false = one_of(rng, (f"{one} {there}", f"{other} {here}"))
+    (x, y), (u, v) = QUARTERS[here], QUARTERS[there]
+    mirror_swaps = x != u and y == v
+    return Drawn(pictures(rng, *shown, size=size), (true, false), mirror_swaps)

@@ -76,7 +76,7 @@ def placed(kind: Kind, side: int, at: tuple[int, int], *, size: int) -> Placed:
 
 
 def kinds(rng: Random, count: int, *, shapes: Sequence[str] = SHAPES) -> list[Kind]:
-    """`count` kinds in colours that all differ; every colour and every shape as often as another."""
+    """`count` kinds in colours that all differ; no colour or shape is likelier than another."""
     colours = list(COLOURS)
     return [KIND[colours.pop(below(rng, len(colours))), one_of(rng, shapes)] for _ in range(count)]
 

@@ -34,7 +34,10 @@ def front_behind(rng: Random, size: int) -> Drawn:
         a, b = kinds(rng, 2, shapes=COVERING)
         sides = one_of(rng, COVER_SIDES), one_of(rng, COVER_SIDES)
         half = max(sides) // 2 + MARGIN
-        spots = [(among(rng, half, 1000 - half), among(rng, half, 1000 - half)) for _ in range(2)]
+        # Aside along both axes: of a triangle covered from its base up the rest is a triangle.
+        offset = [among(rng, 100, 300) * one_of(rng, (-1, 1)) for _ in range(2)]
+        first = [among(rng, half + max(0, -d), 1000 - half - max(0, d)) for d in offset]
+        spots = [(first[0], first[1]), (first[0] + offset[0], first[1] + offset[1])]
         if _covers_some(a, b, sides, spots):
             break
     one, other = (
@@ -70,10 +73,8 @@ def inside(rng: Random, size: int) -> Drawn:
     gap = among(rng, GAP, 1000 - 2 * MARGIN - around - side)
     start = among(rng, MARGIN, 1000 - MARGIN - around - gap - side)
     hub = start + around // 2, among(rng, MARGIN + around // 2, 1000 - MARGIN - around // 2)
-    out = (
-        start + around + gap + side // 2,
-        among(rng, MARGIN + side // 2, 1000 - MARGIN - side // 2),
-    )
+    away, half = start + around + gap + side // 2, MARGIN + side // 2
+    out = away, among(rng, half, 1000 - half)
     held = hub[0] + _jitter(rng, around, side), hub[1] + _jitter(rng, around, side)
     spots = [hub, held, out]
     if below(rng, 2):
@@ -101,7 +102,7 @@ def _jitter(rng: Random, around: int, side: int) -> int:
 
 
 def _held_captions(rng: Random, a: str, b: str, ring: str) -> tuple[str, str]:
-    """Of "a is inside" against "b is inside": by the word, by the shape, or from the ring's side."""
+    """Of "a is inside" and "b is inside": by the word, by the shape, or from the ring's side."""
     way = below(rng, 3)
     if way == 0:
         one = one_of(rng, (a, b))

@@ -1,4 +1,4 @@
-"""An item of WhereBench: two pictures and two captions, each true of exactly one of the pictures."""
+"""Two pictures and two captions, each true of exactly one of the pictures."""
 
 from random import Random
 from typing import NamedTuple

@@ -86,6 +86,8 @@ class Seen:
     @staticmethod
     def _wholeness(found):
         x0, y0, x1, y1 = box_of(found)
+        if max(x1 - x0, y1 - y0) > 0.4 * len(found):  # not one shape
+            return 0.0
         room = np.pad(found, 6)
         best = 0.0
         for side in range(max(x1 - x0, y1 - y0), max(x1 - x0, y1 - y0) + 5):  # tips are not pure
@@ -144,6 +146,8 @@ class Seen:
 
     def _between(self, middle, *ends):
         m, e, f = (np.array(centre(self.boxes[colour])) for colour in (middle, *ends))
+        if (e == f).all():
+            return False
         along = (m - e) @ (f - e) / ((f - e) @ (f - e))
         aside = np.linalg.norm(m - e - along * (f - e))
         return 0.25 < along < 0.75 and aside < self.side / 12
@@ -178,13 +182,11 @@ def centre(box):
 
 
 def place_of(box, side):
-    """Where the centre lies, None where it is in no place that has a name."""
-    x, y = (c / side for c in centre(box))
-    if 0.45 < x < 0.55 and 0.45 < y < 0.55:
-        return "in the middle"
-    if not all(c < 0.2 or c > 0.8 for c in (x, y)):
+    """The quarter that it lies in, None where it is in more than one."""
+    x0, y0, x1, y1 = (c / side for c in box)
+    if x0 < 0.5 < x1 or y0 < 0.5 < y1:
         return None
-    return f"in the {'upper' if y < 0.5 else 'lower'} {'left' if x < 0.5 else 'right'} corner"
+    return f"in the {'upper' if y1 <= 0.5 else 'lower'} {'left' if x1 <= 0.5 else 'right'} quarter"
 
 
 @cache
