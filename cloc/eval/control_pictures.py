@@ -1,6 +1,7 @@
-"""Control pictures: the same pixels without their places, and no picture at all.
+"""Control pictures: the same pixels without their places, mirrored, and no picture at all.
 
-A model that reads places must lose them on the first and must guess on the second.
+A model that reads places must lose them on the first, read the opposite of left and right on the
+second and must guess on the third.
 """
 
 import hashlib
@@ -36,15 +37,35 @@ def permuted(examples: Iterable[Example], *, grid: int, seed: int) -> Iterator[E
         yield changed(example, picture, f"permuted {grid} {seed} {index}")
 
 
+def mirrored(examples: Iterable[Example]) -> Iterator[Example]:
+    """Every example with left and right exchanged, its boxes and masks too; its words stay."""
+    for example in examples:
+        width, _ = example.size or example.image.size
+        boxes = example.boxes.copy()
+        boxes[:, [0, 2]] = width - example.boxes[:, [2, 0]]
+        masks = None if example.masks is None else partial(_mirrored_masks, example)
+        turned = changed(example, partial(_mirrored, example), "mirrored")
+        yield turned._replace(boxes=boxes, masks=masks)
+
+
 def changed(example: Example, picture: Any, how: str) -> Example:
-    """`example` with another picture, a function that makes it; `how` tells it from others."""
-    words = how.encode()
-    digest = hashlib.blake2b(example.digest + words, digest_size=16).digest()
+    """`example` with another picture, a function that makes it; `how` tells it from others: what
+    was kept of the example itself is no answer about a picture changed from it."""
+    digest = hashlib.blake2b(example.digest + how.encode(), digest_size=16).digest()
     return example._replace(image=picture, digest=digest if example.digest else b"")
 
 
 def _permuted(example: Example, grid: int, seed: tuple[int, int]) -> PIL.Image.Image:
     return permute_patches(example.image, grid=grid, rng=np.random.default_rng(seed))
+
+
+def _mirrored(example: Example) -> PIL.Image.Image:
+    return example.image.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def _mirrored_masks(example: Example) -> np.ndarray:
+    assert example.masks is not None
+    return example.masks[:, :, ::-1]
 
 
 def blind() -> Example:

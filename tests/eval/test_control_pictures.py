@@ -4,7 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from cloc.eval.control_pictures import blind, permute_patches, permuted
+from cloc.eval.control_pictures import blind, mirrored, permute_patches, permuted
 from tests.helpers.oracle import example
 
 
@@ -47,3 +47,27 @@ def test_order_depends_on_the_seed_and_on_the_place():
 
 def test_the_blind_image_has_one_value():
     assert np.unique(np.asarray(blind().image)).tolist() == [128]
+
+
+def test_a_mirrored_picture_takes_its_boxes_along():
+    a = example(("red", (2, 8, 10, 24)))._replace(
+        masks=np.eye(32, dtype=bool)[None], digest=b"1" * 16
+    )
+    [b] = mirrored([a])
+    assert b.boxes.tolist() == [[22, 8, 30, 24]]
+    assert (np.asarray(b.image) == np.asarray(a.image)[:, ::-1]).all()
+    assert (b.masks == a.masks[:, :, ::-1]).all()
+    [again] = mirrored([b])
+    assert again.image.tobytes() == a.image.tobytes()
+    assert a.boxes.tolist() == again.boxes.tolist() == [[2, 8, 10, 24]]
+
+
+def test_a_changed_picture_has_a_digest_of_its_own_and_none_without_one():
+    a = example(("red", (0, 0, 8, 8)))._replace(digest=b"1" * 16)
+    changed = [
+        next(permuted([a], grid=8, seed=0)),
+        next(permuted([a], grid=8, seed=1)),
+        next(mirrored([a])),
+    ]
+    assert len({a.digest, *(b.digest for b in changed)}) == 4
+    assert next(mirrored([a._replace(digest=b"")])).digest == b""
