@@ -30,7 +30,7 @@ within half a pixel of the frame of where the marker is seen, and boxes may not 
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import PIL.Image
@@ -45,6 +45,7 @@ SHIFT = 0.4  # frame pixels that all boxes together may be off along an axis, in
 TOGETHER = 2  # sheets in one call of `prepare`: pictures of different sizes and numbers of boxes
 
 
+@runtime_checkable
 class Prepares(Protocol):
     """All that is asked of an adapter; every `cloc.interfaces.Embedder` has it."""
 
@@ -201,15 +202,18 @@ def _array(value: Any) -> np.ndarray:
     return np.asarray(value, np.float64)
 
 
-def _built(path: str) -> Any:
+def _built(path: str) -> Prepares:
     """What `module:factory` of the command line makes."""
     module, colon, name = path.partition(":")
     if not (module and colon and name):
         raise UserError(f"{path!r} names no factory; write my_module:factory")
     try:
-        return getattr(import_module(module), name)()
+        adapter = getattr(import_module(module), name)()
     except Exception as error:  # of somebody's code: whatever it is, it ends the command
         raise UserError(f"{path}: {type(error).__name__}: {one_line(error)}") from error
+    if not isinstance(adapter, Prepares):
+        raise UserError(f"{path} gives {type(adapter).__name__}, without prepare(images, boxes)")
+    return adapter
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -13,7 +13,9 @@ from jaxtyping import Float
 from cloc.eval.conformance_corpus import Sheet
 
 HALF = 0.5  # frame pixels that an edge may be off
-RIPPLE = 0.05  # pixels of the picture that an edge may be measured off
+RIPPLE = 0.05  # pixels of the picture, or of a coarser frame, that an edge may be measured off
+BLUR = 0.125  # the same beside the frame's edge, where half the blur may be missing
+EDGES = ("left", "top", "right", "bottom")
 SLACK = 1.1  # of an area
 NOISE = 0.012  # of `cover`: less is what JPEG leaves on the ground
 REACH = 3  # of a filter (Lanczos), in pixels of the coarser of picture and frame
@@ -42,7 +44,7 @@ def cover_of(
     return share
 
 
-def seen(cover: Float[np.ndarray, "h w"], sides: tuple[float, float]) -> Seen:
+def seen(cover: Float[np.ndarray, "h w"], sides: tuple[int, int]) -> Seen:
     """`sides` are the marker's width and height in pixels of its picture."""
     area = float(cover.sum())
     height, width = cover.shape
@@ -68,7 +70,7 @@ def _extents(profiles: tuple[np.ndarray, np.ndarray]) -> list[float]:
     return [float((p > NOISE * p.max()).sum()) for p in profiles]
 
 
-def _length(profile: Float[np.ndarray, " n"], side: float) -> float | None:
+def _length(profile: Float[np.ndarray, " n"], side: int) -> float | None:
     """Along one axis; None where nowhere is far enough from both edges to be fully covered."""
     inside = np.flatnonzero(profile > profile.max() / 2)
     first, last = int(inside[0]), int(inside[-1])
@@ -101,14 +103,6 @@ class Row(NamedTuple):
         """The part of the given box that is in the frame."""
         return np.clip(self.given, 0, [*self.frame, *self.frame])
 
-    @property
-    def limit(self) -> float:
-        """Frame pixels that an edge may be off: half a pixel, and what the measurement may be off
-        where the frame is finer than the picture: filters ripple by the picture's pixels."""
-        length = self.seen.box[2:] - self.seen.box[:2]
-        scale = max(length / self.sides) if self.seen.sharp else 1.0
-        return HALF + RIPPLE * max(1.0, float(scale))
-
     def errors(self) -> dict[str, float]:
         """Frame pixels by which the given box passes what is seen, right and down positive: of each
         edge, or of the middle where the marker is too small to have edges."""
@@ -116,9 +110,19 @@ class Row(NamedTuple):
             return {}
         if self.seen.sharp:
             off = self.inside - self.seen.box
-            return dict(zip(("left", "top", "right", "bottom"), map(float, off), strict=True))
+            return dict(zip(EDGES, map(float, off), strict=True))
         off = (self.inside[:2] + self.inside[2:]) / 2 - self.seen.centre
         return {"middle x": float(off[0]), "middle y": float(off[1])}
+
+    def limits(self) -> dict[str, float]:
+        """Frame pixels that each of `errors` may be: half a pixel, and what the measurement may be
+        off where the frame is finer than the picture, whose pixels are what filters blur."""
+        if not self.seen.sharp:
+            return {edge: HALF + RIPPLE for edge in self.errors()}
+        scale = max(1.0, *((self.seen.box[2:] - self.seen.box[:2]) / self.sides))
+        room = np.minimum(self.seen.box, np.tile(self.frame, 2) - self.seen.box)
+        blur = np.where(room < scale, BLUR, 0.0)  # there the frame may cut the blur, not the marker
+        return dict(zip(EDGES, map(float, HALF + scale * (RIPPLE + blur)), strict=True))
 
     def problem(self) -> str:
         """In words; empty where the box is right."""
@@ -131,8 +135,10 @@ class Row(NamedTuple):
         if not self.seen.area:
             lost = width > 1 and height > 1
             return f"is {width:.1f} x {height:.1f} px where nothing is painted" if lost else ""
-        edge, off = max(self.errors().items(), key=lambda item: abs(item[1]))
-        if abs(off) > self.limit:
+        over = {edge: abs(off) - self.limits()[edge] for edge, off in self.errors().items()}
+        edge = max(over, key=over.__getitem__)
+        if over[edge] > 0:
+            off = self.errors()[edge]
             way = ("left", "right") if edge in ("left", "right", "middle x") else ("up", "down")
             of = "middle" if edge.startswith("middle") else f"{edge} edge"
             return f"has its {of} {abs(off):.1f} px too far {way[off > 0]}"

@@ -4,13 +4,13 @@ Nothing here knows `cloc.frame`: where a picture lies in its frame is written do
 """
 
 import math
+from functools import partial
 
 import numpy as np
 import open_clip
 import PIL.ImageOps
 import torch
 from timm.data import create_transform
-from torchvision.transforms.functional import to_tensor
 from transformers import CLIPImageProcessor, Siglip2ImageProcessor, SiglipImageProcessor
 
 
@@ -103,11 +103,11 @@ def in_thousandths(boxes, size, place):
     return right(boxes, size, place) * 1000
 
 
-class Adapter:
-    """`transform` gives [3, h, w] of a picture in RGB; what it gave is kept, as the faults are of
-    boxes. `turns`: turn pictures upright; `clips`: cut boxes at the frame."""
+KEPT = {}
 
-    kept = {}  # noqa: RUF012  of all adapters: transform's name and the pixels' hash -> tensor
+
+class Adapter:
+    """`turns`: turn pictures upright; `clips`: cut boxes at the frame."""
 
     def __init__(self, name, *, fault=right, turns=True, clips=False):
         self.name, self.fault, self.turns, self.clips = name, fault, turns, clips
@@ -127,10 +127,14 @@ class Adapter:
         return self.stacked(pixels), framed, valid
 
     def see(self, image):
-        key = self.name, image.size, hash(image.tobytes())
-        if key not in self.kept:
-            self.kept[key] = self.transform(image)
-        return self.kept[key]
+        """What `transform` gives; kept until another library is asked, as the faults are of boxes."""
+        if KEPT.get("name") != self.name:
+            KEPT.clear()
+            KEPT["name"] = self.name
+        key = image.size, hash(image.tobytes())
+        if key not in KEPT:
+            KEPT[key] = self.transform(image)
+        return KEPT[key]
 
     def stacked(self, pixels):
         return torch.stack(pixels)
@@ -138,12 +142,6 @@ class Adapter:
 
 class Patches(Adapter):
     """Of NaFlex: its tensor is a row of patches, and `pixels` puts the picture together again."""
-
-    def __init__(self, **keys):
-        super().__init__("hf naflex", **keys)
-
-    def see(self, image):
-        return self.transform(image)
 
     def stacked(self, pixels):
         return {key: torch.cat([own[key] for own in pixels]) for key in pixels[0]}
@@ -164,12 +162,8 @@ def by_timm(mode):
     )
 
 
-def resized_to_patches(image):
-    *_, width, height = naflex(*image.size)
-    return to_tensor(image.resize((width, height)))
-
-
 CLIP = {"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}}
+NAFLEX = Siglip2ImageProcessor(patch_size=16, max_num_patches=256)
 LIBRARIES = {
     "open_clip shortest": (open_clip.image_transform(224, is_train=False), shortest),
     "open_clip squash": (
@@ -185,8 +179,5 @@ LIBRARIES = {
     "timm border": (by_timm("border"), longest),
     "hf clip": (by_hf(CLIPImageProcessor(**CLIP)), lambda w, h: shortest(w, h, half=int)),
     "hf siglip": (by_hf(SiglipImageProcessor(size={"height": 224, "width": 224})), squash),
-    "hf naflex": (
-        lambda image: Siglip2ImageProcessor(max_num_patches=256)(images=image, return_tensors="pt"),
-        naflex,
-    ),
+    "hf naflex": (partial(NAFLEX, return_tensors="pt"), naflex),
 }
