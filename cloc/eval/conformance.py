@@ -142,16 +142,18 @@ def _contrast(adapter: Prepares) -> np.ndarray:
 
 
 def _rows(adapter: Prepares, sheets: Sequence[Sheet], contrast: np.ndarray) -> Iterator[Row]:
-    asked = [(sheet, shown) for sheet in sheets for shown in (None, *range(len(sheet.boxes)))]
+    """Neighbours in the call are of different sheets, so that no answer passes for the next one's."""
+    asked = [(sheet, None) for sheet in sheets]
+    most = max(len(sheet.boxes) for sheet in sheets)
+    asked += [(sheet, i) for i in range(most) for sheet in sheets if i < len(sheet.boxes)]
     pixels, boxes, valid = _prepared(adapter, *zip(*asked, strict=True))
+    grounds = dict(zip(sheets, pixels, strict=False))
     for (sheet, shown), shows, own, real in zip(asked, pixels, boxes, valid, strict=True):
-        if shown is None:
-            ground = shows
-            continue
-        frame = shows.shape[2], shows.shape[1]
-        x0, y0, x1, y1 = sheet.boxes[shown]
-        found = seen(cover_of(shows, ground, contrast), (x1 - x0, y1 - y0))
-        yield Row(sheet, shown, frame, own[shown] * [*frame, *frame], bool(real[shown]), found)
+        if shown is not None:
+            frame = shows.shape[2], shows.shape[1]
+            x0, y0, x1, y1 = sheet.boxes[shown]
+            found = seen(cover_of(shows, grounds[sheet], contrast), (x1 - x0, y1 - y0))
+            yield Row(sheet, shown, frame, own[shown] * (frame * 2), bool(real[shown]), found)
 
 
 def _prepared(

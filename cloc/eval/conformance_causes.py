@@ -4,7 +4,7 @@ From what the pixels show of a sheet follows how its picture is mapped into the 
 says where a box would then point; the one that tells the adapter's own boxes best is the cause.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,84 +18,81 @@ UNKNOWN = "none of the faults known here tells these boxes"
 EXIF = "EXIF's orientation is ignored; turn each picture upright first, PIL.ImageOps.exif_transpose"
 
 
-class Case(NamedTuple):
-    """What a fault may speak of; boxes in pixels, of the upright picture and of the frame."""
+class Cases(NamedTuple):
+    """What a fault may speak of, of n boxes; in pixels of the upright picture and of the frame."""
 
-    box: Float[np.ndarray, "4"]
-    size: Float[np.ndarray, "2"]  # of the picture, width and height
-    frame: Float[np.ndarray, "2"]
-    scale: Float[np.ndarray, "2"]  # the picture's x and y, times this, plus `shift`, is the frame's
-    shift: Float[np.ndarray, "2"]
+    boxes: Float[np.ndarray, "n 4"]
+    sizes: Float[np.ndarray, "n 4"]  # width and height of the picture, twice; so do all of these
+    frames: Float[np.ndarray, "n 4"]
+    scales: Float[np.ndarray, "n 4"]  # a place in the picture times this, plus the shift,
+    shifts: Float[np.ndarray, "n 4"]  # is one in the frame
 
-    def placed(self, box: np.ndarray, *, shifted: tuple[int, int] = (1, 1)) -> np.ndarray:
+    def placed(self, boxes: np.ndarray, *, shifted: tuple[int, int] = (1, 1)) -> np.ndarray:
         """In pixels of the frame; the shift of the axes that are 0 left out."""
-        return box * np.tile(self.scale, 2) + np.tile(self.shift * shifted, 2)
+        return boxes * self.scales + self.shifts * (shifted * 2)
 
-    def of_frame(self, fractions: np.ndarray) -> np.ndarray:
-        return fractions * np.tile(self.frame, 2)
-
-    def divided(self, x: float, y: float) -> np.ndarray:
-        """The picture's pixels by these sides."""
-        return self.of_frame(self.box / np.array([x, y, x, y], float))
+    def divided(self, by: np.ndarray) -> np.ndarray:
+        """The picture's pixels by these sides, taken for fractions of the frame."""
+        return self.boxes / by * self.frames
 
 
-def _swapped(case: Case) -> Iterable[np.ndarray]:
-    turn = [1, 0, 3, 2]
-    yield case.of_frame((case.placed(case.box) / np.tile(case.frame, 2))[turn])
-    yield case.placed(case.box[turn])
+TURN = [1, 0, 3, 2]  # x and y, swapped
 
 
-def _whole_picture(case: Case) -> Iterable[np.ndarray]:
-    yield case.divided(*case.size)
+def _swapped(cases: Cases) -> Iterable[np.ndarray]:
+    yield (cases.placed(cases.boxes) / cases.frames)[:, TURN] * cases.frames
+    yield cases.placed(cases.boxes[:, TURN])
 
 
-def _moved(case: Case, amount: float) -> Iterable[np.ndarray]:
+def _whole_picture(cases: Cases) -> Iterable[np.ndarray]:
+    yield cases.divided(cases.sizes)
+
+
+def _moved(cases: Cases, amount: float) -> Iterable[np.ndarray]:
     """By so many pixels, of the frame and of the picture; both axes, one, one corner."""
-    right = case.placed(case.box)
-    steps = [np.ones(2), case.scale]
-    for step in steps:
-        for axes in ((1, 1, 1, 1), (1, 0, 1, 0), (0, 1, 0, 1), (0, 0, 1, 1), (1, 1, 0, 0)):
+    right = cases.placed(cases.boxes)
+    for step in (np.ones(4), cases.scales):
+        for edges in ((1, 1, 1, 1), (1, 0, 1, 0), (0, 1, 0, 1), (0, 0, 1, 1), (1, 1, 0, 0)):
             for sign in (-1, 1):
-                yield right + sign * amount * np.tile(step, 2) * axes
+                yield right + sign * amount * step * edges
 
 
-def _half(case: Case) -> Iterable[np.ndarray]:
-    return _moved(case, 0.5)
+def _half(cases: Cases) -> Iterable[np.ndarray]:
+    return _moved(cases, 0.5)
 
 
-def _by_one(case: Case) -> Iterable[np.ndarray]:
-    return _moved(case, 1.0)
+def _by_one(cases: Cases) -> Iterable[np.ndarray]:
+    return _moved(cases, 1.0)
 
 
-def _without_x(case: Case) -> Iterable[np.ndarray]:
-    yield case.placed(case.box, shifted=(0, 1))
+def _without_x(cases: Cases) -> Iterable[np.ndarray]:
+    yield cases.placed(cases.boxes, shifted=(0, 1))
 
 
-def _without_y(case: Case) -> Iterable[np.ndarray]:
-    yield case.placed(case.box, shifted=(1, 0))
+def _without_y(cases: Cases) -> Iterable[np.ndarray]:
+    yield cases.placed(cases.boxes, shifted=(1, 0))
 
 
-def _without_both(case: Case) -> Iterable[np.ndarray]:
-    yield case.placed(case.box, shifted=(0, 0))
+def _without_both(cases: Cases) -> Iterable[np.ndarray]:
+    yield cases.placed(cases.boxes, shifted=(0, 0))
 
 
-def _another_size(case: Case) -> Iterable[np.ndarray]:
-    width, height = case.size
-    yield case.divided(height, width)
-    yield case.divided(max(case.size), max(case.size))
-    yield case.divided(min(case.size), min(case.size))
-    yield case.divided(*case.frame)
+def _another_size(cases: Cases) -> Iterable[np.ndarray]:
+    yield cases.divided(cases.sizes[:, TURN])
+    yield cases.divided(cases.sizes.max(1, keepdims=True))
+    yield cases.divided(cases.sizes.min(1, keepdims=True))
+    yield cases.divided(cases.frames)
 
 
-def _not_fractions(case: Case) -> Iterable[np.ndarray]:
-    right = case.placed(case.box)
-    yield case.of_frame(right)
-    yield case.of_frame(case.box)
+def _not_fractions(cases: Cases) -> Iterable[np.ndarray]:
+    right = cases.placed(cases.boxes)
+    yield right * cases.frames
+    yield cases.boxes * cases.frames
     yield right * 1000
     yield right * 100
 
 
-Fault = Callable[[Case], Iterable[np.ndarray]]  # where a box would be, in several ways of it
+Fault = Callable[[Cases], Iterable[np.ndarray]]  # where boxes would be, in ways of it
 LEFT_OUT = "the offset of the bars or of the crop is left out"
 FAULTS: dict[str, Fault] = {
     "x and y are swapped; a box is (x0, y0, x1, y1)": _swapped,
@@ -115,39 +112,44 @@ FAULTS: dict[str, Fault] = {
 def likely_cause(rows: Sequence[Row], failing: Sequence[Row]) -> tuple[str, list[Row]]:
     """The fault that tells the most of the `failing` boxes, and these rows of them; `rows` are all.
 
-    `UNKNOWN` and none where no fault tells half of those of which a mapping can be measured.
+    `UNKNOWN` and none where no fault tells half of them.
     """
     if all(row.sheet.orientation != 1 for row in failing):
         return EXIF, list(failing)
-    cases = list(_cases(rows, failing))
+    mapped, cases = _cases(rows, failing)
     best, told = UNKNOWN, list[Row]()
     for words, fault in FAULTS.items():
-        ways = zip(*([_tells(row, box, c) for box in fault(c)] for row, c in cases), strict=True)
-        for way in ways:
-            found = [row for (row, _), right in zip(cases, way, strict=True) if right]
+        for boxes in fault(cases):
+            found = [mapped[i] for i in np.flatnonzero(_tells(mapped, boxes, cases))]
             if len(found) > len(told):
                 best, told = words, found
-    return (best, told) if 2 * len(told) >= max(len(cases), 1) else (UNKNOWN, [])
+    return (best, told) if 2 * len(told) >= len(failing) else (UNKNOWN, [])
 
 
-def _cases(rows: Sequence[Row], failing: Sequence[Row]) -> Iterator[tuple[Row, Case]]:
-    for row in failing:
-        place = _mapping([other for other in rows if other.sheet == row.sheet])
-        if place is None or not np.isfinite(row.given).all():
-            continue
-        box = np.array(row.sheet.boxes[row.shown], float)
-        size = np.array([row.sheet.width, row.sheet.height], float)
-        yield row, Case(box, size, np.array(row.frame, float), *place)
+def _cases(rows: Sequence[Row], failing: Sequence[Row]) -> tuple[list[Row], Cases]:
+    """Those of `failing` whose sheet shows how it is mapped."""
+    places = {row.sheet: _mapping([r for r in rows if r.sheet == row.sheet]) for row in failing}
+    mapped = [row for row in failing if places[row.sheet] and np.isfinite(row.given).all()]
+    found = [places[row.sheet] for row in mapped]
+    columns = (
+        [row.sheet.boxes[row.shown] for row in mapped],
+        [(row.sheet.width, row.sheet.height) * 2 for row in mapped],
+        [row.frame * 2 for row in mapped],
+        [np.tile(place[0], 2) for place in found if place],
+        [np.tile(place[1], 2) for place in found if place],
+    )
+    return mapped, Cases(*(np.array(column, float).reshape(-1, 4) for column in columns))
 
 
-def _tells(row: Row, box: np.ndarray, case: Case) -> bool:
-    """Whether the adapter's box is this one, clipped to the frame as it may be or not."""
-    frame = np.tile(case.frame, 2)
-    near = NEAR * np.tile(np.maximum(case.scale, 1), 2)
-    passes = np.maximum(np.abs(box - frame / 2) - frame / 2, 0)
-    whole = np.abs(row.given - box) <= near + LOOSE * passes
-    clipped = np.abs(row.inside - np.clip(box, 0, frame)) <= near
-    return bool(whole.all() or clipped.all())
+def _tells(rows: Sequence[Row], boxes: np.ndarray, cases: Cases) -> np.ndarray:
+    """Bool [n]: whether the adapter's box is this one, clipped to the frame as it may be or not."""
+    given = np.array([row.given for row in rows]).reshape(-1, 4)
+    near = NEAR * np.maximum(cases.scales, 1)
+    passes = np.maximum(np.abs(boxes - cases.frames / 2) - cases.frames / 2, 0)
+    whole = np.abs(given - boxes) <= near + LOOSE * passes
+    inside = [np.clip(places, 0, cases.frames) for places in (given, boxes)]
+    clipped = np.abs(inside[0] - inside[1]) <= near
+    return np.asarray(whole.all(1) | clipped.all(1))
 
 
 def _mapping(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -173,7 +175,7 @@ def _points(rows: Sequence[Row], axis: int) -> tuple[list[float], list[float]]:
     return [x for x, _ in pairs], [y for _, y in pairs]
 
 
-def _line(x: list[float], y: list[float]) -> tuple[float, float] | None:
+def _line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float] | None:
     if len({*x}) < 2:
         return None
     scale, shift = np.polyfit(x, y, 1)

@@ -17,7 +17,8 @@ RIPPLE = 0.05  # pixels of the picture, or of a coarser frame, that an edge may 
 BLUR = 0.125  # the same beside the frame's edge, where half the blur may be missing
 EDGES = ("left", "top", "right", "bottom")
 SLACK = 1.1  # of an area
-NOISE = 0.012  # of `cover`: less is what JPEG leaves on the ground
+LEAST = 0.01  # square pixels: less is nothing
+NOISE = 0.012  # of the largest cover: less is what JPEG leaves on the ground
 REACH = 3  # of a filter (Lanczos), in pixels of the coarser of picture and frame
 BORDER = 0.75  # frame pixels: an edge this near to the frame's may have been cut there
 
@@ -40,7 +41,7 @@ def cover_of(
     """Share of each pixel that is marker: `contrast` is the marker's colour less the ground's, as
     the tensor has them, `ground` the same picture without it. Below 0 beside a sharpened edge."""
     share = np.tensordot(contrast, pixels - ground, 1) / (contrast @ contrast)
-    share[np.abs(share) < NOISE] = 0
+    share[np.abs(share) < NOISE * share.max()] = 0
     return share
 
 
@@ -49,9 +50,10 @@ def seen(cover: Float[np.ndarray, "h w"], sides: tuple[int, int]) -> Seen:
     area = float(cover.sum())
     height, width = cover.shape
     profiles = cover.sum(0), cover.sum(1)
-    if area < NOISE or not (profiles[0].max() > 0 and profiles[1].max() > 0):
+    if area < LEAST:
         return Seen(np.full(4, np.nan), np.full(2, np.nan), 0.0, False, (False,) * 4)
     centre = np.array([(p * (np.arange(len(p)) + 0.5)).sum() / area for p in profiles])
+    centre = np.clip(centre, 0, [width, height])  # where what is seen is no marker, it may be far
     lengths = [_length(p, side) for p, side in zip(profiles, sides, strict=True)]
     if lengths[0] is None and lengths[1] is not None:
         lengths[0] = area / lengths[1]

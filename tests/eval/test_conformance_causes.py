@@ -38,10 +38,10 @@ def test_a_mapping_is_measured_of_the_pixels_and_not_of_the_boxes():
 
 
 def test_a_line_needs_two_places_and_that_they_lie_on_it():
-    assert _line([0, 10], [5, 25]) == pytest.approx((2, 5))
-    assert _line([3, 3], [5, 5]) is None
-    assert _line([0, 10], [25, 5]) is None
-    assert _line([0, 10, 20], [5, 25, 35]) is None
+    assert _line([0.0, 10.0], [5.0, 25.0]) == pytest.approx((2, 5))
+    assert _line([3.0, 3.0], [5.0, 5.0]) is None
+    assert _line([0.0, 10.0], [25.0, 5.0]) is None
+    assert _line([0.0, 10.0, 20.0], [5.0, 25.0, 35.0]) is None
 
 
 def test_every_fault_says_what_to_do_on_one_line():

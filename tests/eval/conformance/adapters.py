@@ -13,20 +13,22 @@ import torch
 from timm.data import create_transform
 from transformers import CLIPImageProcessor, Siglip2ImageProcessor, SiglipImageProcessor
 
+N = 128  # pixels of a side of every frame that is a square
 
-def squash(width, height, n=224):
+
+def squash(width, height, n=N):
     """Scale of x and of y, left, top, width and height of the frame; so do all of these."""
     return n / width, n / height, 0, 0, n, n
 
 
-def longest(width, height, n=224):
+def longest(width, height, n=N):
     """The bars as open_clip has them: half of the rest before, rounded down."""
     ratio = max(width, height) / n
     w, h = round(width / ratio), round(height / ratio)
     return w / width, h / height, (n - w) // 2, (n - h) // 2, n, n
 
 
-def shortest(width, height, n=224, resized=None, half=round):
+def shortest(width, height, n=N, resized=None, half=round):
     """The crop as torchvision has it; of `resized` pixels `n` are left."""
     side = resized or n
     w, h = (side, int(side * height / width)) if width <= height else (0, side)
@@ -35,11 +37,11 @@ def shortest(width, height, n=224, resized=None, half=round):
 
 
 def timm_squash(width, height):
-    n, side = 224, math.floor(224 / 0.875)
+    n, side = N, math.floor(N / 0.875)
     return side / width, side / height, -(side - n) // 2, -(side - n) // 2, n, n
 
 
-def naflex(width, height, patch=16, most=256):
+def naflex(width, height, patch=16, most=64):
     """No side is cut: both are whole patches, each scaled by itself."""
     from transformers.models.siglip2.image_processing_siglip2 import (
         get_image_size_for_max_num_patches as fitted,
@@ -103,9 +105,6 @@ def in_thousandths(boxes, size, place):
     return right(boxes, size, place) * 1000
 
 
-KEPT = {}
-
-
 class Adapter:
     """`turns`: turn pictures upright; `clips`: cut boxes at the frame."""
 
@@ -127,14 +126,7 @@ class Adapter:
         return self.stacked(pixels), framed, valid
 
     def see(self, image):
-        """What `transform` gives; kept until another library is asked, as the faults are of boxes."""
-        if KEPT.get("name") != self.name:
-            KEPT.clear()
-            KEPT["name"] = self.name
-        key = image.size, hash(image.tobytes())
-        if key not in KEPT:
-            KEPT[key] = self.transform(image)
-        return KEPT[key]
+        return self.transform(image)
 
     def stacked(self, pixels):
         return torch.stack(pixels)
@@ -158,26 +150,26 @@ def by_hf(processor):
 
 def by_timm(mode):
     return create_transform(
-        (3, 224, 224), crop_pct=1.0 if mode == "border" else 0.875, crop_mode=mode
+        (3, N, N), crop_pct=1.0 if mode == "border" else 0.875, crop_mode=mode
     )
 
 
-CLIP = {"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}}
-NAFLEX = Siglip2ImageProcessor(patch_size=16, max_num_patches=256)
+CLIP = {"size": {"shortest_edge": N}, "crop_size": {"height": N, "width": N}}
+NAFLEX = Siglip2ImageProcessor(patch_size=16, max_num_patches=64)
 LIBRARIES = {
-    "open_clip shortest": (open_clip.image_transform(224, is_train=False), shortest),
+    "open_clip shortest": (open_clip.image_transform(N, is_train=False), shortest),
     "open_clip squash": (
-        open_clip.image_transform(224, is_train=False, resize_mode="squash"),
+        open_clip.image_transform(N, is_train=False, resize_mode="squash"),
         squash,
     ),
     "open_clip longest": (
-        open_clip.image_transform(224, is_train=False, resize_mode="longest", fill_color=114),
+        open_clip.image_transform(N, is_train=False, resize_mode="longest", fill_color=114),
         longest,
     ),
-    "timm center": (by_timm("center"), lambda w, h: shortest(w, h, resized=256)),
+    "timm center": (by_timm("center"), lambda w, h: shortest(w, h, resized=146)),
     "timm squash": (by_timm("squash"), timm_squash),
     "timm border": (by_timm("border"), longest),
     "hf clip": (by_hf(CLIPImageProcessor(**CLIP)), lambda w, h: shortest(w, h, half=int)),
-    "hf siglip": (by_hf(SiglipImageProcessor(size={"height": 224, "width": 224})), squash),
+    "hf siglip": (by_hf(SiglipImageProcessor(size={"height": N, "width": N})), squash),
     "hf naflex": (partial(NAFLEX, return_tensors="pt"), naflex),
 }
