@@ -50,7 +50,7 @@ complete -c cloc-pretrain -f -a '(__cloc_pretrain)'""",
 }
 FLAGS = ("--help", "--cfg", "--config-dir")
 KEYS = {"doctor": "train", "bench": "train", "show-batch": "show_batch"}  # whose keys they take
-ALONE = ("demo", "init", "completion", "region-demo", "compare-runs", "compare-regions")
+ALONE = ("demo", "init", "completion", "region-demo", "compare", "compare-runs", "compare-regions")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -85,7 +85,9 @@ class Report(NamedTuple):
         why = cause if cause == UNKNOWN else f"most likely {cause}"
         if not failing:
             x, y = self.shift
-            return f"boxes are {x:+.2f} px right and {y:+.2f} px down of what the frame shows; {why}"
+            return (
+                f"boxes are {x:+.2f} px right and {y:+.2f} px down of what the frame shows; {why}"
+            )
         row = max(told or failing, key=_how_far)
         width, height = row.frame
         named = f"{row.sheet.name}, box {row.shown}: it {row.problem()} in a {width}x{height} frame"
@@ -93,7 +95,9 @@ class Report(NamedTuple):
 
     def table(self) -> str:
         """A line per picture: frame pixels that each edge is off, right and down positive."""
-        lines = [f"{'picture':18} box {'frame':>9}  {'left':>7} {'top':>7} {'right':>7} {'bottom':>7}"]
+        lines = [
+            f"{'picture':18} box {'frame':>9}  {'left':>7} {'top':>7} {'right':>7} {'bottom':>7}"
+        ]
         for row in self.rows:
             offs = " ".join(f"{off:+7.2f}" for off in row.errors().values())
             small = "" if row.seen.sharp or not offs else "  (its middle)"
@@ -192,7 +196,9 @@ def _pixels(adapter: Prepares, x: Any, count: int) -> list[np.ndarray]:
     except (TypeError, ValueError, RuntimeError):
         arrays = []
     if len(arrays) != count or any(a.ndim != 3 or len(a) != 3 for a in arrays):
-        raise UserError(f"the pixels of {count} pictures are {shape}, not [{count}, 3, h, w]; {cure}")
+        raise UserError(
+            f"the pixels of {count} pictures are {shape}, not [{count}, 3, h, w]; {cure}"
+        )
     if not all(np.isfinite(a).all() for a in arrays):
         raise UserError("the pixels that prepare gives are not all finite")
     return arrays

@@ -25,7 +25,7 @@ COMMANDS = {
     "compare_regions": ["a", "b"],
 }
 # Of the one command alone, without a script of a checkout.
-NEW = {"demo": [], "doctor": ["experiment=demo"], "init": [], "completion": []}
+NEW = {"demo": [], "compare": ["a"], "doctor": ["experiment=demo"], "init": [], "completion": []}
 HEAVY = ("torch", "lightning", "transformers", "open_clip", "matplotlib", "wandb")
 # Runs several command lines in one process; a module of theirs that is imported stays imported.
 LIGHT = """

@@ -45,7 +45,6 @@ class Changed(Adapter):
         return self.change(*super().prepare(images, boxes))
 
 
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -72,11 +71,20 @@ def padded(boxes, valid):
     ("change", "words"),
     [
         (lambda x, b, v: x, "prepare gives Tensor, not (pixels, boxes, valid)"),
-        (lambda x, b, v: (x[:, :1], b, v), "the pixels of 2 pictures are [2, 1, 128, 128], not [2,"),
-        (lambda x, b, v: (x.flatten(2), b, v), "give the adapter a method pixels(x) -> [b, 3, h, w]"),
+        (
+            lambda x, b, v: (x[:, :1], b, v),
+            "the pixels of 2 pictures are [2, 1, 128, 128], not [2,",
+        ),
+        (
+            lambda x, b, v: (x.flatten(2), b, v),
+            "give the adapter a method pixels(x) -> [b, 3, h, w]",
+        ),
         (lambda x, b, v: ("ab", b, v), "the pixels of 2 pictures are str, not [2, 3, h, w]"),
         (lambda x, b, v: (x[:1], b, v), "the pixels of 2 pictures are [1, 3, 128, 128]"),
-        (lambda x, b, v: (x, b[..., :2], v), "boxes of shape [2, 1, 2]; 2 pictures of up to 1 boxes"),
+        (
+            lambda x, b, v: (x, b[..., :2], v),
+            "boxes of shape [2, 1, 2]; 2 pictures of up to 1 boxes",
+        ),
         (lambda x, b, v: (x, b[:, :0], v), "boxes of shape [2, 0, 4]"),
         (lambda x, b, v: (x, b, v[0]), "valid of shape [1] for boxes of [2, 1, 4]; one bool for"),
         (lambda x, b, v: (x * torch.nan, b, v), "pixels that prepare gives are not all finite"),
@@ -156,7 +164,9 @@ def test_the_page_runs_as_it_stands(tmp_path, monkeypatch, capsys):
         ),
     ],
 )
-def test_a_module_that_does_not_work_is_told_on_one_line(body, words, tmp_path, monkeypatch, capsys):
+def test_a_module_that_does_not_work_is_told_on_one_line(
+    body, words, tmp_path, monkeypatch, capsys
+):
     (tmp_path / "own.py").write_text(body)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "own", raising=False)
@@ -180,7 +190,7 @@ def test_an_adapter_that_fails_ends_the_command_with_its_line(capsys):
     assert err.count("\n") == 1
 
 
-def Swapped():  # noqa: N802  what the command line names
+def Swapped():
     return Adapter("open_clip squash", fault=swapped)
 
 

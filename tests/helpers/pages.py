@@ -29,7 +29,12 @@ STAND_INS = {
     "yours.Loss": "tests.helpers.commands.CountImages",
     "yours.Stage": "tests.helpers.stages.Words",
 }
-OF_WORDS = {"check_shards": "shards", "compare_runs": "runs", "compare_regions": "sets"}
+OF_WORDS = {
+    "compare": "results",
+    "check_shards": "shards",
+    "compare_runs": "runs",
+    "compare_regions": "sets",
+}
 NO_KEYS = ("demo", "init", "completion")
 
 

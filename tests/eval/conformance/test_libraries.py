@@ -11,7 +11,10 @@ from tests.eval.conformance import adapters as made
 from tests.eval.conformance.adapters import LIBRARIES, Adapter, Patches
 
 CROPPED, PADDED, PATCHES = "open_clip shortest", "open_clip longest", "hf naflex"
-SWAPPED, WHOLE = "x and y are swapped", "fractions of the whole picture, but the frame pads or crops"
+SWAPPED, WHOLE = (
+    "x and y are swapped",
+    "fractions of the whole picture, but the frame pads or crops",
+)
 OFFSET, HALF = "the offset of the bars or of the crop is left out", "shifted by half a pixel"
 
 
@@ -79,4 +82,6 @@ def test_only_pictures_that_show_a_fault_fail():
     tall = check(Adapter(CROPPED, fault=made.no_top)).failing
     assert tall
     assert all(row.sheet.height > row.sheet.width for row in tall)
-    assert refuse(Adapter("open_clip squash", fault=made.whole_picture)).failing == []  # it is right there
+    assert (
+        refuse(Adapter("open_clip squash", fault=made.whole_picture)).failing == []
+    )  # it is right there

@@ -1,0 +1,119 @@
+"""Results of several encoders side by side: one protocol on the same data, or another column."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cloc.data.samples.json_files import read_mapping
+from cloc.errors import UserError
+from cloc.eval.detail import DETAIL, METRICS, read_cases
+from cloc.eval.intervals import Interval, difference
+from cloc.eval.measured import Cases
+
+
+class Result(NamedTuple):
+    """What one evaluation left in its folder."""
+
+    name: str
+    details: Mapping[str, Mapping[str, Any]]  # `metrics_detail.json`
+    cases: Mapping[tuple[str, str], Cases]
+
+
+class Column(NamedTuple):
+    """One figure of one protocol: only what is equal in all of these may stand side by side."""
+
+    key: str  # benchmark[@extractor][/split]
+    metric: str
+    data: str
+    partial: str
+    protocol: str  # options of the benchmark that change what is measured
+
+    @property
+    def label(self) -> str:
+        more = [text for text in (self.protocol, self.data, self.partial) if text]
+        return f"{self.key} {self.metric}" + (f" ({', '.join(more)})" if more else "")
+
+
+class Cell(NamedTuple):
+    """A figure, and how far it is from the first result's on the cases that both have."""
+
+    value: float
+    interval: Interval | None
+    chance: float | None
+    frame: str
+    apart: float | None = None  # None: nothing to compare with
+    apart_interval: Interval | None = None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether 0 lies outside of the interval of the difference."""
+        found = self.apart_interval
+        return found is not None and not found.low <= 0 <= found.high
+
+
+def read_result(folder: Path) -> Result:
+    """`UserError` where nobody measured, or by a version that kept the figures alone."""
+    if not (folder / DETAIL).is_file():
+        why = "it is of before these were kept" if (folder / METRICS).is_file() else "not measured"
+        raise UserError(
+            f"{folder} has no {DETAIL} ({why}); cloc-pretrain evaluate writes it, of a run or with "
+            f"out={folder}"
+        )
+    cure = f"measure {folder} again"
+    details = read_mapping(folder / DETAIL, needs=(), cure=cure)
+    return Result(str(folder), details, read_cases(folder))
+
+
+def table_of(results: Sequence[Result]) -> dict[Column, list[Cell | None]]:
+    """Column -> a cell for each result; None where it has no such figure."""
+    found: dict[Column, list[Cell | None]] = {}
+    for place, result in enumerate(results):
+        for key, detail in result.details.items():
+            for metric, figure in detail["metrics"].items():
+                column = _column(key, metric, detail)
+                cells = found.setdefault(column, [None] * len(results))
+                cells[place] = _cell(result, key, metric, detail, figure)
+    for column, cells in found.items():
+        for place in range(1, len(results)):
+            cells[place] = _compared(column, results, cells, place)
+    return found
+
+
+def _column(key: str, metric: str, detail: Mapping[str, Any]) -> Column:
+    about = detail.get("about", {})
+    return Column(
+        key,
+        metric,
+        data=str(detail.get("data") or ""),
+        partial=str(detail.get("partial", "")),
+        protocol=str(about.get("protocol", "")),
+    )
+
+
+def _cell(
+    result: Result, key: str, metric: str, detail: Mapping[str, Any], figure: Mapping[str, Any]
+) -> Cell:
+    ends = (figure.get("low"), figure.get("high"))
+    return Cell(
+        value=float(figure["value"]),
+        interval=None if None in ends else Interval(*ends),  # type: ignore[arg-type]
+        chance=figure.get("chance"),
+        frame=str(detail.get("frame", "")),
+    )
+
+
+def _compared(
+    column: Column, results: Sequence[Result], cells: Sequence[Cell | None], place: int
+) -> Cell | None:
+    first, own = cells[0], cells[place]
+    if first is None or own is None:
+        return own
+    name = (column.key, column.metric)
+    ours, theirs = results[place].cases.get(name), results[0].cases.get(name)
+    if ours is None or theirs is None:
+        return own._replace(apart=own.value - first.value)
+    apart, interval, count = difference(ours, theirs)
+    if not count or math.isnan(apart):
+        return own._replace(apart=own.value - first.value)
+    return own._replace(apart=apart, apart_interval=interval)
