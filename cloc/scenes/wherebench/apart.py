@@ -4,6 +4,7 @@ from random import Random
 
 from cloc.scenes.kinds import Kind, plural
 from cloc.scenes.wherebench.canvas import (
+    FILLED,
     GAP,
     MARGIN,
     among,
@@ -17,7 +18,7 @@ from cloc.scenes.wherebench.canvas import (
 from cloc.scenes.wherebench.pair import Drawn, converse_captions, pictures
 
 SIDES = (180, 200, 220, 240, 260)
-BETWEEN_SIDES = (160, 180, 200)
+BETWEEN_SIDES = (110, 120, 130)
 PLACE_SIDES = (140, 160, 180)
 QUARTERS = {  # columns and rows of two
     "in the upper left quarter": (0, 0),
@@ -26,7 +27,9 @@ QUARTERS = {  # columns and rows of two
     "in the lower right quarter": (1, 1),
 }
 MANY_SIDES, ANCHOR_SIDES = (110, 120, 130), (130, 140, 150)
-LANE = 125  # wide: where a patch of an eighth of the side cuts a shape tells nothing of its lane
+# Where the patches cut a shape tells its place, unless places vary by about a patch or more: by an
+# eighth of the side where there is no more room, by a seventh where there is.
+LANE, PERIOD = 125, 142
 NUMBERS = ("no", "one", "two", "three")
 
 
@@ -65,20 +68,19 @@ def _in_line(rng: Random, size: int, *, across: bool) -> Drawn:
 
 def between(rng: Random, size: int) -> Drawn:
     """Three shapes in a row; the middle one changes places with one at an end."""
-    three = kinds(rng, 3)
+    three = kinds(rng, 3, shapes=FILLED)
     sides = [one_of(rng, BETWEEN_SIDES) for _ in three]
-    widest = max(sides)
-    spare = 1000 - 2 * MARGIN - 3 * widest - 2 * GAP
-    steps = [widest + GAP + among(rng, 0, spare // 3) for _ in range(2)]
-    half = widest // 2 + MARGIN
-    start = among(rng, half, 1000 - half - sum(steps))
+    half = max(sides) // 2 + MARGIN
+    middle = among(rng, 500 - PERIOD // 2, 500 + PERIOD // 2)
+    most = 500 - PERIOD // 2 - half
+    before, after = (among(rng, max(sides) + GAP, most) for _ in range(2))
     tilt = among(rng, -200, 200)
     level = among(rng, half + 30 + max(0, -tilt), 1000 - half - 30 - max(0, tilt))
     bend = among(rng, -30, 30)
     spots = [
-        (start, level),
-        (start + steps[0], level + tilt * steps[0] // sum(steps) + bend),
-        (start + sum(steps), level + tilt),
+        (middle - before, level),
+        (middle, level + tilt * before // (before + after) + bend),
+        (middle + after, level + tilt),
     ]
     if below(rng, 2):
         spots = [(y, x) for x, y in spots]
@@ -97,7 +99,7 @@ def between(rng: Random, size: int) -> Drawn:
 
 def count_side(rng: Random, size: int) -> Drawn:
     """Equal shapes on two sides of another; the two numbers change sides."""
-    many, other = kinds(rng, 2)
+    many, other = kinds(rng, 2, shapes=FILLED)
     side, own = one_of(rng, MANY_SIDES), one_of(rng, ANCHOR_SIDES)
     numbers = shuffled(rng, one_of(rng, ((1, 2), (1, 3), (2, 3))))
     half = side // 2 + MARGIN
@@ -143,8 +145,8 @@ def place(rng: Random, size: int) -> Drawn:
     two = kinds(rng, 2)
     sides = [one_of(rng, PLACE_SIDES) for _ in two]
     here, there = shuffled(rng, list(QUARTERS))[:2]
-    least = [side // 2 + GAP // 2 for side in sides]  # from the rim and from the next quarter
-    inner = [(among(rng, low, 500 - low), among(rng, low, 500 - low)) for low in least]
+    low, high = 250 - PERIOD // 2, 250 + PERIOD // 2
+    inner = [(among(rng, low, high), among(rng, low, high)) for _ in two]
     shown = []
     for names in ((here, there), (there, here)):
         spots = [

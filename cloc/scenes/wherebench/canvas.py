@@ -18,6 +18,9 @@ T = TypeVar("T")
 MARGIN = 20  # between a shape and the rim, in thousandths like all below
 GAP = 150  # at least, between shapes apart: no patch of a seventh of the side holds parts of both
 
+# The ring is a faint line where shapes are small, and what shows in its hole, where shapes overlap,
+# could be a smaller one inside.
+FILLED = tuple(shape for shape in SHAPES if shape != "ring")
 # Sizes are drawn, and stripes say nothing about a place: one kind for each colour and shape.
 KIND = {
     (kind.colour, kind.shape): kind

@@ -2,9 +2,10 @@
 
 from random import Random
 
-from cloc.scenes.kinds import SHAPES, Kind
+from cloc.scenes.kinds import Kind
 from cloc.scenes.relations import Thing, at
 from cloc.scenes.wherebench.canvas import (
+    FILLED,
     GAP,
     KIND,
     MARGIN,
@@ -18,8 +19,6 @@ from cloc.scenes.wherebench.canvas import (
 )
 from cloc.scenes.wherebench.pair import Drawn, converse_captions, pictures
 
-# Without the ring: what shows in its hole could be a smaller shape inside it.
-COVERING = tuple(shape for shape in SHAPES if shape != "ring")
 COVER_SIDES = (260, 300, 340)
 RING_SIDES = (440, 480, 520)
 HELD_SIDES = (140, 160)
@@ -31,7 +30,7 @@ REFERENCE = 128  # pixels at which it is decided how much covers what
 def front_behind(rng: Random, size: int) -> Drawn:
     """Two shapes that overlap; now one is painted last, now the other."""
     while True:
-        a, b = kinds(rng, 2, shapes=COVERING)
+        a, b = kinds(rng, 2, shapes=FILLED)
         sides = one_of(rng, COVER_SIDES), one_of(rng, COVER_SIDES)
         half = max(sides) // 2 + MARGIN
         # Aside along both axes: of a triangle covered from its base up the rest is a triangle.

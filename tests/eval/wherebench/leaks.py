@@ -15,7 +15,7 @@ from cloc.scenes.kinds import COLOURS
 from cloc.scenes.wherebench.items import RELATIONS, item, look_alike_item
 from tests.eval.wherebench.reader import fact
 
-SIZE, PATCH, FEATURES = 64, 8, 200
+SIZE, PATCH, FEATURES = 64, 8, 100
 
 
 @cache

@@ -55,7 +55,7 @@ class Seen:
     def masks(self):
         """Of each colour that is there, its pixels and the soft rims that are nearest to them."""
         near = self.pure
-        there = [colour for colour, found in near.items() if found.sum() >= 12]
+        there = [colour for colour, found in near.items() if found.sum() >= 5]
         away = [
             cv2.distanceTransform((~near[c]).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
             for c in there

@@ -26,5 +26,5 @@ def test_two_candidate_boxes_and_the_words_do_not_tell_the_one_that_is_meant():
 
 
 def test_the_probe_learns_what_is_there():
-    leads = [[(-1) ** i * 0.3, 1.0 + i % 5] for i in range(PAIRS)]
+    leads = [[(-1) ** (i // 2) * 0.3, 1.0 + i % 5] for i in range(PAIRS)]
     assert chosen_right(leads) == 1

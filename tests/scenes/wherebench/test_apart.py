@@ -9,7 +9,7 @@ from cloc.scenes.wherebench.apart import above_below, between, count_side, left_
 from cloc.scenes.wherebench.canvas import GAP
 
 MAKERS = (left_right, above_below, between, count_side, place)
-SIZE = 1000  # a thousandth is a pixel
+SIZE = 250  # four thousandths are a pixel
 
 
 def drawn(maker, count=150):
@@ -28,11 +28,11 @@ def test_no_patch_of_a_seventh_holds_parts_of_two_kinds(maker):
         for picture in one.pictures:
             for a, b in combinations(picture.things, 2):
                 if a.kind != b.kind:
-                    assert apart(a.box, b.box) >= GAP - 1
+                    assert apart(a.box, b.box) >= GAP // 4 - 1
                 else:
-                    assert apart(a.box, b.box) >= 20
-            assert picture.boxes.min() >= 19
-            assert picture.boxes.max() <= 981
+                    assert apart(a.box, b.box) >= 6
+            assert picture.boxes.min() >= 4
+            assert picture.boxes.max() <= 246
 
 
 @pytest.mark.parametrize("maker", MAKERS)
@@ -65,4 +65,4 @@ def test_of_two_sides_one_has_more_and_the_other_picture_has_them_there():
 def test_a_quarter_is_left_by_half_a_side():
     for one in drawn(place):
         for here, there in zip(*(picture.things for picture in one.pictures), strict=True):
-            assert {abs(here.x - there.x), abs(here.y - there.y)} <= {0, 500}
+            assert {abs(here.x - there.x), abs(here.y - there.y)} <= {0, 125}

@@ -11,7 +11,7 @@ from cloc.scenes.wherebench.contact import front_behind, inside, on_under
 SIZES = (64, 224)
 
 
-def drawn(maker, size, count=100):
+def drawn(maker, size, count=40):
     rng = Random(0)
     return [maker(rng, size) for _ in range(count)]
 
