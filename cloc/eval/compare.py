@@ -1,7 +1,8 @@
 """Results of several encoders side by side: one protocol on the same data, or another column."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,9 +31,9 @@ class Column(NamedTuple):
     protocol: str  # options of the benchmark that change what is measured
 
     @property
-    def label(self) -> str:
-        more = [text for text in (self.protocol, self.data, self.partial) if text]
-        return f"{self.key} {self.metric}" + (f" ({', '.join(more)})" if more else "")
+    def more(self) -> str:
+        """What tells it from another column of the same name."""
+        return ", ".join(text for text in (self.protocol, self.data, self.partial) if text)
 
 
 class Cell(NamedTuple):
@@ -78,6 +79,17 @@ def table_of(results: Sequence[Result]) -> dict[Column, list[Cell | None]]:
         for place in range(1, len(results)):
             cells[place] = _compared(column, results, cells, place)
     return found
+
+
+def labels(columns: Iterable[Column]) -> list[str]:
+    """`key metric`, and more where two would be alike."""
+    every = list(columns)
+    names = Counter((column.key, column.metric) for column in every)
+    return [
+        f"{column.key} {column.metric}"
+        + (f" ({column.more})" if names[column.key, column.metric] > 1 else "")
+        for column in every
+    ]
 
 
 def _column(key: str, metric: str, detail: Mapping[str, Any]) -> Column:

@@ -50,12 +50,11 @@ def _told(result: Result, what: str) -> str:
 
 def _head(column: Column, cells: Sequence[Cell | None]) -> dict[str, Any]:
     chance = next((c.chance for c in cells if c is not None and c.chance is not None), None)
-    more = ", ".join(text for text in (column.protocol, column.data, column.partial) if text)
     return {
-        "name": column.label,
+        "name": f"{column.key} {column.metric} {column.more}",
         "key": column.key,
         "metric": column.metric,
-        "more": more,
+        "more": column.more,
         "chance": "unknown" if chance is None else f"{chance:.3f}",
     }
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cloc.cli.pages.leaderboard import write_leaderboard
 from cloc.errors import UserError
-from cloc.eval.compare import Cell, Column, read_result, table_of
+from cloc.eval.compare import Cell, Column, labels, read_result, table_of
 from cloc.terminal import plain_console
 
 
@@ -20,6 +20,8 @@ def compare(folders: Sequence[str], out: str | None) -> None:
     table = table_of(results)
     names = short_names(folders)
     plain_console().print(printed(table, names))
+    for more in sorted({column.more for column in table if column.more}):
+        print(f"measured: {more}")
     if out is not None:
         write_leaderboard(Path(out), results, names, table)
         print(out)
@@ -36,11 +38,11 @@ def printed(table: Mapping[Column, Sequence[Cell | None]], names: Sequence[str])
     none, with a question mark where the cases were not kept."""
     heads = ["figure", *names, *(f"{name} - {names[0]}" for name in names[1:]), "chance"]
     out = Table(*(Head(head, overflow="fold") for head in heads))
-    for column, cells in table.items():
+    for label, cells in zip(labels(table), table.values(), strict=True):
         chance = next((c.chance for c in cells if c is not None and c.chance is not None), None)
         if chance is not None:
             values = ["" if cell is None else f"{cell.value:.3f}" for cell in cells]
-            out.add_row(column.label, *values, *map(_apart, cells[1:]), f"{chance:.3f}")
+            out.add_row(label, *values, *map(_apart, cells[1:]), f"{chance:.3f}")
     return out
 
 
