@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from cloc.errors import UserError
-from cloc.eval.conformance import check, main, refuse
+from cloc.eval.conformance import Report, check, main, refuse
 from cloc.eval.conformance_causes import UNKNOWN
 from cloc.eval.conformance_corpus import CORPUS, NUM_PICTURES
-from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.models.embedder import ModelEmbedder
 from tests.eval.conformance.adapters import Adapter, swapped
+from tests.eval.conformance.adapters import right as right_boxes
 from tests.helpers.models import CONFIGS, CONVOLUTIONAL, make_model
 
 ROOT = Path(__file__).parents[2]
@@ -30,10 +31,6 @@ def test_our_own_embedder_conforms(kind):
     assert abs(report.worst[2]) < 0.5
 
 
-def test_the_frame_of_a_plain_clip_conforms():
-    refuse(RoIEmbedder(make_model()))
-
-
 class Changed(Adapter):
     """`change(pixels, boxes, valid)` is what comes back."""
 
@@ -43,7 +40,6 @@ class Changed(Adapter):
 
     def prepare(self, images, boxes):
         return self.change(*super().prepare(images, boxes))
-
 
 
 @pytest.mark.parametrize(
@@ -72,11 +68,20 @@ def padded(boxes, valid):
     ("change", "words"),
     [
         (lambda x, b, v: x, "prepare gives Tensor, not (pixels, boxes, valid)"),
-        (lambda x, b, v: (x[:, :1], b, v), "the pixels of 2 pictures are [2, 1, 128, 128], not [2,"),
-        (lambda x, b, v: (x.flatten(2), b, v), "give the adapter a method pixels(x) -> [b, 3, h, w]"),
+        (
+            lambda x, b, v: (x[:, :1], b, v),
+            "the pixels of 2 pictures are [2, 1, 128, 128], not [2,",
+        ),
+        (
+            lambda x, b, v: (x.flatten(2), b, v),
+            "give the adapter a method pixels(x) -> [b, 3, h, w]",
+        ),
         (lambda x, b, v: ("ab", b, v), "the pixels of 2 pictures are str, not [2, 3, h, w]"),
         (lambda x, b, v: (x[:1], b, v), "the pixels of 2 pictures are [1, 3, 128, 128]"),
-        (lambda x, b, v: (x, b[..., :2], v), "boxes of shape [2, 1, 2]; 2 pictures of up to 1 boxes"),
+        (
+            lambda x, b, v: (x, b[..., :2], v),
+            "boxes of shape [2, 1, 2]; 2 pictures of up to 1 boxes",
+        ),
         (lambda x, b, v: (x, b[:, :0], v), "boxes of shape [2, 0, 4]"),
         (lambda x, b, v: (x, b, v[0]), "valid of shape [1] for boxes of [2, 1, 4]; one bool for"),
         (lambda x, b, v: (x * torch.nan, b, v), "pixels that prepare gives are not all finite"),
@@ -118,6 +123,17 @@ def test_the_line_names_the_picture_the_edge_how_far_and_the_cause():
     )
 
 
+def test_the_worst_error_is_told_with_its_picture_and_edge():
+    right, broken = (
+        check(Adapter("open_clip squash", fault=f), sheets=FEW) for f in (right_boxes, swapped)
+    )
+    row, edge, off = broken.worst
+    assert abs(row.errors()[edge]) == abs(off) > 50
+    assert abs(right.worst[2]) < 0.5
+    hidden = Report([r._replace(valid=False) for r in right.rows])
+    assert hidden.worst[1:] == ("", 0.0)
+
+
 def test_the_table_has_a_line_for_every_picture():
     lines = check(Adapter("open_clip squash"), sheets=FEW).table().splitlines()
     assert len(lines) == 2 + sum(len(sheet.boxes) for sheet in FEW)
@@ -156,7 +172,9 @@ def test_the_page_runs_as_it_stands(tmp_path, monkeypatch, capsys):
         ),
     ],
 )
-def test_a_module_that_does_not_work_is_told_on_one_line(body, words, tmp_path, monkeypatch, capsys):
+def test_a_module_that_does_not_work_is_told_on_one_line(
+    body, words, tmp_path, monkeypatch, capsys
+):
     (tmp_path / "own.py").write_text(body)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "own", raising=False)
@@ -173,14 +191,14 @@ def test_the_command_says_how_it_is_called(capsys):
 
 
 def test_an_adapter_that_fails_ends_the_command_with_its_line(capsys):
-    assert main(["tests.eval.test_conformance:Swapped"]) == 1
+    assert main(["tests.eval.test_conformance:swaps"]) == 1
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2 + NUM_PICTURES
-    assert err.startswith("error: tests.eval.test_conformance:Swapped: 61 of 67 pictures fail")
+    assert err.startswith("error: tests.eval.test_conformance:swaps: 61 of 67 pictures fail")
     assert err.count("\n") == 1
 
 
-def Swapped():  # noqa: N802  what the command line names
+def swaps():
     return Adapter("open_clip squash", fault=swapped)
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the frame check: painted where their boxes say, as many and as various as told."""
+"""The pictures of the frame check: painted where their boxes say, and of every kind."""
 
 import numpy as np
 import PIL.ImageOps
@@ -30,7 +30,9 @@ def test_the_corpus_holds_every_kind():
     assert any(sheet.width % 2 and sheet.height % 2 for sheet in CORPUS)
     assert min(min(sheet.width, sheet.height) for sheet in CORPUS) > 1
     boxes = [(box, sheet) for sheet in CORPUS for box in sheet.boxes]
-    assert all(0 <= x0 < x1 <= s.width and 0 <= y0 < y1 <= s.height for (x0, y0, x1, y1), s in boxes)
+    assert all(
+        0 <= x0 < x1 <= s.width and 0 <= y0 < y1 <= s.height for (x0, y0, x1, y1), s in boxes
+    )
     assert any(box == (0, 0, s.width, s.height) for box, s in boxes)
     assert any(max(x1 - x0, y1 - y0) <= 4 for (x0, y0, x1, y1), _ in boxes)
     assert any(x1 - x0 == 1 for (x0, _, x1, _), _ in boxes)

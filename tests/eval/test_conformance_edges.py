@@ -76,7 +76,9 @@ def test_colours_may_be_normalised_swapped_or_grey():
     plain = scaled((100, 100), box, frame, PIL.Image.Resampling.BICUBIC)
     mixes = [np.diag([0.1, 3, 0.7]), np.eye(3)[::-1], np.full((3, 3), 1 / 3)]
     for mix in mixes:
-        shown = np.tensordot(mix, GROUND[:, None, None] + (MARKER - GROUND)[:, None, None] * plain, 1)
+        shown = np.tensordot(
+            mix, GROUND[:, None, None] + (MARKER - GROUND)[:, None, None] * plain, 1
+        )
         ground = np.broadcast_to((mix @ GROUND)[:, None, None], shown.shape)
         assert cover_of(shown, ground, mix @ (MARKER - GROUND)) == pytest.approx(plain)
 

@@ -149,9 +149,7 @@ def by_hf(processor):
 
 
 def by_timm(mode):
-    return create_transform(
-        (3, N, N), crop_pct=1.0 if mode == "border" else 0.875, crop_mode=mode
-    )
+    return create_transform((3, N, N), crop_pct=1.0 if mode == "border" else 0.875, crop_mode=mode)
 
 
 CLIP = {"size": {"shortest_edge": N}, "crop_size": {"height": N, "width": N}}
