@@ -18,13 +18,13 @@ these names (`cloc.interfaces.Prepared`, where the first is called `images`):
             clipped or not; padded to the longest list
     valid   [b, r] of bool, False in padded rows; may be False where the frame cuts a box
 
-An encoder that keeps its pixels in another layout (patches, a frame per picture) has a second method
-`pixels(x)` that gives [b, 3, h, w] of them, or a sequence of [3, h, w].
+An encoder whose pixels have another layout (patches, a frame per picture) has a second method,
+`pixels(x)`, that gives [b, 3, h, w] of them or a sequence of [3, h, w].
 
-About 70 pictures (`cloc.eval.conformance_corpus`) show one marker each, painted exactly at a box,
-and are compared with the same picture without it: means, bars and mats cancel. Each edge must be
-within half a pixel of the frame of where the marker is seen, and boxes may not be off by more than
-0.4 of it along an axis in the median. Markers too small to have edges there are held by their middle.
+The pictures (`cloc.eval.conformance_corpus`) show one marker each, painted exactly at a box, and
+are compared with the same picture without it, so that means and bars cancel. Each edge must be within
+half a pixel of the frame of where the marker is seen, and all boxes together within 0.4 along each
+axis in the median. A marker too small to have edges there is held by its middle and its area.
 """
 
 import sys
@@ -63,9 +63,9 @@ class Report(NamedTuple):
 
     @property
     def worst(self) -> tuple[Row, str, float]:
-        """Row, edge and frame pixels of the largest error."""
+        """Row, edge and frame pixels of the largest error; no edge where none could be measured."""
         found = [(row, *item) for row in self.rows for item in row.errors().items()]
-        return max(found, key=lambda item: abs(item[2]))
+        return max(found, key=lambda item: abs(item[2]), default=(self.rows[0], "", 0.0))
 
     @property
     def shift(self) -> tuple[float, float]:
@@ -146,8 +146,8 @@ def _contrast(adapter: Prepares) -> np.ndarray:
 
 
 def _rows(adapter: Prepares, sheets: Sequence[Sheet], contrast: np.ndarray) -> Iterator[Row]:
-    """Neighbours in the call are of different sheets, so that no answer passes for the next one's."""
-    asked = [(sheet, None) for sheet in sheets]
+    """Neighbours in the call are of different sheets: no answer passes for the next one's."""
+    asked: list[tuple[Sheet, int | None]] = [(sheet, None) for sheet in sheets]
     most = max(len(sheet.boxes) for sheet in sheets)
     asked += [(sheet, i) for i in range(most) for sheet in sheets if i < len(sheet.boxes)]
     pixels, boxes, valid = _prepared(adapter, *zip(*asked, strict=True))
@@ -231,11 +231,9 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     try:
         report = check(_built(arguments[0]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except Exception as error:  # of somebody's prepare
-        print(f"error: {type(error).__name__}: {one_line(error)}", file=sys.stderr)
+    except Exception as error:  # of somebody's code, too
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        print(f"error: {kind}{one_line(error)}", file=sys.stderr)
         return 1
     print(report.table())
     why = report.refusal()

@@ -129,16 +129,16 @@ def likely_cause(rows: Sequence[Row], failing: Sequence[Row]) -> tuple[str, list
 def _cases(rows: Sequence[Row], failing: Sequence[Row]) -> tuple[list[Row], Cases]:
     """Those of `failing` whose sheet shows how it is mapped."""
     places = {row.sheet: _mapping([r for r in rows if r.sheet == row.sheet]) for row in failing}
-    mapped = [row for row in failing if places[row.sheet] and np.isfinite(row.given).all()]
-    found = [places[row.sheet] for row in mapped]
-    columns = (
-        [row.sheet.boxes[row.shown] for row in mapped],
-        [(row.sheet.width, row.sheet.height) * 2 for row in mapped],
-        [row.frame * 2 for row in mapped],
-        [np.tile(place[0], 2) for place in found if place],
-        [np.tile(place[1], 2) for place in found if place],
-    )
-    return mapped, Cases(*(np.array(column, float).reshape(-1, 4) for column in columns))
+    mapped, found = list[Row](), list[tuple]()
+    for row in failing:
+        place = places[row.sheet]
+        if place is not None and np.isfinite(row.given).all():
+            size = row.sheet.width, row.sheet.height
+            sides = size * 2, row.frame * 2, np.tile(place[0], 2), np.tile(place[1], 2)
+            mapped.append(row)
+            found.append((row.sheet.boxes[row.shown], *sides))
+    columns = np.array(found, float).reshape(-1, 5, 4)
+    return mapped, Cases(*columns.transpose(1, 0, 2))
 
 
 def _tells(rows: Sequence[Row], boxes: np.ndarray, cases: Cases) -> np.ndarray:
@@ -155,11 +155,10 @@ def _tells(rows: Sequence[Row], boxes: np.ndarray, cases: Cases) -> np.ndarray:
 def _mapping(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray] | None:
     """Scale and shift of both axes of a sheet, of the edges that are seen whole; None where too few
     are, or where they lie on no straight line."""
-    found = [_line(*_points(rows, axis)) for axis in (0, 1)]
-    if found[0] is None or found[1] is None:
+    across, down = (_line(*_points(rows, axis)) for axis in (0, 1))
+    if across is None or down is None:
         return None
-    (scale_x, shift_x), (scale_y, shift_y) = found
-    return np.array([scale_x, scale_y]), np.array([shift_x, shift_y])
+    return np.array([across[0], down[0]]), np.array([across[1], down[1]])
 
 
 def _points(rows: Sequence[Row], axis: int) -> tuple[list[float], list[float]]:

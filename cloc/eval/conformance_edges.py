@@ -120,7 +120,7 @@ class Row(NamedTuple):
         """Frame pixels that each of `errors` may be: half a pixel, and what the measurement may be
         off where the frame is finer than the picture, whose pixels are what filters blur."""
         if not self.seen.sharp:
-            return {edge: HALF + RIPPLE for edge in self.errors()}
+            return dict.fromkeys(("middle x", "middle y"), HALF + RIPPLE)
         scale = max(1.0, *((self.seen.box[2:] - self.seen.box[:2]) / self.sides))
         room = np.minimum(self.seen.box, np.tile(self.frame, 2) - self.seen.box)
         blur = np.where(room < scale, BLUR, 0.0)  # there the frame may cut the blur, not the marker
@@ -137,10 +137,11 @@ class Row(NamedTuple):
         if not self.seen.area:
             lost = width > 1 and height > 1
             return f"is {width:.1f} x {height:.1f} px where nothing is painted" if lost else ""
-        over = {edge: abs(off) - self.limits()[edge] for edge, off in self.errors().items()}
+        errors, limits = self.errors(), self.limits()
+        over = {edge: abs(off) - limits[edge] for edge, off in errors.items()}
         edge = max(over, key=over.__getitem__)
         if over[edge] > 0:
-            off = self.errors()[edge]
+            off = errors[edge]
             way = ("left", "right") if edge in ("left", "right", "middle x") else ("up", "down")
             of = "middle" if edge.startswith("middle") else f"{edge} edge"
             return f"has its {of} {abs(off):.1f} px too far {way[off > 0]}"

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from cloc.errors import UserError
-from cloc.eval.conformance import check, main, refuse
+from cloc.eval.conformance import Report, check, main, refuse
 from cloc.eval.conformance_causes import UNKNOWN
 from cloc.eval.conformance_corpus import CORPUS, NUM_PICTURES
-from cloc.models.embedder import ModelEmbedder, RoIEmbedder
+from cloc.models.embedder import ModelEmbedder
 from tests.eval.conformance.adapters import Adapter, swapped
+from tests.eval.conformance.adapters import right as right_boxes
 from tests.helpers.models import CONFIGS, CONVOLUTIONAL, make_model
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +29,6 @@ def test_our_own_embedder_conforms(kind):
     assert len(report.rows) == NUM_PICTURES
     assert max(map(abs, report.shift)) < 0.02
     assert abs(report.worst[2]) < 0.5
-
-
-def test_the_frame_of_a_plain_clip_conforms():
-    refuse(RoIEmbedder(make_model()))
 
 
 class Changed(Adapter):
@@ -126,6 +123,17 @@ def test_the_line_names_the_picture_the_edge_how_far_and_the_cause():
     )
 
 
+def test_the_worst_error_is_told_with_its_picture_and_edge():
+    right, broken = (
+        check(Adapter("open_clip squash", fault=f), sheets=FEW) for f in (right_boxes, swapped)
+    )
+    row, edge, off = broken.worst
+    assert abs(row.errors()[edge]) == abs(off) > 50
+    assert abs(right.worst[2]) < 0.5
+    hidden = Report([r._replace(valid=False) for r in right.rows])
+    assert hidden.worst[1:] == ("", 0.0)
+
+
 def test_the_table_has_a_line_for_every_picture():
     lines = check(Adapter("open_clip squash"), sheets=FEW).table().splitlines()
     assert len(lines) == 2 + sum(len(sheet.boxes) for sheet in FEW)
@@ -183,14 +191,14 @@ def test_the_command_says_how_it_is_called(capsys):
 
 
 def test_an_adapter_that_fails_ends_the_command_with_its_line(capsys):
-    assert main(["tests.eval.test_conformance:Swapped"]) == 1
+    assert main(["tests.eval.test_conformance:swaps"]) == 1
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2 + NUM_PICTURES
-    assert err.startswith("error: tests.eval.test_conformance:Swapped: 61 of 67 pictures fail")
+    assert err.startswith("error: tests.eval.test_conformance:swaps: 61 of 67 pictures fail")
     assert err.count("\n") == 1
 
 
-def Swapped():
+def swaps():
     return Adapter("open_clip squash", fault=swapped)
 
 

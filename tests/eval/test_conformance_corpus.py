@@ -1,4 +1,4 @@
-"""The pictures of the frame check: painted where their boxes say, as many and as various as told."""
+"""The pictures of the frame check: painted where their boxes say, and of every kind."""
 
 import numpy as np
 import PIL.ImageOps

@@ -62,11 +62,11 @@ def test_a_library_conforms_and_with_a_fault_in_its_boxes_is_refused(name):
 
     planted = {fault: cause for fault, (cause, names) in FAULTS.items() if name in names}
     assert len(planted) > 1
-    for fault, cause in planted.items():
-        for clips in (False, True):
-            line = pointed(report, adapter(name, fault=fault), clips=clips).refusal()
-            assert re.search(f"; most likely .*{cause}", line), fault.__name__
-            assert "\n" not in line
+    for number, (fault, cause) in enumerate(planted.items()):
+        own = adapter(name, fault=fault)
+        line = pointed(report, own, clips=number % 2 == 0).refusal()
+        assert re.search(f"; most likely .*{cause}", line), fault.__name__
+        assert "\n" not in line
 
     line = check(adapter(name, turns=False), sheets=EXIF).refusal()
     assert re.search("such as (exif|jpeg6).*; most likely EXIF's orientation is ignored", line)
@@ -79,9 +79,8 @@ def test_the_three_faults_people_make_are_refused_from_end_to_end(fault):
 
 
 def test_only_pictures_that_show_a_fault_fail():
-    tall = check(Adapter(CROPPED, fault=made.no_top)).failing
+    tall = check(Adapter(CROPPED, fault=made.no_top), sheets=CORPUS[:8]).failing
     assert tall
     assert all(row.sheet.height > row.sheet.width for row in tall)
-    assert (
-        refuse(Adapter("open_clip squash", fault=made.whole_picture)).failing == []
-    )  # it is right there
+    right = Adapter("open_clip squash", fault=made.whole_picture)  # where it is none
+    assert check(right, sheets=CORPUS[:8]).refusal() == ""
