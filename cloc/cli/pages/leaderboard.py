@@ -1,4 +1,4 @@
-"""The page of `compare`: a row for each result, a column for each figure of one protocol."""
+"""The page of `compare`: a row for each figure of one protocol, a column for each result."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -23,20 +23,15 @@ def write_leaderboard(
         for column, cells in table.items()
         if any(c is not None and (c.chance is not None or c.interval is not None) for c in cells)
     }
-    rows = [
-        {
-            "name": names[place],
-            "encoder": _told(result, "encoder"),
-            "frame": _told(result, "frame"),
-            "cells": [_cell(cells[place]) for cells in kept.values()],
-        }
-        for place, result in enumerate(results)
+    shown = [
+        {"name": name, "encoder": _told(result, "encoder"), "frame": _told(result, "frame")}
+        for name, result in zip(names, results, strict=True)
     ]
     values = {
         "title": "Encoders side by side",
         "first": names[0],
-        "rows": rows,
-        "columns": [_head(column, cells) for column, cells in kept.items()],
+        "results": shown,
+        "rows": [_row(column, cells) for column, cells in kept.items()],
         "width": WIDTH,
     }
     main = files("cloc.report").joinpath("leaderboard.html").read_text("utf-8")
@@ -48,7 +43,7 @@ def _told(result: Result, what: str) -> str:
     return ", ".join(sorted(found))
 
 
-def _head(column: Column, cells: Sequence[Cell | None]) -> dict[str, Any]:
+def _row(column: Column, cells: Sequence[Cell | None]) -> dict[str, Any]:
     chance = next((c.chance for c in cells if c is not None and c.chance is not None), None)
     return {
         "name": f"{column.key} {column.metric} {column.more}",
@@ -56,6 +51,7 @@ def _head(column: Column, cells: Sequence[Cell | None]) -> dict[str, Any]:
         "metric": column.metric,
         "more": column.more,
         "chance": "unknown" if chance is None else f"{chance:.3f}",
+        "cells": [_cell(cell) for cell in cells],
     }
 
 
