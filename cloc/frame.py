@@ -176,11 +176,12 @@ def out_of_frame(boxes: np.ndarray, image_size: tuple[int, int], frame: Frame) -
 
 
 def visible(boxes: np.ndarray, frame: Frame) -> np.ndarray:
-    """Fractions of the frame cut at its edges; at least a pixel of a box stays, at the nearest one:
-    what an encoder does not see it gets wrong, and no box is left out."""
+    """Fractions of the frame cut at its edges; of a box at least a pixel stays, or all of a thinner
+    one, at the nearest edge: what an encoder does not see it gets wrong, and no box is left out."""
     pixel = 1 / np.array(frame.canvas * 2, np.float32)[:2]
-    low = np.clip(boxes[:, :2], 0, 1 - pixel)
-    return np.concatenate([low, np.clip(boxes[:, 2:], low + pixel, 1)], 1).astype(np.float32)
+    least = np.minimum(pixel, boxes[:, 2:] - boxes[:, :2])
+    low = np.clip(boxes[:, :2], 0, 1 - least)
+    return np.concatenate([low, np.clip(boxes[:, 2:], low + least, 1)], 1).astype(np.float32)
 
 
 def hidden(boxes_px: np.ndarray, image_size: tuple[int, int], frame: Frame) -> np.ndarray:

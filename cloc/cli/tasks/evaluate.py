@@ -19,6 +19,7 @@ from cloc.data.eval_splits import read_split
 from cloc.data.samples.json_files import read_mapping
 from cloc.errors import UserError
 from cloc.eval import extractors
+from cloc.eval.conformance import refuse
 from cloc.eval.encoders.encoder import Encoder, of_model, open_encoder
 from cloc.eval.encoders.two_towers import joined
 from cloc.eval.predictions import look
@@ -36,6 +37,7 @@ def measure(cfg: DictConfig) -> None:
     meet()
     device = chosen_device(cfg.device)
     encoder, folder = chosen_encoder(cfg, device)
+    refuse(encoder.embedder, name=encoder.name)
     benchmarks = {name: make(benchmark) for name, benchmark in cfg.benchmarks.items()}
     background = WHITE if encoder.model is None else encoder.model.tower.background
     alone = all(map(has_own_data, benchmarks.values()))

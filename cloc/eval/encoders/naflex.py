@@ -56,13 +56,15 @@ class NaFlex:
             valid[i, : len(own)] = True
         return Prepared(torch.cat([made["pixel_values"], mask, shape], -1), fractions, valid)
 
-    def pixels(self, x: Tensor) -> Tensor:
-        """[1, 3, h, w] of one prepared picture, normalised, as its patches show it."""
-        [patches] = x[..., :-3]
-        rows, columns = x[0, 0, -2:].long().tolist()
-        side = round((patches.shape[1] / 3) ** 0.5)
-        grid = patches[: rows * columns].view(rows, columns, side, side, 3)
-        return grid.permute(4, 0, 2, 1, 3).reshape(1, 3, rows * side, columns * side)
+    def pixels(self, x: Tensor) -> list[Tensor]:
+        """[3, h, w] of each prepared picture, normalised, as its patches show it."""
+        side = round(((x.shape[2] - 3) / 3) ** 0.5)
+        found = []
+        for one in x:
+            rows, columns = one[0, -2:].long().tolist()
+            grid = one[: rows * columns, :-3].view(rows, columns, side, side, 3)
+            found.append(grid.permute(4, 0, 2, 1, 3).reshape(3, rows * side, columns * side))
+        return found
 
     @torch.no_grad()
     def images(self, x: Tensor) -> Float[Tensor, "b d"]:

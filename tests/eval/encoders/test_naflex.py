@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from transformers import Siglip2Config, Siglip2ImageProcessor, Siglip2Model
 
 from cloc.errors import UserError
+from cloc.eval.conformance import check
 from cloc.eval.encoders.encoder import open_encoder
 from tests.helpers.hf import write_tokenizer
 
@@ -49,10 +50,15 @@ def test_pictures_keep_their_aspect_and_boxes_are_fractions_of_the_picture(folde
     prepared = encoder.embedder.prepare(photos, boxes)
     assert prepared.boxes[0, 0].tolist() == [0.25, 0.25, 0.5, 1.0]
     assert prepared.valid.tolist() == [[True], [False]]
-    wide = encoder.embedder.pixels(prepared.images[:1])
-    assert wide.shape[3] > 3 * wide.shape[2]
-    assert wide.shape[2] * wide.shape[3] <= 64 * 16
-    assert wide[0, 0].mean() > wide[0, 1].mean()  # red, as the picture
+    wide, tall = encoder.embedder.pixels(prepared.images)
+    assert wide.shape[2] > 3 * wide.shape[1]
+    assert tall.shape[1] > tall.shape[2]
+    assert wide.shape[1] * wide.shape[2] <= 64 * 16
+    assert wide[0].mean() > wide[1].mean()  # red, as the picture
+
+
+def test_boxes_are_where_the_patches_show_them(folder):
+    assert check(open_encoder(f"hf:{folder}", device=CPU).embedder).failing == []
 
 
 def test_answers_are_those_of_transformers(folder):
