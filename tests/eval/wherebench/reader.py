@@ -49,19 +49,24 @@ class Seen:
 
     @cached_property
     def pure(self):
-        return {c: (abs(self.pixels - rgb) <= 16).all(-1) for c, rgb in COLOURS.items()}
+        seen = self.pixels[self.coloured]
+        near = (abs(seen[:, None] - np.array(list(COLOURS.values()))) <= 16).all(-1)
+        found = {}
+        for i, colour in enumerate(COLOURS):
+            if near[:, i].sum() >= 5:
+                found[colour] = np.zeros(self.coloured.shape, bool)
+                found[colour][self.coloured] = near[:, i]
+        return found
 
     @cached_property
     def masks(self):
         """Of each colour that is there, its pixels and the soft rims that are nearest to them."""
-        near = self.pure
-        there = [colour for colour, found in near.items() if found.sum() >= 5]
         away = [
-            cv2.distanceTransform((~near[c]).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-            for c in there
+            cv2.distanceTransform((~found).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            for found in self.pure.values()
         ]
-        nearest = np.argmin(away, 0) if there else None
-        return {colour: self.coloured & (nearest == i) for i, colour in enumerate(there)}
+        nearest = np.argmin(away, 0) if away else None
+        return {colour: self.coloured & (nearest == i) for i, colour in enumerate(self.pure)}
 
     @cached_property
     def parts(self):

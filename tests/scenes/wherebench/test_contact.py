@@ -8,7 +8,7 @@ import pytest
 from cloc.scenes.wherebench.canvas import Picture
 from cloc.scenes.wherebench.contact import front_behind, inside, on_under
 
-SIZES = (64, 224)
+SIZES = (64, 128)
 
 
 def drawn(maker, size, count=40):
