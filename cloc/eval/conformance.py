@@ -22,9 +22,10 @@ An encoder whose pixels have another layout (patches, a frame per picture) has a
 `pixels(x)`, that gives [b, 3, h, w] of them or a sequence of [3, h, w].
 
 The pictures (`cloc.eval.conformance_corpus`) show one marker each, painted exactly at a box, and
-are compared with the same picture without it, so that means and bars cancel. Each edge must be within
-half a pixel of the frame of where the marker is seen, and all boxes together within 0.4 along each
-axis in the median. A marker too small to have edges there is held by its middle and its area.
+are compared with the same picture without it, so that means and bars cancel. Each edge must be
+within half a pixel of the frame of where the marker is seen, and all boxes together within 0.4
+along each axis in the median. A marker too small to have edges there is held by its middle and
+its area.
 """
 
 import sys

@@ -49,8 +49,7 @@ def make_tower(
     found = _with_vocabulary(_chosen(config, start, folder), vocabulary)
     model_config = resized(found.config, image_size, context_length)
     refuse(model_config)
-    clip = _from_config(model_config)
-    _fit_input(clip.visual)
+    _fit_input((clip := _from_config(model_config)).visual)
     tower = Tower(
         clip,
         model_config=model_config,

@@ -1,11 +1,8 @@
 """The same answers, asked for once; kept in a file, asked for once in all."""
 
-import sqlite3
-
 import pytest
 import torch
 
-from cloc.errors import UserError
 from cloc.eval.answer_cache import Memo, features_of
 from cloc.eval.benchmarks.grounding import Grounding
 from cloc.eval.benchmarks.region_classification import RegionClassification
@@ -125,26 +122,6 @@ def test_a_second_evaluation_asks_nothing_and_a_stopped_one_goes_on(tmp_path):
         features.close()
     assert second.asked == {"images": 0, "texts": ["red", "blue"], "regions": 1, "ground": 2}
     assert third.asked == {"images": 0, "texts": [], "regions": 0, "ground": 0}
-
-
-def test_a_file_of_something_else_is_named(tmp_path):
-    (tmp_path / "features.sqlite").write_text("a table of another kind, long enough to be read")
-    with pytest.raises(UserError, match=r"features.sqlite is no file of features .*; remove it"):
-        Features(tmp_path / "features.sqlite")
-
-
-def test_the_file_holds_float32_of_any_shape(tmp_path):
-    features = Features(tmp_path / "f.sqlite")
-    rows = [("a", b"1", torch.tensor(2.5).double()), ("a", b"2", torch.zeros(0, 4))]
-    features.put(rows)
-    features.close()
-    again = Features(tmp_path / "f.sqlite")
-    assert again.get("a", b"1").item() == 2.5
-    assert again.get("a", b"2").shape == (0, 4)
-    assert again.get("b", b"1") is None
-    assert ("a", b"1") in again
-    stored = sqlite3.connect(tmp_path / "f.sqlite").execute("select count(*) from rows")
-    assert stored.fetchone() == (2,)
 
 
 def test_another_embedder_forgets():

@@ -1,6 +1,8 @@
 """What `evaluate` does with its configuration: metrics.json, and for a run report.html."""
 
+import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -42,7 +44,7 @@ def measure(cfg: DictConfig) -> None:
     background = WHITE if encoder.model is None else encoder.model.tower.background
     alone = all(map(has_own_data, benchmarks.values()))
     splits = [] if alone else chosen_splits(cfg, background)
-    others = {name: extracted(encoder.embedder, name) for name in cfg.extractors}
+    others = chosen_extractors(encoder.embedder, cfg.extractors)
     has_head = encoder.has_regions
     started = time.monotonic()
     results = evaluate(
@@ -87,6 +89,18 @@ def chosen_encoder(cfg: DictConfig, device: torch.device) -> tuple[Encoder, Path
     if cfg.text_encoder is not None:
         encoder = joined(encoder, open_encoder(str(cfg.text_encoder), device=device))
     return encoder, Path(cfg.out)
+
+
+def chosen_extractors(embedder: Embedder, names: Sequence[str] | None) -> dict[str, Embedder]:
+    """Of the command; or crops, and patches where a single one of this encoder means something."""
+    if names is not None:
+        return {name: extracted(embedder, name) for name in names}
+    found = {"crop": extracted(embedder, "crop")}
+    try:
+        found["roi"] = extracted(embedder, "roi")
+    except UserError as error:
+        print(f"left out: {error}", file=sys.stderr)
+    return found
 
 
 def extracted(embedder: Embedder, name: str) -> Embedder:

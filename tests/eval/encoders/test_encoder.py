@@ -13,9 +13,8 @@ from safetensors.torch import save_file
 from timm.data import create_transform, resolve_model_data_config
 
 from cloc.errors import UserError
-from cloc.eval.encoders.encoder import Encoder, checked, chosen, of_model, open_encoder
-from cloc.eval.encoders.two_towers import joined
-from cloc.frame import Framing, framed, hidden, into_frame, visible
+from cloc.eval.encoders.encoder import chosen, of_model, open_encoder
+from cloc.frame import Framing, framed
 from cloc.models.starts.timm import framing_of
 from tests.helpers.models import NATIVE, make_model
 
@@ -109,16 +108,6 @@ def test_a_run_sees_the_long_side_padded_as_it_was_trained():
     assert len({encoder.digest, *(other.digest for other in others)}) == 3
 
 
-def test_boxes_that_a_crop_cuts_are_cut_and_counted():
-    framing = Framing("crop", 100)
-    frame = framing.place(400, 200)  # shows the columns from 100 to 300
-    boxes = np.array([[100, 0, 300, 200], [0, 0, 150, 100], [0, 0, 90, 50]], np.float32)
-    seen = visible(into_frame(boxes, (400, 200), frame), frame)
-    assert seen[:2] == pytest.approx(np.array([[0, 0, 1, 1], [0, 0, 0.25, 0.5]]), abs=1e-6)
-    assert seen[2].tolist() == pytest.approx([0, 0, 0.01, 0.25])  # a pixel at the nearest edge
-    assert hidden(boxes, (400, 200), frame).tolist() == pytest.approx([0, 2 / 3, 1], abs=1e-6)
-
-
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
@@ -133,53 +122,3 @@ def test_what_cannot_be_opened_is_one_line(spec, says):
     with pytest.raises(UserError, match=says) as error:
         open_encoder(spec, device=CPU)
     assert "\n" not in str(error.value)
-
-
-class Vectors:
-    """All that an encoder of pictures and texts needs."""
-
-    digest = "of-my-weights"
-
-    def __init__(self, width=4):
-        self.width = width
-
-    def prepare(self, images, boxes):
-        from tests.helpers.oracle import prepare
-
-        return prepare(images, boxes)
-
-    def images(self, x):
-        return F.normalize(torch.ones(len(x), self.width), dim=1)
-
-    def texts(self, texts):
-        return F.normalize(torch.ones(len(texts), self.width), dim=1)
-
-
-def test_a_factory_of_ones_own_needs_no_regions():
-    encoder = open_encoder(f"module:{__name__}.Vectors", device=CPU)
-    assert (encoder.digest, encoder.has_regions) == ("of-my-weights", False)
-    assert encoder.frame == "own: as it prepares them"
-    assert encoder.embedder.ground(None, [["a"]]) is None
-    with pytest.raises(UserError, match=r"no regions of its own; measure it with extractors=\[cro"):
-        encoder.embedder.regions(None, None, None)
-    with pytest.raises(UserError, match=r"frame=pad: .* makes its frames itself; leave frame=own"):
-        open_encoder(f"module:{__name__}.Vectors", frame="pad", device=CPU)
-    with pytest.raises(UserError, match="x has no images and no texts; an encoder has prepare"):
-        checked(type("X", (), {"prepare": None})(), "x")
-
-
-def test_texts_of_another_encoder_of_the_same_space():
-    vision, text = (
-        of_model(make_model(NATIVE, seed, region_head=None), f"m{seed}", device=CPU)
-        for seed in (0, 1)
-    )
-    both = joined(vision, text)
-    prepared = vision.embedder.prepare([photo(9, 9)], NO_BOX).images
-    assert both.embedder.images(prepared).equal(vision.embedder.images(prepared))
-    assert both.embedder.texts(["a dog"]).equal(text.embedder.texts(["a dog"]))
-    assert both.embedder.tokens(["A"]) == text.embedder.tokens(["A"])
-    assert both.name == "m0 with the texts of m1"
-    assert both.digest not in ("", vision.digest, text.digest)
-    other = Encoder(Vectors(4), "mine", None, "own", "")
-    with pytest.raises(UserError, match="m0 embeds pictures in 24 dimensions and mine texts in 4"):
-        joined(vision, other)

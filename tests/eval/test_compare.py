@@ -1,0 +1,111 @@
+"""Results side by side: one protocol on the same data, or another row."""
+
+import json
+
+import pytest
+import torch
+
+from cloc.cli import compare as command
+from cloc.cli.tasks.compare import short_names
+from cloc.errors import UserError
+from cloc.eval.compare import labels, read_result, table_of
+from cloc.eval.detail import Circumstances, detail_of, write
+from cloc.eval.measured import Figures, Measured, cases_of
+
+NAMES = [f"case {i}" for i in range(300)]
+
+
+def result(folder, right, *, key="whatsup_a", partial="", data="a", protocol="", frame="own: pad"):
+    values = Measured(
+        Figures(
+            cases={"accuracy": cases_of(right, NAMES)},
+            chance={"accuracy": 0.25},
+            about={"protocol": protocol} if protocol else {},
+        )
+    )
+    about = Circumstances(f"open_clip:{folder.name}", frame, "d", partial, {})
+    write(folder, {key: values}, {key: detail_of(key, values, about, {"data": data})})
+    return folder
+
+
+HALF = torch.arange(300) % 2 == 0
+MORE = HALF | (torch.arange(300) % 5 == 0)
+FEW = HALF.clone()
+FEW[1] = True
+
+
+def test_differences_to_the_first_are_clear_or_not(tmp_path):
+    folders = [result(tmp_path / n, r) for n, r in (("a", HALF), ("b", MORE), ("c", FEW))]
+    [(column, (first, clear, unclear))] = table_of([read_result(f) for f in folders]).items()
+    assert (column.key, column.metric) == ("whatsup_a", "accuracy")
+    assert (first.value, first.chance, first.apart) == (0.5, 0.25, None)
+    assert clear.apart == pytest.approx(0.1)
+    assert clear.is_clear
+    assert unclear.apart == pytest.approx(1 / 300)
+    assert not unclear.is_clear
+    assert first.interval.low < 0.5 < first.interval.high
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"partial": "the first 9 examples of each split"},
+        {"data": "b"},
+        {"protocol": "other templates"},
+        {"key": "whatsup_a@crop"},
+    ],
+)
+def test_another_protocol_other_data_or_a_part_is_never_beside_it(tmp_path, other):
+    folders = [result(tmp_path / "a", HALF), result(tmp_path / "b", MORE, **other)]
+    table = table_of([read_result(f) for f in folders])
+    assert [[cell is None for cell in cells] for cells in table.values()] == [
+        [False, True],
+        [True, False],
+    ]
+    names = labels(table)
+    assert len(set(names)) == 2
+    assert labels(list(table)[:1]) == ["whatsup_a accuracy"]
+
+
+def test_figures_without_kept_cases_are_told_apart_without_an_interval(tmp_path):
+    folders = [result(tmp_path / n, r) for n, r in (("a", HALF), ("b", MORE))]
+    (folders[1] / "cases.npz").unlink()
+    [(_, cells)] = table_of([read_result(f) for f in folders]).items()
+    assert cells[1].apart == pytest.approx(0.1)
+    assert cells[1].apart_interval is None
+    assert not cells[1].is_clear
+
+
+def test_the_command_prints_a_table_and_writes_a_page(tmp_path, capsys):
+    a, b, c = (str(result(tmp_path / n, r)) for n, r in (("a", HALF), ("b", MORE), ("<c>", FEW)))
+    command.main([a, b, c, f"out={tmp_path}/page.html"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "0.500" in printed
+    assert "+0.100 (+0.0" in printed
+    assert "[+0.003]" in printed
+    page = (tmp_path / "page.html").read_text()
+    assert page.count('data-value="0.5"') == 1
+    assert "&lt;c&gt;" in page
+    assert "<c>" not in page
+    assert "http" not in page.replace("http-equiv", "")  # nothing to fetch
+    assert not (tmp_path / "page.html.partial").exists()
+
+
+def test_what_was_not_measured_is_one_line(tmp_path):
+    measured = result(tmp_path / "a", HALF)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/metrics.json").write_text(json.dumps({"x": {"y": 1}}))
+    for given, says in (
+        ([], "give one or more folders"),
+        ([str(measured)] * 2, "the same folder twice; give each once"),
+        ([f"{tmp_path}/none"], r"none has no metrics_detail.json \(not measured\); cloc-pretrain"),
+        ([f"{tmp_path}/old"], r"\(it is of before these were kept\)"),
+        ([str(measured), "out=nowhere/p.html"], "out=nowhere/p.html: nowhere is no folder"),
+    ):
+        with pytest.raises(UserError, match=says):
+            command.main(given)
+
+
+def test_names_are_short_where_that_tells_them_apart():
+    assert short_names(["runs/a", "runs/b"]) == ["a", "b"]
+    assert short_names(["x/a", "y/a"]) == ["x/a", "y/a"]
