@@ -16,6 +16,7 @@ from cloc.data.shards.index import write_index
 from cloc.data.shards.writer import write_shards
 from cloc.errors import UserError
 from cloc.models.build import build_model
+from cloc.models.embedder import ModelEmbedder
 from tests.helpers.commands import start
 from tests.helpers.shards import make_record, write_tar
 
@@ -265,9 +266,9 @@ def test_evaluate_needs_data(tmp_path):
 
 
 def test_evaluate_knows_its_extractors():
-    model = build_model({"config": TINY})
-    with pytest.raises(UserError, match=r"extractors=\['box'\]: unknown; choose from \['crop', 'r"):
-        evaluate_task.embedders(model, ["crop", "box"])
+    embedder = ModelEmbedder(build_model({"config": TINY}))
+    with pytest.raises(UserError, match=r"extractors=\[box\]: unknown; choose from \['blur', 'cr"):
+        evaluate_task.chosen_extractors(embedder, ["crop", "box"])
 
 
 def test_export_refuses_a_folder_that_exists_and_a_run_without_a_checkpoint(tmp_path):

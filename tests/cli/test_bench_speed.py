@@ -26,7 +26,9 @@ from cloc.cli.config.compose import compose_config
 from cloc.cli.tasks import train as train_task
 from cloc.data.sources import cloc_regions
 from cloc.errors import UserError
+from tests.helpers.encoders import save_open_clip
 from tests.helpers.models import NATIVE
+from tests.helpers.shards import make_shards
 
 
 @pytest.fixture(scope="module")
@@ -297,3 +299,19 @@ def test_what_is_imported_is_told_by_package_the_slowest_first():
     assert next(iter(found)) == "numpy"
     assert len(found) <= SHOWN
     assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_an_evaluation_is_measured_beside_its_encoder(tmp_path, capsys):
+    folder = save_open_clip(tmp_path / "clip", resize_mode="squash")
+    shards = make_shards(tmp_path / "set", shards=1, each=6)
+    given = ["what=eval", f"shards={shards}", f"encoder=open_clip:{folder}", "repeat=3"]
+    bench.main([*given, "images=5"])
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["images"] == 5
+    assert found["mib"]["peak"] >= found["mib"]["before"] > 0
+    whole, alone = (found["images_per_s"][k]["median"] for k in ("evaluation", "encoder_alone"))
+    assert 0 < whole < alone * 1.5
+    with pytest.raises(UserError, match="what=eval measures an encoder; give encoder="):
+        bench.main(["what=eval", f"shards={shards}"])
+    with pytest.raises(UserError, match="or eval with shards=DIR"):
+        bench.main(["what=eval"])

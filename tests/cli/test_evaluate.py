@@ -1,12 +1,19 @@
-"""The command beside its measures: the device it measures on."""
+"""The command: anybody's encoder in, figures with what stands beside them out."""
+
+import json
 
 import pytest
 import torch
 
+from cloc.cli import evaluate
 from cloc.cli.config.compose import compose_config
 from cloc.cli.tasks import evaluate as evaluate_task
 from cloc.errors import UserError
-from tests.helpers.shards import encode, flat, write_tar
+from cloc.models.embedder import ModelEmbedder
+from tests.helpers.encoders import save_open_clip
+from tests.helpers.models import SIGLIP, make_model
+from tests.helpers.ranks import run_ranks
+from tests.helpers.shards import encode, flat, make_shards, write_tar
 
 
 def test_only_a_cpu_is_tuned(monkeypatch):
@@ -47,3 +54,104 @@ def test_captioned_tars_are_told_the_key_that_reads_them(tmp_path):
     compose_config("prepare", ["pipeline=vesl", f"input={tmp_path}", "out=x", word])
     cfg = compose_config("train", ["experiment=smoke", "data=captions", f"data.train={tmp_path}"])
     assert cfg.data.parse.path == word.partition("=")[2]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return save_open_clip(tmp_path_factory.mktemp("encoder") / "clip", resize_mode="shortest")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return make_shards(tmp_path_factory.mktemp("data") / "set", shards=2, each=6)
+
+
+def words(clip, shards, out):
+    return [
+        f"model=open_clip:{clip}",
+        f"splits.val={shards}",
+        f"out={out}",
+        "extractors=[crop,roi]",
+    ]
+
+
+def read(folder):
+    names = ("metrics.json", "metrics_detail.json")
+    return [json.loads((folder / name).read_text()) for name in names]
+
+
+def test_an_encoder_of_somebody_else_is_measured_in_its_own_frame(
+    clip, shards, tmp_path, monkeypatch
+):
+    evaluate.main([*words(clip, shards, tmp_path / "a"), "limit=7"])
+    metrics, detail = read(tmp_path / "a")
+    assert set(metrics) == set(detail)
+    assert "region_retrieval@crop" in metrics
+    assert "region_retrieval" not in metrics  # it has no regions of its own
+    one = detail["region_retrieval@roi"]
+    assert one["frame"] == "own: crop 32x32, bicubic"
+    assert one["partial"] == "the first 7 examples of each split"
+    assert one["data"] == str(shards)
+    # pictures of 20 x 10, of which a crop shows the middle half
+    assert one["boxes"]["count"] > one["boxes"]["cut"] > 0
+    figure = one["metrics"]["r2t_r@1"]
+    assert figure["value"] == metrics["region_retrieval@roi"]["r2t_r@1"]
+    assert figure["low"] <= figure["value"] <= figure["high"]
+    files = sorted(path.name.split("-")[1] for path in (tmp_path / "a/features").iterdir())
+    assert files == ["crop.sqlite", "own.sqlite", "roi.sqlite"]
+
+    # again: the encoder is asked nothing, and the figures are the same
+    monkeypatch.setattr(ModelEmbedder, "images", pytest.fail)
+    monkeypatch.setattr(ModelEmbedder, "texts", pytest.fail)
+    evaluate.main([*words(clip, shards, tmp_path / "a"), "limit=7"])
+    assert read(tmp_path / "a")[0] == metrics
+
+
+def test_another_frame_keeps_vectors_of_its_own_and_says_so(clip, shards, tmp_path):
+    evaluate.main([*words(clip, shards, tmp_path), "frame=pad", "features=false"])
+    _, detail = read(tmp_path)
+    assert detail["region_retrieval@roi"]["frame"] == "pad: pad 32x32, bicubic"
+    assert detail["region_retrieval@roi"]["boxes"]["cut"] == 0
+    assert not (tmp_path / "features").exists()
+
+
+def test_patches_are_left_out_where_a_single_one_means_nothing(capsys):
+    embedder = ModelEmbedder(make_model(SIGLIP, region_head=None))
+    assert list(evaluate_task.chosen_extractors(embedder, None)) == ["crop"]
+    assert capsys.readouterr().err.startswith("left out: roi: ")
+    with pytest.raises(UserError, match="roi: "):
+        evaluate_task.chosen_extractors(embedder, ["roi"])
+
+
+def test_an_encoder_whose_boxes_lie_elsewhere_is_not_scored(clip, shards, tmp_path, monkeypatch):
+    prepare = ModelEmbedder.prepare
+
+    def swapped(self, images, boxes=None):
+        found = prepare(self, images, boxes)
+        return found._replace(boxes=found.boxes[..., [1, 0, 3, 2]])
+
+    monkeypatch.setattr(ModelEmbedder, "prepare", swapped)
+    with pytest.raises(UserError, match=r"is not scored: .* x and y are swapped"):
+        evaluate.main(words(clip, shards, tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_benchmark_with_pictures_of_its_own_needs_no_split(clip, tmp_path):
+    given = ["benchmarks=[whatsup_a]", f"benchmarks.whatsup_a.root={tmp_path}/none"]
+    with pytest.raises(UserError, match="none"):
+        evaluate.main([f"model=open_clip:{clip}", f"out={tmp_path}", *given])
+
+
+def _measures_with_the_others(rank, given, folder):
+    evaluate.main(given)
+    assert rank or (folder / "metrics.json").is_file()
+
+
+def test_ranks_share_the_work_and_write_the_figures_of_one_process(clip, shards, tmp_path):
+    evaluate.main([*words(clip, shards, tmp_path / "one"), "features=false"])
+    several = words(clip, shards, tmp_path / "two")
+    run_ranks(_measures_with_the_others, several, tmp_path / "two", world=2)
+    (one, _), (two, _) = read(tmp_path / "one"), read(tmp_path / "two")
+    assert set(one) == set(two)
+    for key, values in one.items():
+        assert two[key] == pytest.approx(values, abs=1e-6), key

@@ -16,6 +16,7 @@ training imports,
 `what=tax experiment=NAME` is what regions cost beside plain CLIP, in FLOPs and in time, `what=race`
 plain CLIP against open_clip's own trainer, `what=doctor experiment=NAME` names what limits a run
 and predicts its length, `what=gpu experiment=NAME` gives images/s, MFU and memory of a GPU.
+`what=eval shards=DIR encoder=open_clip:NAME/TAG` is an evaluation beside its encoder alone.
 `what=prep` is what the engines of data preparation cost beside a plain loop.
 `what=memory experiment=NAME trainer.devices=8 trainer.num_nodes=4` estimates what a GPU must hold.
 

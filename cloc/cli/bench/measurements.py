@@ -13,6 +13,7 @@ from cloc import dist
 from cloc.cli.bench import save as save_bench
 from cloc.cli.bench.data import dirt, plan, seek
 from cloc.cli.bench.doctor import doctor
+from cloc.cli.bench.evaluation import evaluating
 from cloc.cli.bench.gpu import gpu
 from cloc.cli.bench.loss import loss
 from cloc.cli.bench.memory import memory
@@ -38,6 +39,7 @@ def answer(options: Mapping[str, Any], cfg: DictConfig | None) -> None:
         alone = measures_alone(own)
         if options["shards"] is not None:
             alone["loader"] = partial(against_open_clip, options["shards"])
+            alone["eval"] = partial(evaluating, own, options["shards"])
         found = alone[what](repeat=repeat)
     else:
         if not trains_on_gpu(what, cfg.trainer.accelerator):

@@ -11,6 +11,7 @@ OF = {
     "doctor": ("images", "price_per_hour"),
     "prep": ("shards_of_a_job",),
     "race": ("images", "tower", "device", "workers"),
+    "eval": ("images", "encoder"),
 }
 OWN_OPTIONS = sorted({name for names in OF.values() for name in names})
 OF_A_RUN = ("step", "loader", "tax", "doctor", "gpu", "memory")
@@ -35,13 +36,13 @@ def check_options(options: Mapping[str, Any], others: Sequence[str]) -> bool:
         own = ", ".join(OF.get(what, ())) or "none"
         raise UserError(f"what={what} does not read {foreign[0]}=; its own options: {own}")
     with_shards = options["shards"] is not None
-    alone = what == "loader" if with_shards else what in ALONE
+    alone = what in ("loader", "eval") if with_shards else what in ALONE
     if alone and not others:
         return False
     if what not in OF_A_RUN or with_shards:
         raise UserError(
-            f"what={what}; choose {', '.join(OF_A_RUN)} with experiment=NAME, loader with "
-            f"shards=DIR, or one of {', '.join(ALONE)} alone"
+            f"what={what}; choose {', '.join(OF_A_RUN)} with experiment=NAME, loader or "
+            f"eval with shards=DIR, or one of {', '.join(ALONE)} alone"
         )
     return True
 

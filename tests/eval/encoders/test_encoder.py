@@ -1,7 +1,5 @@
 """Anybody's encoder, opened in its own preprocessing."""
 
-import json
-
 import numpy as np
 import open_clip
 import PIL.Image
@@ -9,14 +7,14 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from timm.data import create_transform, resolve_model_data_config
 
 from cloc.errors import UserError
 from cloc.eval.encoders.encoder import chosen, of_model, open_encoder
 from cloc.frame import Framing, framed
 from cloc.models.starts.timm import framing_of
-from tests.helpers.models import NATIVE, make_model
+from tests.helpers.encoders import save_open_clip
+from tests.helpers.models import make_model
 
 CPU = torch.device("cpu")
 NO_BOX = [np.zeros((0, 4), np.float32)]
@@ -25,22 +23,6 @@ NO_BOX = [np.zeros((0, 4), np.float32)]
 def photo(width, height, seed=0):
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return PIL.Image.fromarray(pixels)
-
-
-def save_open_clip(folder, *, resize_mode, seed=0):
-    """As open_clip's own folders are; ours name the model that wrote them too."""
-    folder.mkdir(parents=True)
-    clip = make_model(NATIVE, seed, region_head=None).tower.clip
-    save_file(dict(clip.state_dict()), folder / "open_clip_model.safetensors")
-    seen = {
-        "mean": [0.5, 0.4, 0.3],
-        "std": [0.2, 0.3, 0.4],
-        "interpolation": "bicubic",
-        "resize_mode": resize_mode,
-    }
-    config = {"model_cfg": NATIVE, "preprocess_cfg": seen}
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
-    return folder
 
 
 @pytest.mark.parametrize("resize_mode", ["shortest", "squash", "longest"])
