@@ -48,14 +48,13 @@ class FgclipTop1:
     name or a file of `cloc.eval.templates.read_templates`, and `top1`, the share of all boxes, is
     the figure. The others are those of `ClocMacc`.
 
-    The default `clip_7` is "itap of a {}.", "a bad photo of the {}.", "a origami {}.", "a photo of
-    the large {}.", "a {} in a video game.", "art of the {}." and "a photo of the small {}.".
+    The default `clip_80` is CLIP's ensemble of eighty, as FG-CLIP's evaluation takes it.
     """
 
     uses_regions: ClassVar[bool] = True
     own_data: ClassVar[bool] = False
     batch_size: int = 64
-    templates: str = "clip_7"
+    templates: str = "clip_80"
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
         templates = read_templates(self.templates, key="benchmarks.fgclip_top1.templates")

@@ -115,7 +115,7 @@ def test_rare_common_and_frequent_classes_are_those_that_meta_marks():
 def test_each_says_what_a_class_is_called():
     about = {b: b.run(Colours(), SPLIT).figures.about for b in (ClocMacc(), FgclipTop1())}
     assert about[ClocMacc()]["templates"] == ["{}"]
-    assert about[FgclipTop1()]["templates"] == list(read_templates("clip_7", key="k"))
+    assert about[FgclipTop1()]["templates"] == list(read_templates("clip_80", key="k"))
     assert "a photo of the large {}." in about[FgclipTop1()]["templates"]
     assert [a["figure"] for a in about.values()] == ["macc", "top1"]
 
