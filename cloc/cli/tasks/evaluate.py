@@ -16,6 +16,7 @@ from cloc import dist
 from cloc.cli.bench.step import meet
 from cloc.cli.config.compose import make, plain
 from cloc.cli.launch.cpu import tune_for_cpu
+from cloc.cli.pages.cases import write_cases
 from cloc.cli.tasks.evaluate_output import features_at, write_figures
 from cloc.data.eval_splits import read_split
 from cloc.data.samples.json_files import read_mapping
@@ -62,6 +63,9 @@ def measure(cfg: DictConfig) -> None:
         return
     write_figures(cfg, encoder, results, folder, splits, seconds=time.monotonic() - started)
     plain_console().print(summary(results))
+    page = folder / "cases.html"
+    if write_cases(page, results, splits, shown=cfg.gallery, title=encoder.name):
+        print(page)
     if cfg.run is not None:
         shown = encoder.embedder if has_head else extracted(encoder.embedder, "roi")
         examples = splits[0].examples[: cfg.gallery] if splits else ()

@@ -14,6 +14,7 @@ from cloc.eval.classes import same_classes
 from cloc.eval.encode import region_vectors, text_vectors
 from cloc.eval.measured import Figures, Measured, cases_of, nothing
 from cloc.eval.metrics import Count, count, match_ranks, rank_of_match, similarity
+from cloc.eval.pictures import case_names
 from cloc.interfaces import Embedder, Split
 
 
@@ -43,7 +44,7 @@ class RegionClassification:
             vectors.append(regions)
             phrases.append(example.phrases)
             labels += example.labels
-            names += [f"{example.key}#{i}" for i in range(len(regions))]
+            names += case_names(example)
         if not vectors:
             return nothing()
         among_classes = self._among_classes(embedder, split, torch.cat(vectors), labels, names)

@@ -9,6 +9,7 @@ from torch import Tensor
 from cloc.eval.encode import region_vectors, text_vectors, texts_of
 from cloc.eval.measured import Measured, nothing
 from cloc.eval.metrics import recalls
+from cloc.eval.pictures import case_names
 from cloc.interfaces import Embedder, Split
 
 
@@ -34,7 +35,7 @@ class RegionRetrieval:
         ):
             vectors.append(regions)
             phrases += example.phrases
-            names += [f"{example.key}#{i}" for i in range(len(regions))]
+            names += case_names(example)
         if not vectors:
             return nothing()
         regions = torch.cat(vectors)
