@@ -24,8 +24,8 @@ An encoder whose pixels have another layout (patches, a frame per picture) has a
 The pictures (`cloc.eval.conformance_corpus`) show one marker each, painted exactly at a box, and
 are compared with the same picture without it, so that means and bars cancel. Each edge must be
 within half a pixel of the frame of where the marker is seen, and all boxes together within 0.4
-along each axis in the median. A marker too small to have edges there is held by its middle and
-its area.
+along each axis in the median. A marker too small to have edges there is held by its middle and its
+area.
 """
 
 import sys
