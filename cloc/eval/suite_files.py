@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cloc.data.samples.text import lines as lines_of
 from cloc.errors import UserError, one_line
 
 
@@ -16,7 +17,7 @@ def read_json(path: Path, *, form: type) -> Any:
 
 def read_json_lines(path: Path) -> list[Any]:
     """What stands on the lines of a file, empty ones left out; `UserError` as for `read_json`."""
-    lines = enumerate(_text(path).splitlines(), 1)
+    lines = enumerate(lines_of(_text(path)), 1)
     found = [_parsed(line, f"{path}: line {number}") for number, line in lines if line.strip()]
     return list(_checked(found, path, list))
 

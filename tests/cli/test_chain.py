@@ -72,12 +72,16 @@ def names(folder):
 
 def test_a_run_folder_holds_what_the_design_names(chain):
     assert names(chain.run) == [
+        "cases.html",
+        "cases.npz",
         "checkpoints",
         "config.yaml",
         "drops.json",
+        "features",
         "first_batch.png",
         "metrics.json",
         "metrics.jsonl",
+        "metrics_detail.json",
         "open_clip",
         "provenance.json",
         "report.html",

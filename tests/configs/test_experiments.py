@@ -17,7 +17,7 @@ from cloc.data.datamodule import RegionData
 from cloc.data.samples.training_view import View
 from cloc.models.build import build_model
 from cloc.models.start_folder import keep
-from tests.cli.test_values import check_kinds
+from tests.cli.test_check_values import check_kinds
 from tests.helpers.hf import unigram
 
 NAMES = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
