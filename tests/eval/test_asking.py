@@ -1,6 +1,5 @@
 """Passes over examples: threads ahead of the encoder, ranks that share the work, bounded memory."""
 
-import gc
 import threading
 import weakref
 
@@ -31,7 +30,6 @@ def test_pictures_are_read_by_other_threads_and_a_few_batches_ahead_at_most():
 
     class Looks(Oracle):
         def images(self, x):
-            gc.collect()
             most[0] = max(most[0], sum(ref() is not None for ref in alive))
             return super().images(x)
 

@@ -51,7 +51,13 @@ def pointed(report, own, *, clips=False):
     return Report(rows)
 
 
-@pytest.mark.parametrize("name", LIBRARIES)
+SOON = ("open_clip shortest", "timm center", "hf clip")  # the others with `make faults`
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(x, marks=[] if x in SOON else pytest.mark.rare) for x in LIBRARIES],
+)
 def test_a_library_conforms_and_with_a_fault_in_its_boxes_is_refused(name):
     report = refuse(adapter(name))
     assert report.failing == []

@@ -10,6 +10,7 @@ PAIRS = 300
 THREE_ERRORS = 3 * 0.5 / PAIRS**0.5
 
 
+@pytest.mark.rare  # 20 s in all; the items change with their VERSION alone
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_patches_in_no_order_tell_no_more_than_the_line_to_beat(relation):
     found = from_patches(relation, PAIRS)

@@ -171,7 +171,7 @@ def test_a_traced_region_head_answers_any_number_of_boxes_on_any_grid(head):
 @pytest.mark.parametrize(
     "config",
     [
-        pytest.param(NATIVE, id="vit"),
+        pytest.param(NATIVE, id="vit", marks=pytest.mark.rare),
         pytest.param(CONVOLUTIONAL["resnet"], id="resnet", marks=pytest.mark.rare),
     ],
 )
