@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from cloc.cli.config.compose import (
     Command,
@@ -22,11 +22,13 @@ from cloc.cli.config.compose import (
     composed,
     ends_with_all_ranks,
 )
+from cloc.cli.config.trust import check_targets, trust_of
 from cloc.errors import UserError
 
 
 def main(overrides: list[str], *, ends: Ends = nullcontext) -> None:
     cfg = compose_config("evaluate", named(overrides), check=check_command)
+    check_factories(cfg, trust_of(overrides)[0])
     with ends():
         from cloc.cli.tasks.evaluate import measure
 
@@ -56,6 +58,15 @@ def check_command(cfg: DictConfig) -> None:
     if cfg.twin is not None and not (Path(cfg.twin) / "metrics.json").is_file():
         cure = f"cloc-pretrain evaluate run={cfg.twin}"
         raise UserError(f"twin={cfg.twin}: it has no metrics.json; {cure} writes them")
+
+
+def check_factories(cfg: DictConfig, trust: Sequence[str]) -> None:
+    """`UserError` for a `module:` whose package the command line does not trust: it would run."""
+    for key in ("encoder", "text_encoder"):
+        kind, _, where = str(cfg[key]).partition(":")
+        if kind == "module":
+            name = where.replace(":", ".")
+            check_targets(OmegaConf.create({key: {"_target_": name}}), trust)
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cloc.data.samples.decode import decode_image
 from cloc.errors import UserError
-from cloc.eval.control_pictures import blind, permute_patches
+from cloc.eval.control_pictures import blind, changed, permute_patches
 from cloc.eval.encode import image_vectors
 from cloc.interfaces import Embedder, Example
 
@@ -125,8 +125,4 @@ def _permute(grid: int, seed: tuple[int, int], image: PIL.Image.Image) -> PIL.Im
 def _changed(
     example: Example, change: Callable[[PIL.Image.Image], PIL.Image.Image], told: str
 ) -> Example:
-    """With a digest of its own: a kept vector of the original must not answer for it."""
-    digest = b""
-    if example.digest:
-        digest = hashlib.blake2b(example.digest + told.encode(), digest_size=DIGEST_BYTES).digest()
-    return example._replace(image=lambda: change(example.image), digest=digest)
+    return changed(example, lambda: change(example.image), told)

@@ -143,6 +143,23 @@ def test_an_encoder_whose_boxes_lie_elsewhere_is_not_scored(clip, shards, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("key", ["model", "text_encoder"])
+def test_a_factory_runs_only_where_the_command_line_trusts_its_package(key, shards, tmp_path):
+    """Not `os.getcwd`, and no package that nobody named."""
+    other = [] if key == "model" else ["model=open_clip:ViT-B-32/openai"]
+    for name in ("os.getcwd", "tests.helpers.vectors.Vectors", "tests.helpers.vectors:Vectors"):
+        given = [f"{key}=module:{name}", *other, f"splits.val={shards}", f"out={tmp_path}/out"]
+        with pytest.raises(UserError, match=r"_target_=.*"):
+            evaluate.main(given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_trusted_factory_is_measured(shards, tmp_path):
+    given = ["model=module:tests.helpers.vectors.Vectors", "+trust=[tests]", "extractors=[crop]"]
+    evaluate.main([*given, f"splits.val={shards}", f"out={tmp_path}/out"])
+    assert "image_text_retrieval" in read(tmp_path / "out")[0]
+
+
 def test_a_benchmark_with_pictures_of_its_own_needs_no_split(clip, tmp_path):
     given = ["benchmarks=[whatsup_a]", f"benchmarks.whatsup_a.root={tmp_path}/none"]
     with pytest.raises(UserError, match="none"):

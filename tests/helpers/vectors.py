@@ -1,5 +1,6 @@
 """An encoder of pictures and texts alone, as a person may have it."""
 
+import PIL.ImageOps
 import torch
 import torch.nn.functional as F
 
@@ -15,7 +16,10 @@ class Vectors:
         self.width = width
 
     def prepare(self, images, boxes):
-        return prepare(images, boxes)
+        return prepare([PIL.ImageOps.exif_transpose(image) for image in images], boxes)
+
+    def pixels(self, x):
+        return x.permute(0, 3, 1, 2)
 
     def images(self, x):
         return F.normalize(torch.ones(len(x), self.width), dim=1)
