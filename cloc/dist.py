@@ -5,6 +5,7 @@ of `gather` add over ranks, so gradients come out world-size times the one-proce
 mean that DDP takes gives exactly that gradient back.
 """
 
+import os
 from typing import Any, TypeVar
 
 import torch
@@ -25,6 +26,14 @@ def world_size() -> int:
 def rank() -> int:
     """0 where torch.distributed is not in use."""
     return td.get_rank() if td.is_available() and td.is_initialized() else 0
+
+
+def meet() -> None:
+    """Under torchrun the ranks work together; for what is not started through Lightning."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not td.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        td.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
 
 class _Gather(torch.autograd.Function):

@@ -49,6 +49,8 @@ def check_command(cfg: DictConfig) -> None:
         raise UserError(f"out={cfg.out} goes with model=; a run's numbers go to its own folder")
     if cfg.ema and cfg.run is None:
         raise UserError("ema=true is for a run; give run=runs/NAME")
+    if cfg.image_size is not None and cfg.run is not None:
+        raise UserError(f"image_size={cfg.image_size} goes with model=; give model=run:{cfg.run}")
     if cfg.wise_ft != 1 and cfg.run is None:
         raise UserError(f"wise_ft={cfg.wise_ft} is for a run; give run=runs/NAME")
     if cfg.twin is not None and cfg.run is None:

@@ -18,8 +18,7 @@ Kinds = Mapping[str, type | tuple[type, ...]]
 def read_json(path: Path, *, key: str) -> Any:
     """What the file holds; `UserError` of one line where it is not there or is no JSON. `key` is
     the config key that leads to it."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; set {key} to where it lies")
+    _require(path, key)
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -33,8 +32,7 @@ def read_list(path: Path, *, key: str) -> list[Any]:
         if not isinstance(found, list):
             raise UserError(f"{path}: {shown(found)} where a list is expected; {_OTHER}")
         return found
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; set {key} to where it lies")
+    _require(path, key)
     rows = []
     for number, line in enumerate(lines(path.read_text(encoding="utf-8", errors="replace")), 1):
         try:
@@ -42,6 +40,11 @@ def read_list(path: Path, *, key: str) -> list[Any]:
         except (ValueError, RecursionError):
             raise UserError(f"{path}: line {number} is no JSON; correct that line") from None
     return rows
+
+
+def _require(path: Path, key: str) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; set {key} to where it lies")
 
 
 def rows_of(data: Any, name: str, kinds: Kinds, path: Path) -> list[Row]:

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from cloc import dist
 from cloc.eval.features import Features
+from cloc.eval.watch import Watch
 from cloc.interfaces import Embedder, Prepared, tokens_of
+
+
+def unseen(kind: str, done: int, total: int) -> None:
+    """Nobody looks on."""
+
 
 # What an embedder may offer beside `Embedder`, handed on where it does.
 OPTIONAL = ("patches", "prepare_masked")
@@ -20,13 +26,19 @@ class Memo:
     """`inner` with its answers kept in `features`, by the digests of what `cloc.eval.encode` asks.
 
     Only vectors are kept, never pixels. The weights of `inner` must not change while it lives.
-    `together` says that all ranks ask the same, so that each may take a share.
+    `together` says that all ranks ask the same, so that each may take a share; `watch` is told of
+    every batch that was answered.
     """
 
     def __init__(
-        self, inner: Embedder, features: Features | None = None, *, together: bool = False
+        self,
+        inner: Embedder,
+        features: Features | None = None,
+        *,
+        together: bool = False,
+        watch: Watch = unseen,
     ) -> None:
-        self.inner, self.together = inner, together
+        self.inner, self.together, self.watch = inner, together, watch
         self.features = features or Features()
         self._tokens: dict[str, bytes] = {}
         for name in OPTIONAL:
@@ -67,3 +79,8 @@ def ranks_of(embedder: Any) -> tuple[int, int]:
     """This rank, and how many share the work; one that was not told so works alone."""
     together = isinstance(embedder, Memo) and embedder.together
     return (dist.rank(), dist.world_size()) if together else (0, 1)
+
+
+def watch_of(embedder: Any) -> Watch:
+    """Whom to tell of every batch that was answered."""
+    return embedder.watch if isinstance(embedder, Memo) else unseen

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cloc import dist
 from cloc.errors import UserError
-from cloc.eval.answer_cache import features_of, ranks_of
+from cloc.eval.answer_cache import features_of, ranks_of, watch_of
 from cloc.eval.features import Features, Row
 from cloc.interfaces import Embedder, Example, Prepared
 
@@ -59,7 +59,9 @@ def answers(
     every = list(batches(asked.items(), size=batch_size))
     silent = False
     mine: list[Row] = []
-    for part, prepared in _ahead(question, every[rank::ranks]):
+    watch = watch_of(embedder)
+    watch(question.kind, 0, len(asked))
+    for number, (part, prepared) in enumerate(_ahead(question, every[rank::ranks]), 1):
         answers = question.ask(prepared, [example for _, example in part])
         if answers is None:
             silent = True
@@ -67,6 +69,7 @@ def answers(
         found = [(*key, answer) for (key, _), answer in zip(part, answers, strict=True)]
         _put(store_of, found)
         mine += found
+        watch(question.kind, min(number * ranks * batch_size, len(asked)), len(asked))
     if ranks > 1:
         silent = _shared(store_of, silent, mine, known)
     if silent:

@@ -5,6 +5,7 @@ from pathlib import Path
 from cloc.data.samples.decode import IMAGES
 from cloc.data.samples.text import lines
 from cloc.errors import UserError
+from cloc.eval.partial import spread
 from cloc.eval.pictures import picture_example
 from cloc.interfaces import Example
 
@@ -23,12 +24,13 @@ def read_names(path: Path, *, key: str) -> list[str]:
 
 
 def read_class_folders(
-    root: Path, *, names: int | None, key: str
+    root: Path, *, names: int | None, limit: int | None = None, key: str
 ) -> tuple[list[Example], list[str]]:
     """The pictures of every folder of `root` in the order of their paths, each with the number of
     its class as `meta["class"]`, and the folders' names; folders count in the order of their names.
-    Where `names` are given, there must be as many folders. Other files are passed over, and hidden
-    ones; a folder without a picture, or none at all, is a `UserError`.
+    Where `names` are given, there must be as many folders; of more pictures than `limit` so many,
+    spread over all classes. Other files are passed over, and hidden ones; a folder without a
+    picture, or none at all, is a `UserError`.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; set {key} to a folder with one for each class")
@@ -40,15 +42,16 @@ def read_class_folders(
             f"{root}: {len(folders)} folders, but {names} class names; they must be as many, the "
             "names in the order of the folders' names"
         )
-    examples = []
+    found: list[tuple[int, Path]] = []
     for number, folder in enumerate(folders):
         files = sorted(path for path in folder.rglob("*") if _is_picture(path))
         if not files:
             raise UserError(f"{folder}: no picture in it ({', '.join(IMAGES)}); remove the folder")
-        for path in files:
-            name = path.relative_to(root).as_posix()
-            examples.append(picture_example(path, key=name, meta={"class": number}))
-    return examples, [folder.name for folder in folders]
+        found += [(number, path) for path in files]
+    return [
+        picture_example(path, key=path.relative_to(root).as_posix(), meta={"class": number})
+        for number, path in spread(found, limit)
+    ], [folder.name for folder in folders]
 
 
 def _is_picture(path: Path) -> bool:

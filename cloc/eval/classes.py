@@ -1,7 +1,9 @@
 """Classes as vectors, and how well boxes or pictures are told apart by them."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -74,31 +76,83 @@ def _parts(prompts: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
     yield part
 
 
-def class_ranks(
-    vectors: Float[Tensor, "n d"], classes: Float[Tensor, "c d"], targets: Int[Tensor, " n"]
-) -> Int[Tensor, " n"]:
-    """How many classes are not clearly below the right one; 0 is right, ties count against."""
-    return rank_of_match(similarity(vectors, classes), F.one_hot(targets, len(classes)).bool())
+class Answers(NamedTuple):
+    """What the classes said of vectors whose class is known; rows of the classes throughout."""
+
+    targets: Int[Tensor, " n"]  # the right class
+    ranks: Int[Tensor, " n"]  # how many classes are not clearly below it; 0 is right
+    nearest_wrong: Int[Tensor, " n"]  # of the other classes the nearest
+    margins: Float[Tensor, " n"]  # the right class's cosine less that one's, float64
+
+
+def class_answers(
+    vectors: Float[Tensor, "n d"],
+    classes: Float[Tensor, "c d"],
+    targets: Int[Tensor, " n"],
+    *,
+    chunk: int = 1024,
+) -> Answers:
+    """Ties count against; at most `chunk` rows of the n x c cosines exist at a time. Of a single
+    class the margin is infinite."""
+    parts = []
+    for start in range(0, len(vectors), chunk):
+        target = targets[start : start + chunk]
+        scores = similarity(vectors[start : start + chunk], classes)
+        match = F.one_hot(target, len(classes)).bool()
+        wrong = scores.masked_fill(match, -torch.inf).max(1)
+        own = scores.gather(1, target[:, None])[:, 0]
+        ranks = rank_of_match(scores, match)
+        parts.append(Answers(target, ranks, wrong.indices, own - wrong.values))
+    return joined(parts)
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Of one row of answers each; at least one."""
+    return Answers(*(torch.cat(field) for field in zip(*parts, strict=True)))
+
+
+def confused(
+    answers: Answers, names: Sequence[str], *, most: int = 10
+) -> list[tuple[str, str, int]]:
+    """The pairs of classes that are mixed up most often, `names` being those of the rows: the right
+    one, the one that was nearer, and how many times."""
+    wrong = answers.ranks > 0
+    pairs = zip(answers.targets[wrong].tolist(), answers.nearest_wrong[wrong].tolist(), strict=True)
+    counts = sorted(Counter(pairs).items(), key=lambda pair: (-pair[1], pair[0]))
+    return [(names[right], names[said], count) for (right, said), count in counts[:most]]
+
+
+def names_of_rows(rows: Mapping[str, int]) -> list[str]:
+    """What to call each row of the classes: the first class that has it."""
+    first: dict[int, str] = {}
+    for name, row in rows.items():
+        first.setdefault(row, name)
+    return [first[row] for row in range(len(first))]
 
 
 def class_cases(
-    ranks: Int[Tensor, " n"],
-    targets: Int[Tensor, " n"],
+    answers: Answers,
     names: Sequence[str],
     *,
+    of_rows: Sequence[str] = (),
     chosen: Bool[Tensor, " n"] | None = None,
     suffix: str = "",
 ) -> dict[str, Cases]:
     """Of the `chosen` cases (all where None) `top1` and `top5`, the share with the right class
     among the nearest one or five, and `macc` and `macc_top5`, the same per right class and then the
-    mean over the classes that occur; each name ends with `suffix`."""
-    rows = torch.arange(len(ranks)) if chosen is None else chosen.nonzero()[:, 0]
+    mean over the classes that occur; each name ends with `suffix`. `names` are the cases', and
+    `of_rows` those of the classes, where it is to be told which one a wrong case was taken for."""
+    rows = torch.arange(len(answers.ranks)) if chosen is None else chosen.nonzero()[:, 0]
+    answers = Answers(*(field[rows] for field in answers))
     own = [names[row] for row in rows.tolist()]
+    said = tuple(of_rows[row] for row in answers.nearest_wrong.tolist()) if of_rows else ()
     found: dict[str, Cases] = {}
     for k, mean in zip(KS, ("macc", "macc_top5"), strict=True):
-        right = (ranks[rows] < k).double()
-        found[f"top{k}{suffix}"] = Cases(values=right, names=own)
-        found[f"{mean}{suffix}"] = Cases(values=right, names=own, classes=targets[rows])
+        right = (answers.ranks < k).double()
+        found[f"top{k}{suffix}"] = Cases(
+            values=right, names=own, margins=answers.margins, nearest_wrong=said
+        )
+        found[f"{mean}{suffix}"] = Cases(values=right, names=own, classes=answers.targets)
     return found
 
 

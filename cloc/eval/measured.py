@@ -16,12 +16,16 @@ class Cases:
     """The cases of one figure: a mean over `values`, or over the means of their `classes`.
 
     `names` are the same whatever the encoder is, so that two results can be compared case by case;
-    a case may be what counts as one (a pair, a set), not what was asked.
+    a case may be what counts as one (a pair, a set), not what was asked. Where an answer is one of
+    several, `margins` says how much nearer the right one is than the nearest wrong one (cosines,
+    below 0 where it is not), and `nearest_wrong` which that is.
     """
 
     values: Float[Tensor, " n"]  # float64; 1 right and 0 wrong, or a score
     names: Sequence[str]
     classes: Int[Tensor, " n"] | None = None
+    margins: Float[Tensor, " n"] | None = None
+    nearest_wrong: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.values):

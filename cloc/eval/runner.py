@@ -1,14 +1,13 @@
 """Every benchmark on every split and extractor, under the keys of `metrics.json`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
-
-from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
 from cloc import terminal
 from cloc.errors import UserError
 from cloc.eval.answer_cache import Memo
 from cloc.eval.features import Features
+from cloc.eval.watch import watched
 from cloc.interfaces import Benchmark, Embedder, Split
 
 DEFAULT_SPLIT = "val"
@@ -41,27 +40,24 @@ def evaluate(
 
     `embedders` maps extractor -> embedder; the run's own is "" and has no suffix, nor has the split
     `val`. Benchmarks without region embeddings run for the own embedder alone; those with them
-    leave it out where `own_regions` is false (a plain CLIP has no region head). A progress bar
-    shows at a terminal or in a notebook, if `progress` is true. What two benchmarks ask of an
-    embedder is computed once; `features` says where the answers of an extractor are kept. With
-    `together` all ranks measure the same and share the work.
+    leave it out where `own_regions` is false (a plain CLIP has no region head). At a terminal or in
+    a notebook progress is shown (`cloc.eval.watch`), if `progress` is true. What two benchmarks ask
+    of an embedder is computed once; `features` says where the answers of an extractor are kept.
+    With `together` all ranks measure the same and share the work.
     """
     _check(embedders, splits)
-    remembering = {
-        name: Memo(e, features(name), together=together) for name, e in embedders.items()
-    }
-    jobs = list(_jobs(remembering, splits, benchmarks, own_regions))
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    jobs = list(_jobs(embedders, splits, benchmarks, own_regions))
     hidden = not (progress and terminal.shows_bars())
     results = {}
-    with terminal.progress(*columns, hidden=hidden) as bar:
-        task = bar.add_task("evaluating", total=len(jobs))
-        for key, benchmark, embedder, split in jobs:
-            bar.update(task, description=key)
-            if values := benchmark.run(embedder, split):
+    with watched(len(jobs), hidden=hidden) as (start, watch):
+        remembering = {
+            name: Memo(e, features(name), together=together, watch=watch)
+            for name, e in embedders.items()
+        }
+        for key, benchmark, extractor, split in jobs:
+            start(key)
+            if values := benchmark.run(remembering[extractor], split):
                 results[key] = values
-            bar.advance(task)
-        bar.update(task, description="evaluated")
     return results
 
 
@@ -87,11 +83,11 @@ def refuse_empty(results: Mapping[str, object], splits: Sequence[Split]) -> None
 
 
 def _jobs(
-    embedders: Mapping[str, Embedder],
+    extractors: Iterable[str],
     splits: Sequence[Split],
     benchmarks: Mapping[str, ExtractorAware],
     own_regions: bool,
-) -> Iterator[tuple[str, ExtractorAware, Embedder, Split]]:
+) -> Iterator[tuple[str, ExtractorAware, str, Split]]:
     of_splits = {name: b for name, b in benchmarks.items() if not has_own_data(b)}
     alone = {name: b for name, b in benchmarks.items() if has_own_data(b)}
     nothing = Split(DEFAULT_SPLIT, (), {})
@@ -99,10 +95,10 @@ def _jobs(
         suffix = "" if split.name == DEFAULT_SPLIT else f"/{split.name}"
         for name, benchmark in chosen.items():
             if own_regions or not benchmark.uses_regions:
-                yield f"{name}{suffix}", benchmark, embedders[""], split
-            for extractor, embedder in embedders.items():
+                yield f"{name}{suffix}", benchmark, "", split
+            for extractor in extractors:
                 if extractor and benchmark.uses_regions:
-                    yield f"{name}@{extractor}{suffix}", benchmark, embedder, split
+                    yield f"{name}@{extractor}{suffix}", benchmark, extractor, split
 
 
 def _check(embedders: Mapping[str, Embedder], splits: Sequence[Split]) -> None:

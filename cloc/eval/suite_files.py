@@ -1,25 +1,24 @@
 """Annotation files of published suites, read with their faults told in one line."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cloc.data.samples.text import lines as lines_of
-from cloc.errors import UserError, one_line
+from cloc.errors import UserError
+from cloc.eval import annotations
+
+WHERE = "its root"  # what is set where a file is not there
 
 
 def read_json(path: Path, *, form: type) -> Any:
     """The list or mapping of a JSON file; `UserError` where it is missing, broken, of another form
     or empty."""
-    return _checked(_parsed(_text(path), str(path)), path, form)
+    return _checked(annotations.read_json(path, key=WHERE), path, form)
 
 
 def read_json_lines(path: Path) -> list[Any]:
     """What stands on the lines of a file, empty ones left out; `UserError` as for `read_json`."""
-    lines = enumerate(lines_of(_text(path)), 1)
-    found = [_parsed(line, f"{path}: line {number}") for number, line in lines if line.strip()]
-    return list(_checked(found, path, list))
+    return list(_checked(annotations.read_list(path, key=WHERE), path, list))
 
 
 def text_of(row: Any, field: str, where: str) -> str:
@@ -57,24 +56,6 @@ def _value(row: Any, field: str, where: str) -> Any:
         held = ", ".join(map(str, row)) if isinstance(row, Mapping) else _short(row)
         raise UserError(f"{where}: no {field} (it holds {held}); take the file as published")
     return row[field]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} is missing; put it there, or set root to the folder that holds {path.name}"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({one_line(error)}); fetch it again") from None
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is no JSON ({one_line(error)}); fetch the file again") from None
 
 
 def _checked(found: Any, path: Path, form: type) -> Any:

@@ -3,7 +3,6 @@
 A picture is read when it is looked at and again for each view, so that memory stays bounded.
 """
 
-import hashlib
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,15 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cloc.data.samples.decode import decode_image
-from cloc.errors import UserError
 from cloc.eval.control_pictures import blind, changed, permute_patches
 from cloc.eval.encode import image_vectors
+from cloc.eval.pictures import picture_example, require_pictures
 from cloc.interfaces import Embedder, Example
 
 Crop = tuple[int, int, int, int]  # pixels of the stored picture: left, top, right, bottom
 View = Literal["original", "mirrored", "permuted", "blind"]
-DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,7 @@ def file_pictures(
     `UserError` where one is missing: it names the first and counts them. A picture of another
     kind than JPEG, PNG or WebP is refused when it is read.
     """
-    unique = list(dict.fromkeys(paths))
-    missing = [path for path in unique if not path.is_file()]
-    if missing:
-        raise UserError(
-            f"{missing[0]} is missing, and so are {len(missing) - 1} more of {len(unique)} "
-            f"pictures; put them there, or set root to the folder that holds them (now {root})"
-        )
+    require_pictures(paths, key=f"its root (now {root})")
     parts = crops or [None] * len(paths)
     return [_file_picture(path, root, crop) for path, crop in zip(paths, parts, strict=True)]
 
@@ -93,36 +84,29 @@ def _file_picture(path: Path, root: Path, crop: Crop | None) -> Picture:
 
 
 def _read(path: Path, key: str, crop: Crop | None) -> Example:
-    data = path.read_bytes()
-    digest = hashlib.blake2b(data + repr(crop).encode(), digest_size=DIGEST_BYTES).digest()
-    return _example(key, partial(_decoded, data, path, crop), digest)
-
-
-def _decoded(data: bytes, path: Path, crop: Crop | None) -> PIL.Image.Image:
-    image = decode_image(data, str(path))
-    return image.crop(crop) if crop else image
-
-
-def _example(key: str, image: Callable[[], PIL.Image.Image], digest: bytes) -> Example:
-    return Example(key, image, (), np.zeros((0, 4), np.float32), (), (), {}, digest)
+    whole = picture_example(path, key=key)
+    if crop is None:
+        return whole
+    return changed(whole, lambda: whole.image.crop(crop), f"crop {crop}")
 
 
 def _views(pictures: Sequence[Picture], view: View, seed: int, grid: int) -> Iterator[Example]:
     for picture in pictures:
         example = picture.read()
         if view == "mirrored":
-            example = _changed(example, mirror, view)
+            example = changed(example, partial(_seen, example, mirror), view)
         elif view == "permuted":
             place = (seed, zlib.crc32(picture.key.encode()))
-            example = _changed(example, partial(_permute, grid, place), f"{view} {grid} {place}")
+            permute = partial(_seen, example, partial(_permute, grid, place))
+            example = changed(example, permute, f"{view} {grid} {place}")
         yield example
+
+
+def _seen(
+    example: Example, change: Callable[[PIL.Image.Image], PIL.Image.Image]
+) -> PIL.Image.Image:
+    return change(example.image)
 
 
 def _permute(grid: int, seed: tuple[int, int], image: PIL.Image.Image) -> PIL.Image.Image:
     return permute_patches(image, grid=grid, rng=np.random.default_rng(seed))
-
-
-def _changed(
-    example: Example, change: Callable[[PIL.Image.Image], PIL.Image.Image], told: str
-) -> Example:
-    return changed(example, lambda: change(example.image), told)

@@ -16,7 +16,7 @@ from cloc.heads.prompter import Prompter
 from cloc.heads.roi_align import RoIAlign
 from cloc.models.cloc import CLOC
 from cloc.models.lora import add_lora
-from cloc.models.start import Heads, read_start
+from cloc.models.start import Heads, Start, read_start
 from cloc.models.tower_build import make_tower
 from cloc.models.tower_config import resolve_config
 from cloc.models.towers import Tower
@@ -33,11 +33,13 @@ def build_model(
     box_head: Mapping[str, Any] | None = None,
     lora: Mapping[str, Any] | None = None,
 ) -> CLOC:
-    """`tower` holds `make_tower`'s arguments; `region_head` is `{kind: prompter | roi_align, ...}`.
+    """`tower` holds `make_tower`'s arguments (`start` as it is named, or as it was read);
+    `region_head` is `{kind: prompter | roi_align, ...}`.
 
     No region head means plain CLIP; a box head needs the prompter. `lora` is `add_lora`'s options.
     """
-    start = read_start(tower["start"]) if tower.get("start") else None
+    given: str | Start | None = tower.get("start") or None
+    start = read_start(given) if isinstance(given, str) else given
     options = dict(tower) if start is None else {**tower, "start": start}
     built = _make(make_tower, options, "model.tower")
     if box_head is not None and (region_head is None or region_head.get("kind") != "prompter"):

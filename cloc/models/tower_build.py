@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import open_clip
+import torch
 from torch import nn
 
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import unasked
-from cloc.frame import WHITE, Colour
-from cloc.models.positions.absolute import Kernel, aspect_of, fit_positions, make_kernel
+from cloc.frame import WHITE, Colour, height_and_width
+from cloc.models.positions.absolute import aspect_of, fit_positions, make_kernel
 from cloc.models.start import Start, read_start
 from cloc.models.t5 import t5_file, with_t5
 from cloc.models.tower_config import refuse, resized, resolve_config
@@ -56,13 +57,18 @@ def make_tower(
         mean=mean or found.mean or open_clip.constants.OPENAI_DATASET_MEAN,
         std=std or found.std or open_clip.constants.OPENAI_DATASET_STD,
         folder=found.folder,
-        positions=(kernel := make_kernel(positions)),
+        positions=make_kernel(positions),
         background=_colour(found.background if background is None else background),
         own_framing=found.framing,
     )
-    if found.state is not None:
-        _fill(tower, found, kernel=kernel)
+    _refuse_broken_patches(tower)
+    _fill(tower, found)
     return tower
+
+
+def _refuse_broken_patches(tower: Tower) -> None:
+    """`UserError` for a size that makes no whole patches, before weights are fitted to it."""
+    tower.grid_at(torch.empty(0, 3, *height_and_width(tower.image_size), dtype=torch.uint8))
 
 
 def _with_vocabulary(found: Start, path: str | Path | None) -> Start:
@@ -106,16 +112,17 @@ def _chosen(
     return read_start(start) if isinstance(start, str) else cast(Start, start)
 
 
-def _fill(tower: Tower, start: Start, *, kernel: Kernel) -> None:
-    """Every weight of the start, its positions fitted to the tower's sizes."""
-    assert start.state is not None
+def _fill(tower: Tower, start: Start) -> None:
+    """Every weight of the start, if it has any, its positions fitted to the tower's sizes."""
+    if start.state is None:
+        return
     state, wanted = dict(start.state), tower.clip.state_dict()
     fit_positions(
         state,
         wanted,
         old_aspect=aspect_of(start.config["vision_cfg"].get("image_size", 224)),
         new_grid=tower.grid,
-        kernel=kernel,
+        kernel=tower.positions,
     )
     try:
         tower.clip.load_state_dict(state)

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import open_clip
@@ -48,8 +48,8 @@ def resized(
     """The same with these instead of the configured ones; None keeps them."""
     found = copy.deepcopy(model_config)
     if image_size is not None:
-        is_one = isinstance(image_size, int | str)
-        found["vision_cfg"]["image_size"] = image_size if is_one else list(image_size)
+        has_sides = isinstance(image_size, Sequence) and not isinstance(image_size, str)
+        found["vision_cfg"]["image_size"] = list(image_size) if has_sides else image_size
     if context_length is not None:
         found["text_cfg"]["context_length"] = context_length
     return found

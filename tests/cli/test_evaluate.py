@@ -7,15 +7,8 @@ import torch
 
 from cloc.cli import evaluate
 from cloc.cli.config.compose import compose_config
-from cloc.cli.pages.cases import write_cases
 from cloc.cli.tasks import evaluate as evaluate_task
-from cloc.data.eval_splits import read_split
-from cloc.data.samples.record import Record, Region
-from cloc.data.shards.writer import write_shards
-from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
-from cloc.eval.measured import Figures, Measured, cases_of
-from cloc.eval.pictures import case_names
 from cloc.models.embedder import ModelEmbedder
 from tests.helpers.encoders import save_open_clip
 from tests.helpers.models import SIGLIP, make_model
@@ -97,7 +90,7 @@ def test_an_encoder_of_somebody_else_is_measured_in_its_own_frame(
     assert "region_retrieval" not in metrics  # it has no regions of its own
     one = detail["region_retrieval@roi"]
     assert one["frame"] == "own: crop 32x32, bicubic"
-    assert one["partial"] == "the first 7 examples of each split"
+    assert one["partial"] == "limit=7, not all of the data"
     assert one["data"] == str(shards)
     # pictures of 20 x 10, of which a crop shows the middle half
     assert one["boxes"]["count"] > one["boxes"]["cut"] > 0
@@ -179,27 +172,3 @@ def test_ranks_share_the_work_and_write_the_figures_of_one_process(clip, shards,
     assert set(one) == set(two)
     for key, values in one.items():
         assert two[key] == pytest.approx(values, abs=1e-6), key
-
-
-def test_a_page_shows_boxes_that_are_right_and_wrong(tmp_path):
-    red = Region((1.0, 1.0, 7.0, 7.0), "a red thing", label="red <b>")
-    records = [
-        Record(str(i), encode(flat(8, 8)), "png", 8, 8, regions=(red,) * (i + 1)) for i in range(3)
-    ]
-    write_shards(records, tmp_path / "set", samples_per_shard=3, extra={"classes": {}})
-    split = read_split(str(tmp_path / "set"), name="val", parse=parse)
-    names = [name for example in split.examples for name in case_names(example)]
-    right = torch.tensor([True, False, False, True, True, True])
-    found = Measured(Figures(cases={"top1": cases_of(right, names)}))
-    captions = Measured(Figures(cases={"x": cases_of(right, "abcdef")}))
-    results = {"boxes@crop": found, "captions": captions}
-    page = tmp_path / "cases.html"
-    assert write_cases(page, results, [split], shown=4, title="x <y>")
-    html = page.read_text()
-    assert html.count("<b>wrong</b>") == html.count("<b>right</b>") == 2
-    assert "boxes@crop: top1 0.667" in html
-    assert "captions" not in html
-    assert "red &lt;b&gt; (4 of 6)" in html
-    assert "x &lt;y&gt;" in html
-    assert not write_cases(tmp_path / "none.html", {}, [split], shown=4, title="x")
-    assert not (tmp_path / "none.html").exists()

@@ -106,6 +106,12 @@ def commands(place):
         ("check_shards", "check_shards", (f"{scenes}/val",)),
         ("compare_runs", "compare_runs", (str(run),)),
         ("compare_regions", "compare_regions", (f"{scenes}/val", f"{scenes}/val")),
+        ("compare", "compare", (str(run),)),
+        (
+            "evaluate",
+            "evaluate",
+            (f"model=run:{run}", f"splits.val={scenes}/val", "limit=2", "out=out"),
+        ),
     ]
     extra = ("stages/images=checks", "stages/negatives=rules", "engine=processes")
     return [*found, ("prepare", "prepare", (*found[6][2], *extra))]
@@ -124,7 +130,7 @@ def lines(place):
     for script, name, given in commands(place):
         yield from _of_keys(script, name, given, place)
         for word in BROKEN:
-            if script not in ("compare_runs", "compare_regions", "check_shards"):
+            if script not in ("compare", "compare_runs", "compare_regions", "check_shards"):
                 yield Line(script, (*given, word), (word.strip("+~").partition("=")[0], word))
         for word in FLAGS:
             yield Line(script, (*given, word), (word.partition("=")[0],))

@@ -9,8 +9,10 @@ frame the right boxes must conform, and three planted faults must be refused by 
 import json
 import os
 import sys
+import tempfile
 import time
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything that looks
@@ -20,9 +22,12 @@ import timm
 import torch
 import transformers
 from open_clip.transform import PreprocessCfg, image_transform_v2
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from cloc.errors import UserError
 from cloc.eval.conformance import check, refuse
+from cloc.eval.encoders.encoder import open_encoder
 from cloc.models.embedder import ModelEmbedder
 from cloc.models.tower_build import make_tower
 from tests.eval.conformance import adapters as made
@@ -99,9 +104,29 @@ def ours(name):
     return embedder, placed("longest", tower.image_size)
 
 
+def onnx(name):
+    """A folder of `export format=onnx`, read as the command reads it; the graphs are not there,
+    since nothing but the frame is asked."""
+    size = open_clip.get_model_config(name)["vision_cfg"]["image_size"]
+    with tempfile.TemporaryDirectory() as folder:
+        told = {"image_size": [size, size], "background": [255, 255, 255]}
+        (Path(folder) / "onnx_config.json").write_text(json.dumps(told))
+        Tokenizer(WordLevel({"": 0}, "")).save(f"{folder}/tokenizer.json")
+        graphs = open_encoder(f"onnx:{folder}", device=torch.device("cpu")).embedder
+    return graphs, placed("longest", size)
+
+
+def module():
+    """Code of one's own, as `model=module:` takes it."""
+    spec = "module:tests.eval.conformance.adapters.ones_own"
+    return open_encoder(spec, device=torch.device("cpu")).embedder, made.squash
+
+
 def every():
     """Name -> a function that gives an adapter and the mapping of its frame."""
     found = {f"ours {name}": lambda name=name: ours(name) for name in OURS}
+    found |= {f"onnx {name}": lambda name=name: onnx(name) for name in OURS[:2]}
+    found["module"] = module
     named = {f"open_clip {name}": (by_open_clip, name, tag) for name, tag in OPEN_CLIP.items()}
     named |= {f"timm {name}": (by_timm, name) for name in TIMM}
     named |= {f"hf {name}": (by_hf, name) for name in HF}

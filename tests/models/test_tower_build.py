@@ -109,6 +109,12 @@ def test_image_size_and_context_length_replace_the_configured_ones(kind):
     assert CONFIGS[kind]["vision_cfg"]["image_size"] == 32  # the caller's stays
 
 
+@pytest.mark.parametrize("size", [7, 50])
+def test_a_size_that_makes_no_whole_patches_is_refused_when_it_is_built(size):
+    with pytest.raises(UserError, match=rf"divides an image by 8, but it has {size}x{size} pixels"):
+        make_tower(CONFIGS["native"], image_size=size)
+
+
 def test_a_trunk_that_cannot_be_resized_says_its_size():
     config = changed(EVA, timm_model_name="cait_xxs24_224")
     with torch.device("meta"), pytest.raises(UserError, match=r"Cait is fixed at 224 .*=224"):

@@ -46,7 +46,7 @@ def test_what_open_clip_has_not_is_one_line(part, change, says):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("given", [-1, 0, [64, -1], [64, 64, 64], "big"])
+@pytest.mark.parametrize("given", [-1, 0, 1.5, True, [64, -1], [64, 64, 64], "big", {"a": 1}])
 def test_a_size_of_pixels_is_one_that_can_be(given):
     with pytest.raises(UserError, match=r"^model\.tower\.image_size=.*: give pixels, 1 or more"):
         refuse(resized(resolve_config("ViT-B-32"), given, None))

@@ -15,7 +15,6 @@ from rich.text import Text
 from cloc import dist
 from cloc.cli.bench.options import price, whole_number
 from cloc.cli.bench.stages import Machine, Stages, measure
-from cloc.cli.bench.step import meet
 from cloc.errors import UserError
 from cloc.terminal import plain_console
 
@@ -40,7 +39,7 @@ HOW = {
 
 def doctor(options: Mapping[str, str], cfg: DictConfig, *, repeat: int) -> dict[str, Any]:
     """The limiter by name, the stages' samples per second, and the whole run's time and cost."""
-    meet()
+    dist.meet()
     device = device_of(cfg)
     planned = planned_ranks(cfg)
     images = whole_number(options, "images", max(cfg.batch_size // planned, 1))

@@ -13,7 +13,6 @@ from torch.distributed.tensor import Shard, distribute_tensor
 
 from cloc import dist
 from cloc.checkpoints.locations import place_of
-from cloc.cli.bench.step import meet
 from cloc.training.checkpoint_io import CheckpointFolders
 
 MIB, PARTS = 400, 8  # in all, and tensors of the model
@@ -25,7 +24,7 @@ def saves(*, repeat: int) -> dict[str, list[float]]:
     In turns, in a folder of the working directory's disk, after one save that takes the memory.
     Of several ranks, those of rank 0; gathering the weights is not in it.
     """
-    meet()
+    dist.meet()
     weights = torch.rand((MIB << 20) // (3 * PARTS * 4))
     moments = weights
     if dist.world_size() > 1:

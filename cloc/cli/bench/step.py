@@ -1,6 +1,5 @@
 """A training step as the benchmarks run it, and runs in turns with the spread of their times."""
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -64,14 +63,6 @@ def make_step(
         optimizer.zero_grad()
 
     return run
-
-
-def meet() -> None:
-    """Under torchrun the ranks measure together."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
 
 def in_turns(runs: Mapping[str, Callable[[], None]], repeat: int) -> dict[str, list[float]]:

@@ -89,8 +89,8 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
     Form.TEXT_OR_MAP: ("model.tower.config", "trainer.strategy"),
     Form.ANY: (
         *("trainer.devices", "trainer.num_nodes", "region_context"),
-        *("trainer.strategy.*_parallel_size", "model.tower.image_size", "*._target_"),
-        *("*.vision_cfg.image_size", "stages.images.reject", "engine.actors", "engine.slurm"),
+        *("trainer.strategy.*_parallel_size", "*image_size", "*._target_"),
+        *("stages.images.reject", "engine.actors", "engine.slurm"),
     ),
 }
 # Keys that have a value by default, and may be null.

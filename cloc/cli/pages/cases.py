@@ -1,7 +1,7 @@
-"""The page of an evaluation: of each way to embed a region the boxes it gets right and wrong, and
-the classes it finds hardest."""
+"""The page of an evaluation: of each way to embed a region the boxes it gets most wrong, mixes up
+most often and gets most right, and the classes it finds hardest."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ from cloc.interfaces import Example, Split
 
 HARDEST = 8  # classes of a table
 LEAST = 3  # boxes of a class before it is called hard
+PAIRS = 5  # of classes that are mixed up
 
 
 def write_cases(
@@ -25,8 +26,9 @@ def write_cases(
     shown: int,
     title: str,
 ) -> bool:
-    """`shown` pictures of each figure, half of them wrong where there are so many; False where no
-    figure is one of boxes, and no page is written."""
+    """`shown` pictures of each figure: a third of them the worst, a third of the classes that are
+    mixed up most often, the others the best; False where no figure is one of boxes, and no page is
+    written."""
     of_split = {split.name: split for split in splits}
     parts = []
     for key, values in results.items():
@@ -60,33 +62,86 @@ def _part(
 ) -> dict[str, Any]:
     cases = values.figures.cases[metric]
     right = dict(zip(cases.names, (cases.values > 0.5).tolist(), strict=True))
-    wrong = [name for name, is_right in right.items() if not is_right]
-    good = [name for name, is_right in right.items() if is_right]
-    chosen = wrong[: max(shown // 2, shown - len(good))]
-    chosen += good[: shown - len(chosen)]
+    label_of = {name: boxes[name][0].labels[boxes[name][1]] for name in cases.names}
+    taken_for = dict(zip(cases.names, cases.nearest_wrong, strict=False))
+    confused = _confused(right, label_of, taken_for)
+    shots = [
+        _shot(name, why, taken_for.get(name, "") if not right[name] else "", *boxes[name])
+        for name, why in _chosen(cases, right, label_of, taken_for, confused, shown)
+    ]
     return {
         "key": key,
         "metric": metric,
         "value": f"{values[metric]:.3f}",
-        "hardest": _hardest(right, boxes),
-        "shots": [_shot(name, right[name], *boxes[name]) for name in chosen],
+        "hardest": _hardest(right, label_of),
+        "confused": confused[:PAIRS],
+        "shots": shots,
     }
 
 
-def _hardest(
-    right: Mapping[str, bool], boxes: Mapping[str, tuple[Example, int]]
-) -> list[tuple[str, int, int]]:
+def _chosen(
+    cases: Cases,
+    right: Mapping[str, bool],
+    label_of: Mapping[str, str],
+    taken_for: Mapping[str, str],
+    confused: Sequence[tuple[str, str, int]],
+    shown: int,
+) -> list[tuple[str, str]]:
+    """Case and what it is an example of; the worst have the lowest margin, the best the highest.
+    Cases without margins stand in their order, the first wrong ones and the first right ones."""
+    margins = cases.margins
+    order = range(len(cases.names)) if margins is None else margins.argsort(stable=True).tolist()
+    names = [cases.names[i] for i in order]
+    wrong = [name for name in names if not right[name]]
+    pairs = [(label, said) for label, said, _ in confused]
+    mixed = [
+        name for pair in pairs for name in wrong if (label_of[name], taken_for.get(name)) == pair
+    ]
+    best = [name for name in (names if margins is None else reversed(names)) if right[name]]
+    third = -(-shown // 3)
+    worst_of, best_of = ("wrong", "right") if margins is None else ("worst", "best")
+    found: dict[str, str] = {}
+    for why, group, most in (
+        (worst_of, wrong, third if best else shown),
+        ("confused", mixed, third),
+        (best_of, best, shown),
+        ("wrong", wrong, shown),
+    ):
+        room = min(most, shown - len(found))
+        found |= {name: why for name in [name for name in group if name not in found][:room]}
+    return list(found.items())
+
+
+def _confused(
+    right: Mapping[str, bool], label_of: Mapping[str, str], taken_for: Mapping[str, str]
+) -> list[tuple[str, str, int]]:
+    """Class, what its boxes were taken for, how often: the commonest first."""
+    found = Counter(
+        (label_of[name], said)
+        for name, said in taken_for.items()
+        if label_of[name] and not right[name]
+    )
+    pairs = [(label, said, count) for (label, said), count in found.items()]
+    return sorted(pairs, key=lambda row: (-row[2], row[:2]))
+
+
+def _hardest(right: Mapping[str, bool], label_of: Mapping[str, str]) -> list[tuple[str, int, int]]:
     """Class, boxes that are right, boxes: the lowest shares first."""
     found: dict[str, list[bool]] = defaultdict(list)
     for name, is_right in right.items():
-        example, box = boxes[name]
-        if example.labels[box]:
-            found[example.labels[box]].append(is_right)
+        if label_of[name]:
+            found[label_of[name]].append(is_right)
     counts = [(label, sum(own), len(own)) for label, own in found.items() if len(own) >= LEAST]
     return sorted(counts, key=lambda row: (row[1] / row[2], -row[2]))[:HARDEST]
 
 
-def _shot(name: str, right: bool, example: Example, box: int) -> dict[str, Any]:
+def _shot(name: str, why: str, said: str, example: Example, box: int) -> dict[str, Any]:
     phrase = example.labels[box] or example.phrases[box]
     drawn = draw_boxes(example.image, example.boxes[box : box + 1], [phrase], [colour(box)])
-    return {"name": name, "right": right, "phrase": phrase, "picture": to_data_uri(drawn)}
+    return {
+        "name": name,
+        "why": why,
+        "said": said,
+        "phrase": phrase,
+        "picture": to_data_uri(drawn),
+    }

@@ -7,13 +7,13 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
 from rich.table import Table
 
 from cloc import dist
-from cloc.cli.bench.step import meet
 from cloc.cli.config.compose import make, plain
 from cloc.cli.launch.cpu import tune_for_cpu
 from cloc.cli.pages.cases import write_cases
@@ -24,7 +24,9 @@ from cloc.errors import UserError
 from cloc.eval import extractors
 from cloc.eval.conformance import refuse
 from cloc.eval.encoders.encoder import Encoder, of_model, open_encoder
+from cloc.eval.encoders.precision import in_precision
 from cloc.eval.encoders.two_towers import joined
+from cloc.eval.partial import limited
 from cloc.eval.predictions import look
 from cloc.eval.runner import evaluate, has_own_data, refuse_empty
 from cloc.frame import WHITE, Colour
@@ -37,11 +39,11 @@ from data_prep.pretrained import known_device
 
 def measure(cfg: DictConfig) -> None:
     """Prints a table of the main metrics too. Of several ranks all measure and the first writes."""
-    meet()
+    dist.meet()
     device = chosen_device(cfg.device)
     encoder, folder = chosen_encoder(cfg, device)
     refuse(encoder.embedder, name=encoder.name)
-    benchmarks = {name: make(benchmark) for name, benchmark in cfg.benchmarks.items()}
+    benchmarks = chosen_benchmarks(cfg)
     background = WHITE if encoder.model is None else encoder.model.tower.background
     alone = all(map(has_own_data, benchmarks.values()))
     splits = [] if alone else chosen_splits(cfg, background)
@@ -86,13 +88,15 @@ def chosen_encoder(cfg: DictConfig, device: torch.device) -> tuple[Encoder, Path
     """The encoder and the folder its numbers go to."""
     if cfg.run is not None:
         model = load_model(Path(cfg.run), ema=cfg.ema, wise_ft=cfg.wise_ft)
-        return of_model(model, str(cfg.run), frame=cfg.frame, device=device), Path(cfg.run)
-    if cfg.out is None:
+        encoder, folder = of_model(model, str(cfg.run), frame=cfg.frame, device=device), cfg.run
+    elif cfg.out is None:
         raise UserError("with model= give out=DIR too: metrics.json is written there")
-    encoder = open_encoder(str(cfg.encoder), frame=cfg.frame, device=device)
+    else:
+        seen = {"frame": cfg.frame, "image_size": plain(cfg)["image_size"]}
+        encoder, folder = open_encoder(str(cfg.encoder), **seen, device=device), cfg.out
     if cfg.text_encoder is not None:
         encoder = joined(encoder, open_encoder(str(cfg.text_encoder), device=device))
-    return encoder, Path(cfg.out)
+    return in_precision(encoder, cfg.precision, device=device), Path(folder)
 
 
 def chosen_extractors(embedder: Embedder, names: Sequence[str] | None) -> dict[str, Embedder]:
@@ -118,6 +122,15 @@ def extracted(embedder: Embedder, name: str) -> Embedder:
         raise UserError(f"extractors=[{name}]: unknown; choose from {known}")
     made: Embedder = import_module(f"{extractors.__name__}.{name}").extractor(embedder)
     return made
+
+
+def chosen_benchmarks(cfg: DictConfig) -> dict[str, Any]:
+    """Those that read their own data keep to `limit` themselves."""
+    made = {name: make(benchmark) for name, benchmark in cfg.benchmarks.items()}
+    return {
+        name: limited(one, cfg.limit, name=name) if has_own_data(one) else one
+        for name, one in made.items()
+    }
 
 
 def chosen_splits(cfg: DictConfig, background: Colour = WHITE) -> list[Split]:

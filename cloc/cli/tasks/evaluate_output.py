@@ -16,7 +16,7 @@ from cloc.eval.encoders.encoder import Encoder
 from cloc.eval.features import Features
 from cloc.frame import hidden
 from cloc.interfaces import Split
-from cloc.training.callbacks.provenance import device_name, git_commit
+from cloc.training.origin import device_name, git_commit
 
 
 def features_at(cfg: DictConfig, encoder: Encoder, folder: Path, extractor: str) -> Features | None:
@@ -37,7 +37,7 @@ def write_figures(
 ) -> None:
     """`metrics.json`, `metrics_detail.json` and `cases.npz`; of every split also how much of its
     boxes the encoder's frame cuts off."""
-    partial = "" if cfg.limit is None else f"the first {cfg.limit} examples of each split"
+    partial = "" if cfg.limit is None else f"limit={cfg.limit}, not all of the data"
     provenance = {
         "cloc": version("cloc-pretrain"),
         "commit": git_commit(),

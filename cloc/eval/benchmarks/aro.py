@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from cloc.errors import UserError
 from cloc.eval.choices import Choice, measure_choices
 from cloc.eval.measured import Measured
+from cloc.eval.partial import spread
 from cloc.eval.suite_files import read_json, text_of, texts_of, whole_number_of
 from cloc.eval.suite_pictures import Crop, Picture, file_pictures
 from cloc.interfaces import Embedder, Split
@@ -38,6 +39,7 @@ class AroRelation:
     root: str
     left_out: Sequence[str] = ()
     batch_size: int = 64
+    limit: int | None = None  # cases
     seed: int = 0
 
     def choices(self) -> list[Choice]:
@@ -63,7 +65,11 @@ class AroRelation:
             "left_out": list(self.left_out),
         }
         return measure_choices(
-            embedder, self.choices(), batch_size=self.batch_size, seed=self.seed, about=about
+            embedder,
+            spread(self.choices(), self.limit),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            about=about,
         )
 
 
@@ -81,6 +87,7 @@ class AroAttribution:
     own_data: ClassVar[bool] = True
     root: str
     batch_size: int = 64
+    limit: int | None = None  # cases
     seed: int = 0
 
     def choices(self) -> list[Choice]:
@@ -100,7 +107,11 @@ class AroAttribution:
             "fewest_cases_of_common_attributes": FEWEST,
         }
         return measure_choices(
-            embedder, self.choices(), batch_size=self.batch_size, seed=self.seed, about=about
+            embedder,
+            spread(self.choices(), self.limit),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            about=about,
         )
 
 
@@ -120,6 +131,7 @@ class AroOrder:
     root: str
     source: str  # coco or flickr30k
     batch_size: int = 64
+    limit: int | None = None  # cases
     seed: int = 0
 
     def choices(self) -> list[Choice]:
@@ -139,7 +151,11 @@ class AroOrder:
     def run(self, embedder: Embedder, split: Split) -> Measured:
         about = {"protocol": f"ARO {self.source}-Order: a caption and 4 shuffles of it, cosine"}
         return measure_choices(
-            embedder, self.choices(), batch_size=self.batch_size, seed=self.seed, about=about
+            embedder,
+            spread(self.choices(), self.limit),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            about=about,
         )
 
 

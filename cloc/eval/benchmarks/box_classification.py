@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from cloc.errors import UserError
-from cloc.eval.classes import class_cases, class_chance, class_ranks, class_vectors
+from cloc.eval.classes import (
+    Answers,
+    class_answers,
+    class_cases,
+    class_chance,
+    class_vectors,
+    confused,
+    joined,
+    names_of_rows,
+)
 from cloc.eval.encode import region_vectors
 from cloc.eval.measured import Cases, Figures, Measured
 from cloc.eval.pictures import case_names
@@ -71,20 +78,21 @@ def _measure(
     prompts = class_prompts(names, templates)
     classes, rows = class_vectors(embedder, prompts, batch_size=batch_size)
     row_of = dict(zip(names, rows.tolist(), strict=True))
-    ranks, targets, boxes = [], [], _Boxes()
+    parts, boxes = [], _Boxes()
     for example, regions in region_vectors(embedder, labelled, batch_size=batch_size):
         kept = [i for i, label in enumerate(example.labels) if label]
         target = torch.tensor([row_of[example.labels[i]] for i in kept])
-        ranks.append(class_ranks(regions[kept], classes, target))
-        targets.append(target)
+        parts.append(class_answers(regions[kept], classes, target))
         boxes.add(example, kept)
-    cases = boxes.cases(torch.cat(ranks), torch.cat(targets))
+    answers, of_rows = joined(parts), names_of_rows(row_of)
+    cases = boxes.cases(answers, of_rows)
     about = {
         "figure": figure,
         "templates": list(templates),
         "classes": len(classes),
         "sizes": "square pixels of the box: small < 32^2 <= medium < 96^2 <= large",
         "frequencies": SAID,
+        "confused": confused(answers, of_rows),
     }
     return Measured(Figures(cases=cases, chance=class_chance(cases, len(classes)), about=about))
 
@@ -105,15 +113,15 @@ class _Boxes:
         self.areas += [float(sides[i, 0]) * float(sides[i, 1]) for i in kept]
         self.frequencies += [str(marks.get(example.labels[i], "")) for i in kept]
 
-    def cases(self, ranks: Int[Tensor, " n"], targets: Int[Tensor, " n"]) -> dict[str, Cases]:
-        found = class_cases(ranks, targets, self.names)
+    def cases(self, answers: Answers, of_rows: Sequence[str]) -> dict[str, Cases]:
+        found = class_cases(answers, self.names, of_rows=of_rows)
         areas = torch.tensor(self.areas)
         for size, (low, high) in SIZES.items():
             chosen = (areas >= low) & (areas < high)
-            found |= class_cases(ranks, targets, self.names, chosen=chosen, suffix=f"_{size}")
+            found |= class_cases(answers, self.names, chosen=chosen, suffix=f"_{size}")
         for word, mark in FREQUENCIES.items():
             chosen = torch.tensor([own == mark for own in self.frequencies])
-            found |= class_cases(ranks, targets, self.names, chosen=chosen, suffix=f"_{word}")
+            found |= class_cases(answers, self.names, chosen=chosen, suffix=f"_{word}")
         return found
 
 

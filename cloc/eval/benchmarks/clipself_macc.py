@@ -10,10 +10,19 @@ import torch
 from cloc.data.samples.validate import shown
 from cloc.errors import UserError
 from cloc.eval.annotations import read_json
-from cloc.eval.classes import class_cases, class_chance, class_ranks, class_vectors
+from cloc.eval.classes import (
+    class_answers,
+    class_cases,
+    class_chance,
+    class_vectors,
+    confused,
+    joined,
+    names_of_rows,
+)
 from cloc.eval.encode import region_vectors
-from cloc.eval.measured import Figures, Measured
+from cloc.eval.measured import Cases, Figures, Measured
 from cloc.eval.panoptic import read_panoptic
+from cloc.eval.partial import spread
 from cloc.eval.pictures import case_names
 from cloc.eval.templates import class_prompts, read_templates
 from cloc.interfaces import Embedder, Split
@@ -44,6 +53,7 @@ class ClipselfMacc:
     templates: str = "clip_80"
     prompts: str | None = None
     batch_size: int = 64
+    limit: int | None = None  # pictures
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
         root = Path(self.root)
@@ -56,25 +66,27 @@ class ClipselfMacc:
         prompts = self._prompts(things)
         classes, rows = class_vectors(embedder, prompts, batch_size=self.batch_size)
         row_of = dict(zip(prompts, rows.tolist(), strict=True))
-        ranks, targets, names, is_thing = [], [], [], []
-        for example, regions in region_vectors(embedder, examples, batch_size=self.batch_size):
+        chosen = spread(examples, self.limit)
+        parts, names, is_thing = [], [], []
+        for example, regions in region_vectors(embedder, chosen, batch_size=self.batch_size):
             target = torch.tensor([row_of[label] for label in example.labels])
-            ranks.append(class_ranks(regions, classes, target))
-            targets.append(target)
+            parts.append(class_answers(regions, classes, target))
             names += case_names(example)
             is_thing += [things[label] for label in example.labels]
-        if not ranks:
+        if not parts:
             return Measured(Figures())
-        of = torch.cat(ranks), torch.cat(targets), names
-        thing = torch.tensor(is_thing)
-        cases = {f"thing_{name}": own for name, own in class_cases(*of, chosen=thing).items()}
-        cases |= {f"stuff_{name}": own for name, own in class_cases(*of, chosen=~thing).items()}
+        answers, of_rows, thing = joined(parts), names_of_rows(row_of), torch.tensor(is_thing)
+        cases: dict[str, Cases] = {}
+        for kind, own in (("thing", thing), ("stuff", ~thing)):
+            found = class_cases(answers, names, of_rows=of_rows, chosen=own)
+            cases |= {f"{kind}_{name}": value for name, value in found.items()}
         about = {
             "figure": "thing_macc, stuff_macc",
             "regions": "boxes, or masks where the extractor looks at Example.masks",
             "resolution": "the encoder's image_size (1024 px in the paper), in its own frame",
             "templates": self.prompts or self.templates,
             "left_out": left_out,
+            "confused": confused(answers, of_rows),
         }
         return Measured(Figures(cases=cases, chance=class_chance(cases, len(classes)), about=about))
 

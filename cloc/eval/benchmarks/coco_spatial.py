@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from cloc.errors import UserError
 from cloc.eval.choices import Choice, measure_choices, mirrored_option
 from cloc.eval.measured import Measured
+from cloc.eval.partial import spread
 from cloc.eval.suite_files import phrase_in, read_json
 from cloc.eval.suite_pictures import file_pictures
 from cloc.interfaces import Embedder, Split
@@ -47,6 +48,7 @@ class CocoSpatial:
     source: str  # coco or gqa
     objects: str  # one or two
     batch_size: int = 64
+    limit: int | None = None  # cases
     seed: int = 0
 
     def choices(self) -> list[Choice]:
@@ -75,7 +77,7 @@ class CocoSpatial:
         known = self._set()
         return measure_choices(
             embedder,
-            self.choices(),
+            spread(self.choices(), self.limit),
             batch_size=self.batch_size,
             seed=self.seed,
             each=("relation",),

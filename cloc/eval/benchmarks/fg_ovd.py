@@ -14,6 +14,7 @@ from cloc.eval.annotations import Row, by_id, corners, read_json, rows_of
 from cloc.eval.encode import region_vectors, text_vectors
 from cloc.eval.measured import Cases, Figures, Measured
 from cloc.eval.metrics import rank_of_match, similarity
+from cloc.eval.partial import spread
 from cloc.eval.pictures import case_names, picture_example, require_pictures
 from cloc.interfaces import Embedder, Example, Split
 
@@ -58,6 +59,7 @@ class FgOvd:
     levels: Sequence[str] = ("hard", "medium", "easy", "trivial")
     negatives: int = 10
     batch_size: int = 64
+    limit: int | None = None  # pictures of each level
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
         if unknown := [level for level in self.levels if level not in FILES]:
@@ -68,7 +70,7 @@ class FgOvd:
         about: dict[str, Any] = {"negatives": self.negatives}
         for level in self.levels:
             examples, left_out = self._read(Path(self.root) / FILES[level])
-            cases[level], alike = self._ask(embedder, examples)
+            cases[level], alike = self._ask(embedder, spread(examples, self.limit))
             about[level] = {"left_out": left_out, "read_alike": alike}
         chance = dict.fromkeys(cases, 1 / (1 + self.negatives))
         return Measured(Figures(cases=cases, chance=chance, about=about))

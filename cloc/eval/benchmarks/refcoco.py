@@ -17,6 +17,7 @@ from cloc.eval.blind_boxes import blind_boxes
 from cloc.eval.encode import grounded_boxes, region_vectors, text_vectors
 from cloc.eval.measured import Cases, Figures, Measured
 from cloc.eval.metrics import rank_of_match, similarity
+from cloc.eval.partial import spread
 from cloc.eval.pictures import BOXLESS
 from cloc.eval.referring import Scene, read_proposals, read_referring
 from cloc.interfaces import Embedder, Example, Split
@@ -43,12 +44,15 @@ class RefcocoBoxHead:
     sets: Sequence[str] = SETS
     pictures: str = "train2014"
     batch_size: int = 64
+    limit: int | None = None  # pictures of each split
     seed: int = 0
     draws: int = 16
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
         cases, chance, controls = {}, {}, {}
-        for name, scenes in _read(self.root, self.sets, self.pictures, "refcoco_box_head").items():
+        for name, scenes in _read(
+            self.root, self.sets, self.pictures, "refcoco_box_head", self.limit
+        ).items():
             examples = [_asked(scene, i) for i, scene in enumerate(scenes)]
             right, names, targets = [], [], []
             for example, own, found in grounded_boxes(
@@ -91,9 +95,10 @@ class RefcocoProposals:
     sets: Sequence[str] = SETS
     pictures: str = "train2014"
     batch_size: int = 64
+    limit: int | None = None  # pictures of each split
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
-        splits = _read(self.root, self.sets, self.pictures, "refcoco_proposals")
+        splits = _read(self.root, self.sets, self.pictures, "refcoco_proposals", self.limit)
         of_set: dict[str, Candidates] = {}
         key = "benchmarks.refcoco_proposals.proposals"
         for name in self.sets:
@@ -115,9 +120,10 @@ class RefcocoGtBoxes:
     sets: Sequence[str] = SETS
     pictures: str = "train2014"
     batch_size: int = 64
+    limit: int | None = None  # pictures of each split
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
-        splits = _read(self.root, self.sets, self.pictures, "refcoco_gt_boxes")
+        splits = _read(self.root, self.sets, self.pictures, "refcoco_gt_boxes", self.limit)
         of_set: dict[str, Candidates] = dict.fromkeys(self.sets, _annotated)
         return _nearest(embedder, splits, of_set, self.batch_size, "ground-truth boxes")
 
@@ -139,7 +145,9 @@ def _annotated(scene: Scene) -> np.ndarray:
     return scene.boxes
 
 
-def _read(root: str, sets: Sequence[str], pictures: str, benchmark: str) -> dict[str, list[Scene]]:
+def _read(
+    root: str, sets: Sequence[str], pictures: str, benchmark: str, limit: int | None
+) -> dict[str, list[Scene]]:
     """SET_SPLIT -> its pictures."""
     found: dict[str, list[Scene]] = {}
     for name in sets:
@@ -150,7 +158,7 @@ def _read(root: str, sets: Sequence[str], pictures: str, benchmark: str) -> dict
                 f"{key}.sets to those of them that are there"
             )
         own = read_referring(folder, pictures=Path(root) / pictures, key=f"{key}.root")
-        found |= {f"{name}_{split}": scenes for split, scenes in own.items()}
+        found |= {f"{name}_{split}": spread(scenes, limit) for split, scenes in own.items()}
     return found
 
 

@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cloc.errors import UserError
-from cloc.eval.classes import same_classes
+from cloc.eval.classes import class_answers, confused, names_of_rows, same_classes
 from cloc.eval.encode import region_vectors, text_vectors
 from cloc.eval.measured import Figures, Measured, cases_of, nothing
-from cloc.eval.metrics import Count, count, match_ranks, rank_of_match, similarity
+from cloc.eval.metrics import Count, count, rank_of_match, similarity
 from cloc.eval.pictures import case_names
 from cloc.interfaces import Embedder, Split
 
@@ -79,13 +79,17 @@ class RegionClassification:
         names: Sequence[str],
     ) -> Measured:
         same, prompts = same_classes(embedder, classes)
-        target = same[target]
-        pairs = torch.stack([torch.arange(len(target)), target], 1)
-        prototypes = self._prototypes(embedder, prompts)
-        right = match_ranks(vectors, prototypes, pairs=pairs) == 0
-        top1 = cases_of(right, names)
-        cases = {f"top1{protocol}": top1, f"class_mean{protocol}": replace(top1, classes=target)}
-        return Measured(Figures(cases=cases, chance=dict.fromkeys(cases, 1 / len(prompts))))
+        of_rows = names_of_rows(dict(zip(classes, same.tolist(), strict=True)))
+        answers = class_answers(vectors, self._prototypes(embedder, prompts), same[target])
+        plain = cases_of(answers.ranks == 0, names)
+        said = [of_rows[row] for row in answers.nearest_wrong.tolist()]
+        cases = {
+            f"top1{protocol}": replace(plain, margins=answers.margins, nearest_wrong=said),
+            f"class_mean{protocol}": replace(plain, classes=answers.targets),
+        }
+        chance = dict.fromkeys(cases, 1 / len(prompts))
+        about = {f"confused{protocol}": confused(answers, of_rows)}
+        return Measured(Figures(cases=cases, chance=chance, about=about))
 
     def _prototypes(
         self, embedder: Embedder, prompts: Sequence[Sequence[str]]

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from cloc.eval.choices import Choice, measure_choices
 from cloc.eval.measured import Measured
+from cloc.eval.partial import spread
 from cloc.eval.suite_files import read_json, text_of
 from cloc.eval.suite_pictures import file_pictures
 from cloc.interfaces import Embedder, Split
@@ -38,6 +39,7 @@ class SugarCrepe:
     own_data: ClassVar[bool] = True
     root: str
     batch_size: int = 64
+    limit: int | None = None  # cases
     seed: int = 0
 
     def choices(self) -> list[Choice]:
@@ -65,7 +67,7 @@ class SugarCrepe:
     def run(self, embedder: Embedder, split: Split) -> Measured:
         return measure_choices(
             embedder,
-            self.choices(),
+            spread(self.choices(), self.limit),
             batch_size=self.batch_size,
             seed=self.seed,
             each=("category",),

@@ -18,6 +18,7 @@ from cloc.eval.choices import Choice, measure_choices, mirrored_option, unique_n
 from cloc.eval.encode import text_vectors
 from cloc.eval.measured import Cases, Figures, Measured
 from cloc.eval.metrics import TIE
+from cloc.eval.partial import spread
 from cloc.eval.suite_files import read_json_lines, text_of, whole_number_of
 from cloc.eval.suite_pictures import Picture, View, file_pictures, picture_vectors
 from cloc.interfaces import Embedder, Split
@@ -74,6 +75,7 @@ class Vsr:
     root: str
     split: str  # random or zeroshot
     batch_size: int = 64
+    limit: int | None = None  # statements of each file
     seed: int = 0
 
     def statements(self, part: Literal["dev", "test"]) -> list[Statement]:
@@ -95,7 +97,8 @@ class Vsr:
         return found
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
-        dev, test = self.statements("dev"), self.statements("test")
+        dev = spread(self.statements("dev"), self.limit)
+        test = spread(self.statements("test"), self.limit)
         truth = _labels(dev), _labels(test)
         cosines = {view: self._cosines(embedder, [*dev, *test], view) for view in VIEWS}
         found = {}

@@ -55,6 +55,7 @@ class WhatsUp:
     root: str
     subset: str  # A or B
     batch_size: int = 64
+    limit: int | None = None  # pictures, the first ones: neighbours make the pairs and sets
     seed: int = 0
 
     def choices(self) -> list[Choice]:
@@ -83,7 +84,7 @@ class WhatsUp:
         return found
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
-        choices, left_out = self._whole(self.choices())
+        choices, left_out = self._whole(self.choices()[: self.limit])
         about = {
             "protocol": f"What'sUp {self.subset}: 4 captions, cosine, pairs and sets by file name",
             "published_pictures": self._part().published,

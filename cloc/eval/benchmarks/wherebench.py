@@ -48,6 +48,7 @@ class WhereBench:
     batch_size: int = 64
     seed: int = 0
     grid: int = 8
+    limit: int | None = None  # pairs of each relation
 
     def __post_init__(self) -> None:
         check(pairs=self.pairs, size=self.size)
@@ -71,7 +72,10 @@ class WhereBench:
 
     def _relation(self, embedder: Embedder, relation: str, nothing: Float[Tensor, " d"]) -> Figures:
         """Of one relation, under names without it."""
-        items = [item(relation, number, size=self.size) for number in range(self.pairs)]
+        items = [
+            item(relation, number, size=self.size)
+            for number in range(min(self.pairs, self.limit or self.pairs))
+        ]
         texts = [caption for one in items for caption in one.captions]
         words, rows = text_vectors(embedder, texts, batch_size=self.batch_size)
         captions = words[rows].unflatten(0, (-1, 2))

@@ -46,12 +46,16 @@ class WhereBenchLookAlikes:
     batch_size: int = 64
     seed: int = 0
     grid: int = 8
+    limit: int | None = None  # pairs
 
     def __post_init__(self) -> None:
         check(pairs=self.pairs, size=self.size)
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
-        items = [look_alike_item(number, size=self.size) for number in range(self.pairs)]
+        items = [
+            look_alike_item(number, size=self.size)
+            for number in range(min(self.pairs, self.limit or self.pairs))
+        ]
         texts = [phrase for one in items for phrase in one.captions]
         words, rows = text_vectors(embedder, texts, batch_size=self.batch_size)
         phrases = words[rows].unflatten(0, (-1, 2))

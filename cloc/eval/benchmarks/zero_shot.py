@@ -5,13 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-
 from cloc.eval.class_folders import read_class_folders, read_names
 from cloc.eval.class_tars import read_class_tars
-from cloc.eval.classes import class_cases, class_chance, class_ranks, class_vectors
+from cloc.eval.classes import (
+    class_answers,
+    class_cases,
+    class_chance,
+    class_vectors,
+    confused,
+    joined,
+    names_of_rows,
+)
 from cloc.eval.encode import image_vectors
 from cloc.eval.measured import Figures, Measured
+from cloc.eval.partial import spread
 from cloc.eval.templates import read_templates
 from cloc.interfaces import Embedder, Example, Split
 
@@ -34,6 +41,7 @@ class ZeroShot:
     classnames: str | None = "classnames.txt"
     templates: str = "clip_80"
     batch_size: int = 64
+    limit: int | None = None  # pictures
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
         root, key = Path(self.root), "benchmarks.zero_shot"
@@ -42,7 +50,9 @@ class ZeroShot:
         if self.classnames is not None:
             names = read_names(root / self.classnames, key=f"{key}.classnames")
         count = None if names is None else len(names)
-        examples, folders = read_class_folders(root, names=count, key=f"{key}.root")
+        examples, folders = read_class_folders(
+            root, names=count, limit=self.limit, key=f"{key}.root"
+        )
         if names is None:
             names = [folder.replace("_", " ") for folder in folders]
         about = {"layout": "class folders", "templates": self.templates}
@@ -62,6 +72,7 @@ class ZeroShotWds:
     subset: str = "test"
     templates: str | None = None
     batch_size: int = 64
+    limit: int | None = None  # pictures
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
         root, key = Path(self.root), "benchmarks.zero_shot_wds"
@@ -69,6 +80,7 @@ class ZeroShotWds:
         file = root / "zeroshot_classification_templates.txt"
         templates = read_templates(self.templates or str(file), key=f"{key}.templates")
         examples = read_class_tars(root / self.subset, classes=len(names), key=f"{key}.root")
+        examples = spread(examples, self.limit)
         about = {"layout": "CLIP_benchmark", "templates": self.templates or file.name}
         return _measure(embedder, examples, names, templates, self.batch_size, about)
 
@@ -87,12 +99,14 @@ def _measure(
         for number, name in enumerate(names)
     }
     classes, rows = class_vectors(embedder, prompts, batch_size=batch_size)
-    ranks, targets, keys = [], [], []
+    parts, keys = [], []
     for example, vector in image_vectors(embedder, examples, batch_size=batch_size):
         target = rows[example.meta["class"]][None]
-        ranks.append(class_ranks(vector[None], classes, target))
-        targets.append(target)
+        parts.append(class_answers(vector[None], classes, target))
         keys.append(example.key)
-    cases = class_cases(torch.cat(ranks), torch.cat(targets), keys)
+    answers = joined(parts)
+    of_rows = names_of_rows(dict(zip(prompts, rows.tolist(), strict=True)))
+    cases = class_cases(answers, keys, of_rows=of_rows)
     about = about | {"classes": len(classes), "pictures": len(keys)}
+    about["confused"] = confused(answers, of_rows)
     return Measured(Figures(cases=cases, chance=class_chance(cases, len(classes)), about=about))

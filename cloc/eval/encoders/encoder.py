@@ -15,7 +15,7 @@ from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
 from cloc.models.load import load_model
-from cloc.models.start import KINDS
+from cloc.models.start import KINDS, read_start
 
 FRAMES = ("own", "pad", "squash", "crop")
 SPECS = (
@@ -35,30 +35,55 @@ class Encoder(NamedTuple):
     digest: str
     model: CLOC | None = None  # of ours, where it is one
     has_regions: bool = True  # of its own, not by an extractor
+    runs_in_torch: bool = True
 
 
-def open_encoder(spec: str, *, frame: str = "own", device: torch.device) -> Encoder:
+def open_encoder(
+    spec: str, *, frame: str = "own", image_size: Any = None, device: torch.device
+) -> Encoder:
     """`spec` is KIND:WHERE, or a folder that an export or a run of ours wrote.
 
-    `frame` is its own preprocessing, or `pad`, `squash` or `crop` at its own size. `UserError` for
-    what cannot be opened, or shown in another frame than its own.
+    `frame` is its own preprocessing, or `pad`, `squash` or `crop` at its own size. `image_size`,
+    pixels of a square or height and width, is another size, to which its positions are resized.
+    `UserError` for what cannot be opened, or shown in another frame or size than its own.
     """
     if frame not in FRAMES:
         raise UserError(f"frame={frame}; choose {', '.join(FRAMES)}")
     kind, colon, where = spec.partition(":")
+    resized = colon and kind in KINDS and not (kind == "hf" and _is_naflex(where))
+    if image_size is not None and not resized:
+        raise UserError(f"image_size={image_size}: the size of {spec} is fixed; leave it null")
     if colon and kind in ("onnx", "module"):
         opened: Encoder = import_module(f"cloc.eval.encoders.{kind}").read(where, frame)
         return opened
-    if kind == "hf" and colon:
-        naflex = import_module("cloc.eval.encoders.naflex")
-        if naflex.is_naflex(Path(where).expanduser()):
-            read: Callable[..., Encoder] = naflex.read
-            return read(where, frame, device)
+    if kind == "hf" and colon and _is_naflex(where):
+        read: Callable[..., Encoder] = import_module("cloc.eval.encoders.naflex").read
+        return read(where, frame, device)
     if colon and kind in KINDS:
-        return of_model(build_model({"start": spec}), spec, frame=frame, device=device)
+        return _of_start(spec, frame, image_size, device)
     if not Path(spec).is_dir():
         raise UserError(f"model={spec}: no such folder; write {SPECS}")
     return of_model(load_model(Path(spec)), spec, frame=frame, device=device)
+
+
+def _of_start(spec: str, frame: str, image_size: Any, device: torch.device) -> Encoder:
+    start = read_start(spec)
+    coca = import_module("cloc.eval.encoders.coca")
+    if coca.is_coca(start):
+        if image_size is not None:
+            raise UserError(f"image_size={image_size}: the size of a CoCa is fixed; leave it null")
+        opened: Encoder = coca.of_start(start, spec, frame, device)
+        return opened
+    try:
+        model = build_model({"start": start, "image_size": image_size})
+    except UserError as error:  # the key of a training run is not the one given here
+        raise UserError(str(error).replace("model.tower.image_size", "image_size")) from None
+    return of_model(model, spec, frame=frame, device=device)
+
+
+def _is_naflex(where: str) -> bool:
+    found: bool = import_module("cloc.eval.encoders.naflex").is_naflex(Path(where).expanduser())
+    return found
 
 
 def of_model(model: CLOC, name: str, *, frame: str = "own", device: torch.device) -> Encoder:

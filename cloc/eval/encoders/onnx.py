@@ -100,7 +100,15 @@ def read(where: str, frame: str) -> Encoder:
     told = digest.of_files(files, str(framing))
     has_regions = (folder / "prompter.onnx").is_file()
     words = f"{frame}: {framing}"
-    return Encoder(graphs, f"onnx:{where}", framing, words, told, has_regions=has_regions)
+    return Encoder(
+        graphs,
+        f"onnx:{where}",
+        framing,
+        words,
+        told,
+        has_regions=has_regions,
+        runs_in_torch=False,
+    )
 
 
 def _packages(folder: Path) -> tuple[Any, Any]:

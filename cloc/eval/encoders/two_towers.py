@@ -50,4 +50,5 @@ def joined(vision: Encoder, text: Encoder) -> Encoder:
         name=f"{vision.name} with the texts of {text.name}",
         digest=digest,
         model=None,
+        runs_in_torch=vision.runs_in_torch and text.runs_in_torch,
     )

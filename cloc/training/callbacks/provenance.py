@@ -3,17 +3,16 @@
 import importlib.metadata
 import json
 import platform
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from cloc.data.samples.json_files import read_mapping
+from cloc.training.origin import device_name, git_commit
 
 PACKAGES = (
     "torch",
@@ -74,24 +73,3 @@ def parameter_counts(module: nn.Module) -> dict[str, int]:
     """Of all weights, and of those that are trained."""
     counts = [(p.numel(), p.requires_grad) for p in module.parameters()]
     return {"total": sum(n for n, _ in counts), "trained": sum(n for n, on in counts if on)}
-
-
-def git_commit() -> str:
-    """Of the code that runs, with "+changes" where it is not clean; "" outside git."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    run: Any = {"capture_output": True, "text": True, "check": False}
-    try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], **run)
-    except FileNotFoundError:  # git is not installed
-        return ""
-    if head.returncode:
-        return ""
-    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], **run).stdout.strip()
-    return head.stdout.strip() + ("+changes" if changed else "")
-
-
-def device_name(device: torch.device) -> str:
-    """What the accelerator or processor calls itself."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

@@ -171,3 +171,11 @@ LIBRARIES = {
     "hf siglip": (by_hf(SiglipImageProcessor(size={"height": N, "width": N})), squash),
     "hf naflex": (partial(NAFLEX, return_tensors="pt"), naflex),
 }
+
+
+def ones_own():
+    """An encoder of pictures and texts that squashes, for `model=module:`."""
+    own = Adapter("open_clip squash")
+    own.images = lambda x: torch.ones(len(x), 4) / 2
+    own.texts = lambda texts: torch.ones(len(texts), 4) / 2
+    return own

@@ -108,7 +108,7 @@ def test_a_missing_picture_is_told_in_one_line(suite, tmp_path):
     paths = list(dict.fromkeys(truth.path for truth in truths(name)))
     for path in paths[-2:]:
         (tmp_path / path).unlink()
-    with pytest.raises(UserError, match=r"missing, and so are \d more of \d+ pictures") as told:
+    with pytest.raises(UserError, match=r"no such picture, and so are \d of \d+ that") as told:
         bench.run(Same({}), EMPTY)
     assert "\n" not in str(told.value)
 
@@ -125,7 +125,7 @@ def test_a_missing_or_broken_file_is_told_in_one_line(suite, tmp_path):
         assert files[0].parent.name in str(told.value)
     for file in files:
         file.unlink()
-    with pytest.raises(UserError, match="is missing"):
+    with pytest.raises(UserError, match="no such file; set its root"):
         bench.run(Same({}), EMPTY)
 
 
