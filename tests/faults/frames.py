@@ -28,6 +28,7 @@ from tokenizers.models import WordLevel
 from cloc.errors import UserError
 from cloc.eval.conformance import check, refuse
 from cloc.eval.encoders.encoder import open_encoder
+from cloc.frame import Framing
 from cloc.models.embedder import ModelEmbedder
 from cloc.models.tower_build import make_tower
 from tests.eval.conformance import adapters as made
@@ -101,6 +102,7 @@ def ours(name):
         tower = make_tower(name)
     embedder = ModelEmbedder.__new__(ModelEmbedder)  # its tokenizer may be on a hub
     embedder.model = SimpleNamespace(tower=tower)
+    embedder.framing = Framing("pad", tower.image_size)
     return embedder, placed("longest", tower.image_size)
 
 
