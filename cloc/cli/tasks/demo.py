@@ -49,27 +49,27 @@ class Part(NamedTuple):
 
 PARTS = (
     Part(
-        "20,000 scenes", (1.0, 1.2), ("prepare", "import=scenes", f"out={SCENES}", "if_exists=skip")
+        "20,000 scenes", (0.4, 0.6), ("prepare", "import=scenes", f"out={SCENES}", "if_exists=skip")
     ),
-    Part("training of CLOC", (6.0, 12.0), ("train", "experiment=demo", "resume=auto"), trains=RUN),
+    Part("training of CLOC", (5.3, 11.5), ("train", "experiment=demo", "resume=auto"), trains=RUN),
     Part(
         "training of its CLIP twin",
-        (5.0, 10.0),
+        (4.7, 9.5),
         ("train", "experiment=demo_clip", "resume=auto"),
         trains=TWIN,
     ),
     Part(
-        "measuring the twin", (0.7, 1.3), ("evaluate", f"run={TWIN}"), makes=TWIN / "metrics.json"
+        "measuring the twin", (0.5, 1.2), ("evaluate", f"run={TWIN}"), makes=TWIN / "metrics.json"
     ),
     Part(
         "measuring CLOC",
-        (0.7, 1.3),
+        (0.6, 1.3),
         ("evaluate", f"run={RUN}", f"twin={TWIN}"),
         makes=RUN / "report.html",
     ),
     Part(
         "export for open_clip",
-        (0.2, 0.3),
+        (0.1, 0.3),
         ("export", f"run={RUN}", "format=open_clip", f"out={RUN}/open_clip"),
         makes=RUN / "open_clip/parity.json",
     ),
