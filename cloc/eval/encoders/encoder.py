@@ -75,7 +75,9 @@ def _of_start(spec: str, frame: str, image_size: Any, device: torch.device) -> E
         opened: Encoder = coca.of_start(start, spec, frame, device)
         return opened
     try:
-        model = build_model({"start": start, "image_size": image_size})
+        own = {} if start.heads is None else start.heads.description  # of a run: its head too
+        heads = {part: own[part] for part in ("region_head", "region_scale", "box_head") if own}
+        model = build_model({"start": start, "image_size": image_size}, **heads)
     except UserError as error:  # the key of a training run is not the one given here
         raise UserError(str(error).replace("model.tower.image_size", "image_size")) from None
     return of_model(model, spec, frame=frame, device=device)

@@ -13,6 +13,7 @@ from cloc.errors import UserError
 from cloc.eval.encoders.encoder import chosen, of_model, open_encoder
 from cloc.frame import Framing, framed
 from cloc.models.starts.timm import framing_of
+from tests.helpers.checkpoints import save_run
 from tests.helpers.encoders import save_open_clip
 from tests.helpers.models import make_model
 
@@ -104,3 +105,34 @@ def test_what_cannot_be_opened_is_one_line(spec, says):
     with pytest.raises(UserError, match=says) as error:
         open_encoder(spec, device=CPU)
     assert "\n" not in str(error.value)
+
+
+def test_a_run_named_as_a_model_keeps_its_own_regions_also_at_another_size(tmp_path):
+    model = make_model(seed=3)
+    save_run(tmp_path / "run", model)
+    ours = of_model(model, "x", device=CPU)
+    named, larger = (
+        open_encoder(f"run:{tmp_path}/run", image_size=size, device=CPU) for size in (None, 64)
+    )
+    boxes = [np.array([[5, 4, 60, 30]], np.float32)]
+    answers = []
+    for encoder in (ours, named, larger):
+        assert encoder.has_regions
+        prepared = encoder.embedder.prepare([photo(91, 40)], boxes)
+        words = [["a dog"]]
+        found = encoder.embedder.ground(prepared.images, words)
+        answers.append((encoder.embedder.regions(*prepared), found[0]))
+    for one, other in zip(answers[0], answers[1], strict=True):
+        torch.testing.assert_close(one, other)
+    assert larger.frame == "own: pad 64x64, bicubic"
+    assert not torch.allclose(answers[2][0], answers[0][0])
+
+
+def test_the_key_of_a_wrong_size_is_that_of_the_command(tmp_path):
+    save_run(tmp_path / "run", make_model())
+    with pytest.raises(UserError, match=r"^image_size=-3: give pixels"):
+        open_encoder(f"run:{tmp_path}/run", image_size=-3, device=CPU)
+    with pytest.raises(UserError, match=r"pixels; set image_size to a multiple of 8"):
+        open_encoder(f"run:{tmp_path}/run", image_size=50, device=CPU)
+    with pytest.raises(UserError, match=r"image_size=64: the size of .* is fixed; leave it null"):
+        open_encoder(str(tmp_path), image_size=64, device=CPU)
