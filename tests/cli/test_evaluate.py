@@ -98,7 +98,7 @@ def test_an_encoder_of_somebody_else_is_measured_in_its_own_frame(
     assert figure["value"] == metrics["region_retrieval@roi"]["r2t_r@1"]
     assert figure["low"] <= figure["value"] <= figure["high"]
     files = sorted(path.name.split("-")[1] for path in (tmp_path / "a/features").iterdir())
-    assert files == ["crop.sqlite", "own.sqlite", "roi.sqlite"]
+    assert files == ["crop", "own", "roi"]
 
     # again: the encoder is asked nothing, and the figures are the same
     monkeypatch.setattr(ModelEmbedder, "images", pytest.fail)

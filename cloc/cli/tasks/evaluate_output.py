@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from cloc import dist
 from cloc.cli.config.compose import plain
 from cloc.eval.detail import Circumstances, detail_of, write
+from cloc.eval.encoders.digest import of_code
 from cloc.eval.encoders.encoder import Encoder
 from cloc.eval.features import Features
 from cloc.frame import hidden
@@ -20,10 +21,12 @@ from cloc.training.origin import device_name, git_commit
 
 
 def features_at(cfg: DictConfig, encoder: Encoder, folder: Path, extractor: str) -> Features | None:
-    """On disk, where it is known which weights these are; the first rank's alone."""
+    """On disk, where it is known which weights these are; the first rank's alone. Of this version
+    of the code: vectors of another stay there and are not read."""
     if not cfg.features or not encoder.digest or dist.rank():
         return None
-    return Features(folder / "features" / f"{encoder.digest}-{extractor or 'own'}.sqlite")
+    name = f"{encoder.digest}-{extractor or 'own'}-{of_code()}.sqlite"
+    return Features(folder / "features" / name)
 
 
 def write_figures(

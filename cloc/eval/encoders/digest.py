@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+import cloc
+
 
 def of_weights(weights: Mapping[str, Tensor], *words: str) -> str:
     """Of all tensors with their names, and of `words`: the preprocessing, the precision."""
@@ -26,6 +28,15 @@ def of_files(paths: Iterable[Path], *words: str) -> str:
             while part := file.read(1 << 24):
                 out.update(part)
     return _with(out, words)
+
+
+def of_code() -> str:
+    """Of the code that makes a vector out of a picture and a box: what an earlier version of it
+    answered is not taken for the answer of this one."""
+    package = Path(cloc.__file__).parent
+    rooms = ("models", "heads", "eval/encoders", "eval/extractors", "data/samples")
+    files = [path for room in rooms for path in (package / room).rglob("*.py")]
+    return of_files([*files, package / "frame.py", package / "boxes.py"])[:8]
 
 
 def _with(out: "hashlib.blake2b", words: Iterable[str]) -> str:

@@ -1,8 +1,12 @@
 """What an encoder is, in a few bytes."""
 
+import shutil
+from pathlib import Path
+
 import torch
 
-from cloc.eval.encoders.digest import of_files, of_weights
+import cloc
+from cloc.eval.encoders.digest import of_code, of_files, of_weights
 
 WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, 2])}
 
@@ -29,3 +33,17 @@ def test_of_files_by_their_names_and_bytes(tmp_path):
     x, y, z, v = (of_files((tmp_path / folder).iterdir()) for folder in "xyzv")
     assert x == y
     assert len({x, z, v}) == 3
+
+
+def test_of_code_changes_with_what_makes_a_vector_and_with_nothing_else(tmp_path, monkeypatch):
+    own = of_code()
+    copy = tmp_path / "cloc"
+    shutil.copytree(Path(cloc.__file__).parent, copy, ignore=shutil.ignore_patterns("configs"))
+    monkeypatch.setattr(cloc, "__file__", str(copy / "__init__.py"))
+    assert of_code() == own
+    (copy / "eval/metrics.py").write_text("# another figure of the same vectors")
+    assert of_code() == own
+    for name in ("eval/extractors/crop.py", "frame.py", "models/embedder.py"):
+        (copy / name).write_text("# another vector")
+        assert of_code() != own
+        own = of_code()
