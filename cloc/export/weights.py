@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cloc.errors import UserError
+from cloc.models.positions.absolute import IMAGE_TABLES
 from cloc.numerics import first_not_finite
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -23,7 +24,8 @@ def round_weights(model: nn.Module, precision: str) -> None:
     if precision not in PRECISIONS:
         raise UserError(f"precision={precision}; choose from {', '.join(PRECISIONS)}")
     dtype = PRECISIONS[precision]
-    for value in model.state_dict().values():
+    fixed = [b for name, b in model.named_buffers() if name.endswith(IMAGE_TABLES[0])]
+    for value in (*model.state_dict().values(), *fixed):
         if value.is_floating_point():
             value.copy_(value.to(dtype))
     if bad := first_not_finite(model.state_dict()):
@@ -31,6 +33,21 @@ def round_weights(model: nn.Module, precision: str) -> None:
             f"precision={precision} ends at {torch.finfo(dtype).max:g}, which {bad} is above; "
             "choose bfloat16 or float32"
         )
+
+
+def tower_state(tower: Any, library: str) -> dict[str, Tensor]:
+    """The weights of an open_clip model that answers as `tower`: a table of positions that is fixed
+    here is one of them there. `UserError` for encodings that `library` has not."""
+    if not tower.positions.only_table:
+        own = [name for name in ("relative", "rotary") if getattr(tower.positions, name)]
+        raise UserError(
+            f"{library} has no {' and '.join(own)} positions in a CLIP, so its code would give "
+            "other answers; choose format=onnx or format=torch_export, whose graphs have them"
+        )
+    state: dict[str, Tensor] = dict(tower.clip.state_dict())
+    if tower.positions.kind != "learned":
+        state[IMAGE_TABLES[0]] = tower.clip.visual.positional_embedding
+    return state
 
 
 def save_weights(state: Mapping[str, Tensor], path: Path, *, precision: str = "float32") -> None:

@@ -70,7 +70,7 @@ def _description(tower: Tower) -> dict[str, Any]:
     """Its options, with the resolved architecture: never a name or folder elsewhere."""
     config = resolve_config(tower.model_config)
     seen = {**tower.preprocess, "background": list(tower.background)}
-    return {"config": config, **seen, "positions": tower.positions._asdict()}
+    return {"config": config, **seen, "positions": tower.positions.described()}
 
 
 def _take_heads(model: CLOC, heads: Heads) -> None:

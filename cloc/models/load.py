@@ -166,21 +166,22 @@ def _average(place: Place, step: int, run: Path) -> str:
 
 def _from_export(path: Path, kind: str) -> CLOC:
     """A folder in somebody's layout; without the region head's subfolder it is a plain CLIP."""
-    parts = {**_region_parts(path), "tower": {"start": f"{kind}:{path}"}}
+    parts = _region_parts(path)
+    positions = parts.pop("tower", {}).get("positions")  # a folder of others has no place for them
+    parts["tower"] = {"start": f"{kind}:{path}", "positions": positions}
     model = _built(parts, path / REGION / CONFIG)
     return _with_region_head(model, path)
 
 
 def _region_parts(path: Path) -> dict[str, Any]:
-    """`build_model`'s arguments beside the tower."""
+    """`build_model`'s arguments as the run had them; {} for a plain CLIP."""
     region = path / REGION
     if not region.is_dir():
         return {}
     for file in (region / CONFIG, region / REGION_WEIGHTS):
         if not file.is_file():
             raise UserError(f"{file} is missing: the export is not whole; export the run again")
-    found = _description((region / CONFIG).read_bytes(), region / CONFIG)
-    return {k: v for k, v in found.items() if k != "tower"}
+    return _description((region / CONFIG).read_bytes(), region / CONFIG)
 
 
 def _with_region_head(model: CLOC, path: Path) -> CLOC:

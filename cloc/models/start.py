@@ -33,6 +33,7 @@ class Start(NamedTuple):
     heads: "Heads | None" = None  # of a run of ours
     background: Sequence[int] | None = None  # behind transparent pixels, 0 to 255; None: white
     framing: Framing | None = None  # its own preprocessing; None: ours
+    positions: Mapping[str, Any] | None = None  # its encodings, as a configuration has them
 
 
 class Heads(NamedTuple):

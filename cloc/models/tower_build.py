@@ -7,12 +7,19 @@ from typing import Any, cast
 
 import open_clip
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import unasked
 from cloc.frame import WHITE, Colour, height_and_width
-from cloc.models.positions.absolute import aspect_of, fit_positions, make_kernel
+from cloc.models.positions.absolute import IMAGE_TABLES, aspect_of, fit_positions
+from cloc.models.positions.encodings import (
+    Positions,
+    chosen,
+    make_positions,
+    of_encodings,
+    refuse_positions,
+)
 from cloc.models.start import Start, read_start
 from cloc.models.t5 import t5_file, with_t5
 from cloc.models.tower_config import refuse, resized, resolve_config
@@ -42,14 +49,16 @@ def make_tower(
     with the architecture and weights of `start` (`cloc.models.start`).
 
     `image_size` in pixels (of a square, or height and width) and `context_length` in tokens replace
-    the configured ones; `positions` is the `Kernel` that carries image positions over to another
-    grid, here and in forward. `mean` and `std`, of pixels in [0, 1], replace those the weights were
-    trained with, or CLIP's. `folder` holds the tokenizer's files. Transparent pixels show
-    `background` (RGB of 0 to 255), the start's, or white. `vocabulary` is a file of T5's (`t5.py`).
+    the configured ones. `positions` are the image tower's encodings (`make_positions`), with the
+    kernel that carries a table over to another grid, here and in forward. `mean` and `std`, of
+    pixels in [0, 1], replace those the weights were trained with, or CLIP's. `folder` holds the
+    tokenizer's files. Transparent pixels show `background` (RGB of 0 to 255), the start's, or
+    white. `vocabulary` is a file of T5's (`t5.py`).
     """
     found = _with_vocabulary(_chosen(config, start, folder), vocabulary)
     model_config = resized(found.config, image_size, context_length)
     refuse(model_config)
+    encodings = _encodings(positions, found, model_config)
     _fit_input((clip := _from_config(model_config)).visual)
     tower = Tower(
         clip,
@@ -57,18 +66,18 @@ def make_tower(
         mean=mean or found.mean or open_clip.constants.OPENAI_DATASET_MEAN,
         std=std or found.std or open_clip.constants.OPENAI_DATASET_STD,
         folder=found.folder,
-        positions=make_kernel(positions),
+        positions=encodings,
         background=_colour(found.background if background is None else background),
         own_framing=found.framing,
     )
-    _refuse_broken_patches(tower)
-    _fill(tower, found)
-    return tower
+    return _filled(tower, found)
 
 
-def _refuse_broken_patches(tower: Tower) -> None:
-    """`UserError` for a size that makes no whole patches, before weights are fitted to it."""
-    tower.grid_at(torch.empty(0, 3, *height_and_width(tower.image_size), dtype=torch.uint8))
+def _encodings(given: Any, start: Start, model_config: Mapping[str, Any]) -> Positions:
+    """Those of the command, or the start's own; `UserError` where the tower cannot have them."""
+    found = make_positions(chosen(given) or start.positions, pretrained=start.state is not None)
+    refuse_positions(found, model_config["vision_cfg"])
+    return found
 
 
 def _with_vocabulary(found: Start, path: str | Path | None) -> Start:
@@ -112,17 +121,20 @@ def _chosen(
     return read_start(start) if isinstance(start, str) else cast(Start, start)
 
 
-def _fill(tower: Tower, start: Start) -> None:
-    """Every weight of the start, if it has any, its positions fitted to the tower's sizes."""
+def _filled(tower: Tower, start: Start) -> Tower:
+    """With every weight of the start, if it has any, its positions fitted to the tower's sizes;
+    `UserError` for a size that makes no whole patches."""
+    tower.grid_at(torch.empty(0, 3, *height_and_width(tower.image_size), dtype=torch.uint8))
     if start.state is None:
-        return
-    state, wanted = dict(start.state), tower.clip.state_dict()
+        return tower
+    wanted = tower.clip.state_dict()
+    state = _with_encodings(start, wanted)
     fit_positions(
         state,
         wanted,
         old_aspect=aspect_of(start.config["vision_cfg"].get("image_size", 224)),
         new_grid=tower.grid,
-        kernel=tower.positions,
+        kernel=tower.positions.kernel,
     )
     try:
         tower.clip.load_state_dict(state)
@@ -132,6 +144,24 @@ def _fill(tower: Tower, start: Start) -> None:
             f"context_length included): {one_line(error)}"
         ) from None
     tower.set_cap()
+    return tower
+
+
+def _with_encodings(start: Start, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The start's weights, and of what encodings of position learn those that it has not: a table
+    that is fixed here is left out, a new encoding keeps what it begins with."""
+    assert start.state is not None
+    own, table = dict(start.state), IMAGE_TABLES[0]
+    lost = [name for name in own if of_encodings(name) and name not in wanted]
+    if lost:
+        raise UserError(
+            f"the start has encodings of position that the model has not ({lost[0]}); leave "
+            "model.tower.positions empty to take the start's own"
+        )
+    if table not in wanted:
+        own.pop(table, None)
+    missing = [n for n in wanted if n not in own and (of_encodings(n) or n == table)]
+    return own | {name: wanted[name] for name in missing}
 
 
 def _from_config(model_config: Mapping[str, Any]) -> Any:

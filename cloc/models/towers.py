@@ -1,6 +1,7 @@
 """One small surface over open_clip models: un-pooled tokens, pooled embedding, text embedding.
 
-The wrapped model is `tower.clip`, untouched, so its state dict is a drop-in open_clip checkpoint.
+The wrapped model is `tower.clip`, untouched, so its state dict is a drop-in open_clip checkpoint,
+unless it was asked for other encodings of position than open_clip has (`cloc.models.positions`).
 """
 
 import math
@@ -20,7 +21,7 @@ from cloc import dist
 from cloc.errors import UserError
 from cloc.frame import WHITE, Colour, Framing, ImageSize, fitted, height_and_width
 from cloc.models.patch_dropout import PatchDropout
-from cloc.models.positions.absolute import Kernel
+from cloc.models.positions.encodings import Positions, set_positions
 from cloc.models.text_probe import check_text, pooling
 from cloc.models.tokenizers import decode, make_tokenizer
 from cloc.models.unpooled import PlainViT, unpooled
@@ -59,7 +60,7 @@ class Tower(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         folder: Path | None = None,
-        positions: Kernel = Kernel(),  # noqa: B008
+        positions: Positions = Positions(),  # noqa: B008
         background: Colour = WHITE,
         own_framing: Framing | None = None,
     ) -> None:
@@ -75,8 +76,8 @@ class Tower(nn.Module):
         # not the text tower's own: Hugging Face's say how many positions they have, not how many
         # open_clip tokenizes
         self.context_length: int = self.model_config["text_cfg"].get("context_length", 77)
-        self.positions, self.background = positions, background
-        self._unpooled = unpooled(clip.visual, positions)
+        self.positions, self.background = set_positions(clip.visual, positions), background
+        self._unpooled = unpooled(clip.visual, positions.kernel)
         self.width, self.grid = self._unpooled.width, self._unpooled.grid
         self.image_size: ImageSize = _size(clip.visual.image_size)
         self.own_framing = fitted(own_framing, self.image_size)

@@ -8,6 +8,7 @@ with `fc_norm`) or never (ResNet, FastViT).
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from jaxtyping import Float
@@ -178,7 +179,7 @@ class _Tables:
         """`run(visual)`, during which the positions are those of `grid`."""
         if grid == self.grid:
             return run(self.visual)
-        table = self.visual.get_parameter(self.name)
+        table: Any = attrgetter(self.name)(self.visual)  # a fixed one is no parameter
         fitted = resample(table, old=self.grid, new=grid, kernel=self.kernel)
         return functional_call(_Run(self.visual, run), {f"visual.{self.name}": fitted})
 

@@ -12,6 +12,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, nn
 
 from cloc.errors import UserError
+from cloc.models.positions.place import masked
 from cloc.models.towers import Tower
 
 
@@ -57,7 +58,7 @@ def _unmixed(attention: nn.Module) -> Iterator[None]:
     def alone(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         tokens: Tensor = args[0] if args else kwargs["query"]
         mask = tokens.new_full((tokens.shape[1],) * 2, float("-inf")).fill_diagonal_(0)
-        return args, {**kwargs, "attn_mask": mask}
+        return args, {**kwargs, "attn_mask": masked(kwargs.get("attn_mask"), mask)}
 
     handle = attention.register_forward_pre_hook(alone, with_kwargs=True)
     try:

@@ -21,6 +21,7 @@ TOKENS = {"token_embedding", "word_embeddings", "embed_tokens", "shared"}
 PLACES = {
     *("cpb_mlp", "rel_pos", "rel_pos_bias", "pos_embed", "rope"),
     *("pos_embd", "pos_proj", "conv_lambda"),
+    "relative",  # ours (cloc.models.positions)
 }
 FIRST = (
     *("patch_embed.proj", "embeds.proj"),

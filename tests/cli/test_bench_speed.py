@@ -18,6 +18,7 @@ from cloc.cli.bench import race as race_bench
 from cloc.cli.bench import region_cost as tax_bench
 from cloc.cli.bench.doctor import limiter, loading, samples_per_s
 from cloc.cli.bench.gpu import utilisation
+from cloc.cli.bench.positions import ENCODINGS, positions
 from cloc.cli.bench.region_cost import phrases_per_image
 from cloc.cli.bench.stages import Machine, Stages, exchange_rate
 from cloc.cli.bench.startup import SHOWN, imports_of
@@ -234,6 +235,17 @@ def test_mfu_is_of_the_datasheet_with_the_measured_product_beside_it():
     assert found["mfu"] == pytest.approx(0.358, abs=1e-3)
     assert found["of_product"] == pytest.approx(0.448, abs=1e-3)
     assert utilisation(2900, 122e9, peak=None, product=790e12)["mfu"] is None
+
+
+def test_positions_are_each_beside_learned_ones_in_turns(tmp_path, capsys):
+    (tmp_path / "positions-tiny.json").write_text(json.dumps(NATIVE))
+    open_clip.add_model_config(tmp_path / "positions-tiny.json")
+    given = ["what=positions", "tower=positions-tiny", "images=2", "repeat=2"]
+    found, _ = answer(capsys, *given)
+    assert set(found["over_learned"]) == set(found["seconds"]) == set(ENCODINGS)
+    assert found["over_learned"]["learned"]["median"] == 1
+    with pytest.raises(UserError, match="tower=nope: open_clip has no such model"):
+        positions({"tower": "nope"}, repeat=1)
 
 
 @pytest.fixture

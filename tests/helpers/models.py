@@ -72,7 +72,8 @@ def make_model(config=NATIVE, seed=0, **parts):
 
 def random_pixels(seed, b, size=SIZE):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (b, 3, size, size), dtype=torch.uint8, generator=generator)
+    sides = (size, size) if isinstance(size, int) else size
+    return torch.randint(0, 256, (b, 3, *sides), dtype=torch.uint8, generator=generator)
 
 
 def model_batch(model, *, valid=((1, 1, 1), (1, 1, 0), (0, 0, 0))):

@@ -11,8 +11,8 @@ from torch import nn
 
 from cloc.models.build import build_model
 from cloc.training.optim import parameter_groups
-from cloc.training.roles import roles
-from tests.helpers.models import make_model
+from cloc.training.roles import SCALE, TABLE, roles
+from tests.helpers.models import NATIVE, make_model
 
 PARTS = {"region_head": {"kind": "prompter"}, "region_scale": {}, "box_head": {}}
 # by hand, as regular expressions over whole names; {v} and {t} stand for the towers
@@ -168,3 +168,14 @@ def test_first_layers_and_positions_of_timm_under_names_of_their_own(trunk, role
     wanted = {f"tower.trunk.{name}.weight" for name in names}
     assert wanted <= found[role]
     assert not [n for n in found["matrix"] if "pos_" in n or "lambda" in n or "dct" in n]
+
+
+@pytest.mark.parametrize("relative", ["irpe", "shaw", "swin", "swin_v2"])
+def test_what_our_own_encodings_of_position_learn_is_no_matrix_and_has_no_decay(relative):
+    rotary = {"kind": "mixed", "zero_start": True}
+    model = build_model({"config": NATIVE, "positions": {"relative": relative, "rotary": rotary}})
+    own = {n: r for n, r in roles(model).items() if ".relative." in n or ".rotary." in n}
+    assert own
+    assert set(own.values()) <= {TABLE, SCALE}
+    gates = {r for n, r in roles(model).items() if n.endswith(".attn.gate")}
+    assert gates == {SCALE}

@@ -17,6 +17,7 @@ training imports,
 plain CLIP against open_clip's own trainer, `what=doctor experiment=NAME` names what limits a run
 and predicts its length, `what=gpu experiment=NAME` gives images/s, MFU and memory of a GPU.
 `what=eval shards=DIR encoder=open_clip:NAME/TAG` is an evaluation beside its encoder alone.
+`what=positions` is what each encoding of position costs beside learned ones.
 `what=prep` is what the engines of data preparation cost beside a plain loop.
 `what=memory experiment=NAME trainer.devices=8 trainer.num_nodes=4` estimates what a GPU must hold.
 

@@ -19,6 +19,7 @@ from cloc.cli.bench.loss import loss
 from cloc.cli.bench.memory import memory
 from cloc.cli.bench.open_clip_loader import ratio_of_totals, sides
 from cloc.cli.bench.options import OWN_OPTIONS, repeats, trains_on_gpu
+from cloc.cli.bench.positions import positions
 from cloc.cli.bench.race import race
 from cloc.cli.bench.region_cost import tax
 from cloc.cli.bench.save import saves
@@ -73,6 +74,7 @@ def measures_alone(own: Mapping[str, str]) -> dict[str, Measure]:
         "loss": lambda repeat: loss(),
         "race": partial(race, own),
         "prep": partial(preparing, own),
+        "positions": partial(positions, own),
     }
 
 

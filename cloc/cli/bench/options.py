@@ -12,10 +12,11 @@ OF = {
     "prep": ("shards_of_a_job",),
     "race": ("images", "tower", "device", "workers"),
     "eval": ("images", "encoder"),
+    "positions": ("images", "tower", "device"),
 }
 OWN_OPTIONS = sorted({name for names in OF.values() for name in names})
 OF_A_RUN = ("step", "loader", "tax", "doctor", "gpu", "memory")
-ALONE = ("startup", "save", "scenes", "plan", "dirt", "seek", "loss", "race", "prep")
+ALONE = ("startup", "save", "scenes", "plan", "dirt", "seek", "loss", "race", "prep", "positions")
 NO_DATA = "none"  # stands in data.train where nothing is read
 TURNS, TURNS_OF_STARTUP = 15, 5
 

@@ -86,7 +86,10 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
     Form.NUMBER_OR_MAP: ("data.sources.*.weight",),
     Form.BOOL: ("optimizer.fused",),
     Form.MAP: ("lora", "model.region_head", "model.region_scale", "model.box_head"),
-    Form.TEXT_OR_MAP: ("model.tower.config", "trainer.strategy"),
+    Form.TEXT_OR_MAP: (
+        *("model.tower.config", "trainer.strategy"),
+        *(f"model.tower.positions.{kind}" for kind in ("absolute", "relative", "rotary")),
+    ),
     Form.ANY: (
         *("trainer.devices", "trainer.num_nodes", "region_context"),
         *("trainer.strategy.*_parallel_size", "*image_size", "*._target_"),

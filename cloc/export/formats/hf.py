@@ -8,7 +8,7 @@ from typing import Any
 
 from cloc.errors import UserError
 from cloc.export.parity import Probe, answers, embeddings, run_usage, write_parity
-from cloc.export.weights import save_region_head, save_weights
+from cloc.export.weights import save_region_head, save_weights, tower_state
 from cloc.transformers_layout.convert import to_transformers
 from cloc.transformers_layout.tokenizer import write_tokenizer
 
@@ -84,7 +84,7 @@ class HF:
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then runs the documented code on it and compares embeddings."""
         transformers, tower = _transformers(), model.tower
-        state = tower.clip.state_dict()
+        state = tower_state(tower, "transformers")
         config, weights = to_transformers(tower.model_config, state, vision_only=self.vision_only)
         # Of what computes; transformers takes that of the weights where none is given.
         _write(folder / "config.json", {**config, "dtype": "float32"})

@@ -9,7 +9,7 @@ import torch
 
 from cloc.errors import UserError, one_line
 from cloc.export.parity import Probe, answers, embeddings, run_usage, write_parity
-from cloc.export.weights import save_region_head, save_weights
+from cloc.export.weights import save_region_head, save_weights, tower_state
 
 TOLERANCE = 1e-5  # of unit embeddings, element by element
 
@@ -46,6 +46,7 @@ print(image @ text.T)
     def export(self, model: Any, folder: Path, probe: Probe) -> None:
         """Fills the empty `folder`, then loads it through open_clip and compares embeddings."""
         tower = model.tower
+        state = tower_state(tower, "open_clip")
         config = {
             "model_cfg": tower.model_config,
             "preprocess_cfg": {
@@ -59,7 +60,7 @@ print(image @ text.T)
         }
         (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
         weights = folder / "open_clip_model.safetensors"
-        save_weights(tower.clip.state_dict(), weights, precision=self.precision)
+        save_weights(state, weights, precision=self.precision)
         tokenizer = tower.tokenizer()
         if hasattr(tokenizer, "tokenizer"):  # Hugging Face's: open_clip looks for it in the folder
             tokenizer.tokenizer.save_pretrained(folder)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cloc.errors import UserError
 from cloc.export.parity import Probe, answers, embeddings, run_usage, write_parity
-from cloc.export.weights import PRECISIONS
+from cloc.export.weights import PRECISIONS, tower_state
 from cloc.frame import height_and_width
 
 TOLERANCE = 1e-5  # of unit embeddings, and of tokens by the largest of them, element by element
@@ -147,6 +147,7 @@ def _of_plain_vit(tower: Any) -> Any:
         raise UserError(f"format=timm: a ResNet of open_clip has no twin in timm; {INSTEAD}")
     if visual.final_ln_after_pool:
         raise UserError(f"format=timm: timm has no ViT with final_ln_after_pool; {INSTEAD}")
+    state = tower_state(tower, "timm's ViT")
     block, width = visual.transformer.resblocks[0], visual.transformer.width
     try:
         twin: Any = timm.create_model(
@@ -162,10 +163,10 @@ def _of_plain_vit(tower: Any) -> Any:
             fc_norm=False,
             num_classes=0 if visual.proj is None else tower.dim,
         ).eval()
-        state = checkpoint_filter_fn(tower.clip.state_dict(), twin)
+        converted = checkpoint_filter_fn(state, twin)
         if isinstance(visual.ln_pre, nn.Identity):  # timm's patches have a bias then
-            state["patch_embed.proj.bias"] = torch.zeros(width)
-        twin.load_state_dict(state)
+            converted["patch_embed.proj.bias"] = torch.zeros(width)
+        twin.load_state_dict(converted)
     except (KeyError, RuntimeError, TypeError) as error:
         line = " ".join(str(error).split())[:300]
         raise UserError(

@@ -1,4 +1,4 @@
-"""Tables of learned positions, carried over to another grid of patches or length of text."""
+"""Tables of positions, learned or fixed, carried over to another grid or length of text."""
 
 import math
 from collections.abc import Mapping, MutableMapping
@@ -16,6 +16,7 @@ IMAGE_TABLES = (
     "visual.trunk.pos_embed",
     "visual.attnpool.positional_embedding",
 )
+ABSOLUTE = ("learned", "sincos", "none")
 TEXT_TABLES = ("positional_embedding", "text.positional_embedding")
 
 
@@ -32,10 +33,34 @@ def make_kernel(options: Mapping[str, Any] | None) -> Kernel:
     kernel = Kernel(**given) if set(given) <= set(Kernel._fields) else None
     if kernel is None or kernel.interpolation not in ("bicubic", "bilinear"):
         raise UserError(
-            f"model.tower.positions={given}; it has interpolation (bicubic or bilinear) and "
-            "antialias (true or false)"
+            f"model.tower.positions.absolute={given}; it has kind, interpolation (bicubic or "
+            "bilinear) and antialias (true or false)"
         )
     return kernel
+
+
+def set_absolute(visual: Any, kind: str) -> None:
+    """Of open_clip's `visual`: its learned table, the fixed one in its place (`sincos`), or zeros,
+    which is none. What is not learned is no weight and in no state."""
+    if kind == "learned":
+        return
+    table: Tensor = visual.positional_embedding
+    fixed = torch.zeros_like(table.data)
+    if kind == "sincos":
+        fixed[1:] = sincos(tuple(visual.grid_size), table.shape[1]).to(fixed)
+    del visual.positional_embedding
+    visual.register_buffer("positional_embedding", fixed, persistent=False)
+
+
+def sincos(grid: tuple[int, int], width: int) -> Float[Tensor, "p w"]:
+    """Fixed positions of `grid` rows and columns (MAE, arXiv 2111.06377): the sines, then the
+    cosines of the column in the first half of the channels, of the row in the second, at
+    frequencies 10,000^(-m / (width / 4)). Computed in float64."""
+    own = 10_000.0 ** (-torch.arange(width // 4, dtype=torch.float64) / (width // 4))
+    rows, columns = (torch.arange(side, dtype=torch.float64)[:, None] * own for side in grid)
+    of_row = torch.cat([rows.sin(), rows.cos()], 1)[:, None].expand(-1, grid[1], -1)
+    of_column = torch.cat([columns.sin(), columns.cos()], 1)[None].expand(grid[0], -1, -1)
+    return torch.cat([of_column, of_row], -1).flatten(0, 1).float()
 
 
 def resample(

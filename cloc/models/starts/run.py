@@ -18,4 +18,5 @@ def read(where: str) -> Start:
         tower.folder,
         Heads(model.description, model.region_state()),
         tower.background,
+        positions=tower.positions.described(),
     )

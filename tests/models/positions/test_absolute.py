@@ -1,12 +1,22 @@
 """Positions at another grid: as open_clip resamples them, on load and at forward."""
 
+import math
+
 import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+from open_clip.pos_embed import get_2d_sincos_pos_embed
 
 from cloc.errors import UserError
-from cloc.models.positions.absolute import Kernel, aspect_of, fit_positions, make_kernel, resample
+from cloc.models.positions.absolute import (
+    Kernel,
+    aspect_of,
+    fit_positions,
+    make_kernel,
+    resample,
+    sincos,
+)
 from cloc.models.tower_build import make_tower
 from tests.helpers.models import AVERAGE, CONFIGS, CONVOLUTIONAL, EVA, NATIVE, random_pixels
 
@@ -44,7 +54,7 @@ def test_the_aspect_is_height_over_width():
     "options", [{"kernel": "bicubic"}, {"interpolation": "nearest"}, {"interpolation": None}]
 )
 def test_an_unknown_kernel_is_named(options):
-    with pytest.raises(UserError, match=r"model\.tower\.positions=.*interpolation .bicubic or bil"):
+    with pytest.raises(UserError, match=r"positions\.absolute=.*interpolation .bicubic or bil"):
         make_kernel(options)
 
 
@@ -63,7 +73,7 @@ def test_forward_at_another_size_is_a_tower_built_at_that_size(kind):
         built.clip.state_dict(),
         old_aspect=1.0,
         new_grid=built.grid,
-        kernel=tower.positions,
+        kernel=tower.positions.kernel,
     )
     built.clip.load_state_dict(state)
     ours, expected = tower.images(pixels), built.images(pixels)
@@ -82,7 +92,7 @@ def test_a_bilinear_kernel_is_used_at_forward_and_recorded():
     bilinear.load_state_dict(bicubic.state_dict())
     pixels = random_pixels(0, 1, size=64)
     assert not bicubic.images(pixels).pooled.allclose(bilinear.images(pixels).pooled)
-    assert bilinear.positions == Kernel("bilinear", antialias=True)
+    assert bilinear.positions.kernel == Kernel("bilinear", antialias=True)
 
 
 @torch.no_grad()
@@ -132,3 +142,49 @@ def test_timm_resamples_alike():
 def test_open_clips_models_are_not_changed():
     clip = open_clip.CLIP(**NATIVE)
     assert set(clip.state_dict()) == set(make_tower(NATIVE).clip.state_dict())
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (7, 7)])
+def test_fixed_positions_are_those_of_open_clip_where_the_grid_is_square(grid):
+    theirs = get_2d_sincos_pos_embed(32, grid[0])
+    torch.testing.assert_close(sincos(grid, 32), torch.from_numpy(theirs).float())
+
+
+def test_fixed_positions_of_a_grid_that_is_not_square():
+    found = sincos((2, 3), 8).view(2, 3, 8)
+    assert torch.equal(found[0, :, 4:], found[0, :1, 4:].expand(3, 4))  # a row has one row
+    assert torch.equal(found[:, 0, :4], found[:1, 0, :4].expand(2, 4))
+    assert found[1, 2, 0] == pytest.approx(math.sin(2))  # of the column first
+    assert found[1, 2, 4] == pytest.approx(math.sin(1))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["sincos", "none"])
+def test_what_is_not_learned_is_no_weight_and_in_no_state(kind):
+    tower = make_tower(NATIVE, positions={"absolute": {"kind": kind}}).eval()
+    assert "visual.positional_embedding" not in tower.clip.state_dict()
+    assert not any("visual.positional" in name for name, _ in tower.named_parameters())
+    plain = make_tower(NATIVE).eval()
+    own, table = plain.clip.state_dict(), "visual.positional_embedding"
+    fixed = torch.zeros_like(own[table])
+    if kind == "sincos":
+        fixed[1:] = sincos((4, 4), 32)
+    plain.clip.load_state_dict({**own, **tower.clip.state_dict(), table: fixed})
+    for size in (32, (48, 64)):
+        pixels = random_pixels(0, 2, size=size)
+        torch.testing.assert_close(tower.images(pixels).pooled, plain.images(pixels).pooled)
+
+
+@torch.no_grad()
+def test_without_positions_the_places_of_patches_do_not_matter():
+    """Permuted content, which learned positions notice."""
+    none, learned = (
+        make_tower(NATIVE, positions={"absolute": {"kind": kind}}).eval()
+        for kind in ("none", "learned")
+    )
+    pixels = random_pixels(0, 1)
+    cells = pixels.view(1, 3, 4, 8, 4, 8).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+    mixed = cells[:, torch.randperm(16)].unflatten(1, (4, 4)).permute(0, 3, 1, 4, 2, 5)
+    shuffled = mixed.reshape(1, 3, 32, 32)
+    torch.testing.assert_close(none.images(shuffled).pooled, none.images(pixels).pooled)
+    assert not torch.allclose(learned.images(shuffled).pooled, learned.images(pixels).pooled)

@@ -1,0 +1,202 @@
+"""Which encodings of position a tower has: absolute, relative and rotary, from plain options."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from open_clip.transformer import ResidualAttentionBlock
+
+from cloc.errors import UserError
+from cloc.models.positions.absolute import ABSOLUTE, Kernel, make_kernel, set_absolute
+from cloc.models.positions.attention import install
+from cloc.models.positions.relative.irpe import IRPE
+from cloc.models.positions.relative.shaw import Shaw
+from cloc.models.positions.relative.swin import Swin
+from cloc.models.positions.relative.swin_v2 import SwinV2
+from cloc.models.positions.rotary.axial import Axial
+from cloc.models.positions.rotary.dinov3 import DINOv3
+from cloc.models.positions.rotary.flattened import Flattened
+from cloc.models.positions.rotary.mixed import Mixed
+from cloc.models.positions.rotary.mrope import MRoPE
+
+RELATIVE: dict[str, Callable[..., Any]] = dict(irpe=IRPE, shaw=Shaw, swin=Swin, swin_v2=SwinV2)
+ROTARY: dict[str, Callable[..., Any]] = dict(
+    flattened=Flattened, axial=Axial, mixed=Mixed, dinov3=DINOv3, mrope=MRoPE
+)
+KEY = "model.tower.positions"
+OLD = set(Kernel._fields)  # the whole of it, once
+LEARNED = (".attn.relative.", ".attn.rotary.", ".attn.gate")  # in the names of what they learn
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+
+
+def _is_count(x: Any) -> bool:
+    return type(x) is int and x >= 1
+
+
+# option: whether a value can be one, and in words
+VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "base": (lambda x: _is_number(x) and x > 0, "a number above 0"),
+    **dict.fromkeys(("reach", "hidden"), (_is_count, "a whole number, 1 or more")),
+    **dict.fromkeys(
+        ("ratio", "shift", "jitter", "rescale"),
+        (lambda x: x is None or (_is_number(x) and x > 0), "a number above 0, or null"),
+    ),
+    "shared_head": (lambda x: isinstance(x, bool), "true or false"),
+    "on": (lambda x: isinstance(x, str), "k, q, v or several of them, such as qk"),
+    "sections": (lambda x: x is None or isinstance(x, list), "a list of three numbers, or null"),
+    "grid": (
+        lambda x: x is None or (isinstance(x, list) and len(x) == 2 and all(map(_is_count, x))),
+        "rows and columns, or null",
+    ),
+}
+
+
+class Positions(NamedTuple):
+    """`relative` and `rotary` are options with a `kind`, or None. `zero_start`: rotations begin at
+    no angle, so that a trained model answers as before."""
+
+    kind: str = "learned"  # of absolute: learned, sincos or none
+    kernel: Kernel = Kernel()
+    relative: Mapping[str, Any] | None = None
+    rotary: Mapping[str, Any] | None = None
+    zero_start: bool = False
+
+    def described(self) -> dict[str, Any]:
+        """As a configuration has it."""
+        rotary = None if self.rotary is None else {**self.rotary, "zero_start": self.zero_start}
+        return {
+            "absolute": {"kind": self.kind, **self.kernel._asdict()},
+            "relative": None if self.relative is None else dict(self.relative),
+            "rotary": rotary,
+        }
+
+    @property
+    def only_table(self) -> bool:
+        """Whether the attention is as ever: a table of positions, learned or fixed, or none."""
+        return self.relative is None and self.rotary is None
+
+
+def make_positions(options: Mapping[str, Any] | None, *, pretrained: bool) -> Positions:
+    """Of `absolute`, `relative` and `rotary`; options of a table alone (interpolation, antialias)
+    are those of `absolute`. `zero_start` of rotary: null for weights that were trained without.
+    Raises `UserError` for what is not among them."""
+    given = chosen(options)
+    if given and set(given) <= OLD:
+        given = {"absolute": given}
+    if unknown := sorted(set(given) - {"absolute", "relative", "rotary"}):
+        raise UserError(f"{KEY}.{unknown[0]} is unknown; it has absolute, relative and rotary")
+    asked = given.get("absolute", {})
+    absolute = dict(asked) if isinstance(asked, Mapping) else {"kind": asked}
+    kind = absolute.pop("kind", "learned")
+    if kind not in ABSOLUTE:
+        raise UserError(f"{KEY}.absolute.kind={kind}; choose {', '.join(ABSOLUTE)}")
+    relative, rotary = (_checked(given, name) for name in ("relative", "rotary"))
+    zero_start = None if rotary is None else rotary.pop("zero_start", None)
+    if zero_start not in (None, True, False):
+        raise UserError(f"{KEY}.rotary.zero_start={zero_start}; give true, false or null")
+    return Positions(
+        kind,
+        make_kernel(absolute),
+        relative,
+        rotary,
+        rotary is not None and (pretrained if zero_start is None else zero_start),
+    )
+
+
+def chosen(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Those that are not null."""
+    return {name: value for name, value in (options or {}).items() if value is not None}
+
+
+def _checked(given: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """Options of a kind that there is, with names that it has."""
+    if given.get(name) is None:
+        return None
+    kinds = {"relative": RELATIVE, "rotary": ROTARY}[name]
+    options = dict(given[name]) if isinstance(given[name], Mapping) else {"kind": given[name]}
+    if options.get("kind") not in kinds:
+        raise UserError(f"{KEY}.{name}.kind={options.get('kind')}; choose {', '.join(kinds)}")
+    signature = inspect.signature(kinds[options["kind"]]).parameters.values()
+    known = {p.name for p in signature if p.kind is p.KEYWORD_ONLY} | {"kind"}
+    known |= {"zero_start"} if name == "rotary" else set()
+    if unknown := sorted(set(options) - known):
+        raise UserError(
+            f"{KEY}.{name}.{unknown[0]} is unknown; {options['kind']} has "
+            f"{', '.join(sorted(known))}"
+        )
+    for option, value in options.items():
+        fits, words = VALUES.get(option, (lambda x: True, ""))
+        if not fits(value):
+            raise UserError(f"{KEY}.{name}.{option}={value!r}; give {words}")
+    return options
+
+
+def refuse_positions(positions: Positions, vision: Mapping[str, Any]) -> None:
+    """`UserError` for a tower that cannot have them, before it is built. `vision` is open_clip's
+    vision_cfg."""
+    name = next((n for n in ("relative", "rotary") if getattr(positions, n) is not None), None)
+    plain = not vision.get("timm_model_name") and not isinstance(vision.get("layers"), list | tuple)
+    if not plain and (name is not None or positions.kind != "learned"):
+        raise UserError(
+            f"{KEY}.{name or 'absolute.kind'} is for open_clip's own Vision Transformer; a timm "
+            "trunk has what its name says (vit_*_rope_*, vit_relpos_*, eva02_*, vit_*_dinov3), a "
+            "ResNet none: leave it out"
+        )
+    custom = [key for key in ("block_type", "qk_norm", "scaled_cosine_attn") if vision.get(key)]
+    if name is not None and custom and vision.get(custom[0]) != "default":
+        raise UserError(
+            f"{KEY}.{name} is for open_clip's plain blocks, but vision_cfg has {custom[0]}="
+            f"{vision[custom[0]]}; leave one of them out"
+        )
+    head, width = int(vision.get("head_width", 64)), int(vision.get("width", 768))
+    if positions.rotary is not None:
+        multiple = ROTARY[positions.rotary["kind"]].multiple  # type: ignore[attr-defined]
+        if head % multiple:
+            raise UserError(
+                f"{KEY}.rotary={positions.rotary['kind']} turns channels in groups of {multiple}, "
+                f"but a head has {head}; set vision_cfg.head_width to a multiple of {multiple}"
+            )
+    if positions.kind == "sincos" and width % 4:
+        raise UserError(
+            f"{KEY}.absolute.kind=sincos needs a width that is a multiple of 4, not {width}"
+        )
+
+
+def set_positions(visual: Any, positions: Positions) -> Positions:
+    """Into open_clip's `visual`, in place; with the grid that relative tables are made for, which
+    stays theirs at another image size."""
+    set_absolute(visual, positions.kind)
+    if positions.only_table:
+        return positions
+    blocks = visual.transformer.resblocks
+    if not all(type(block) is ResidualAttentionBlock for block in blocks):
+        raise UserError(f"{KEY}: {type(blocks[0]).__name__} is no plain block of open_clip's")
+    heads = [block.attn.num_heads for block in blocks]
+    widths = [block.attn.head_dim for block in blocks]
+    relative = rotary = None
+    if positions.relative is not None:
+        kind, options = _split(positions.relative)
+        if "grid" in inspect.signature(RELATIVE[kind]).parameters and not options.get("grid"):
+            options["grid"] = list(visual.grid_size)
+        positions = positions._replace(relative={"kind": kind, **options})
+        made = zip(widths, heads, strict=True)
+        relative = [RELATIVE[kind](w, h, **options) for w, h in made]
+    if positions.rotary is not None:
+        kind, options = _split(positions.rotary)
+        rotary = [ROTARY[kind](w, h, **options) for w, h in zip(widths, heads, strict=True)]
+    install(visual, relative=relative, rotary=rotary, gated=positions.zero_start)
+    return positions
+
+
+def _split(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    rest = dict(options)
+    return rest.pop("kind"), rest
+
+
+def of_encodings(name: str) -> bool:
+    """Whether a weight of this name is what an encoding learned."""
+    return any(part in name for part in LEARNED)

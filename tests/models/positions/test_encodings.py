@@ -1,0 +1,142 @@
+"""Encodings from plain options, and what cannot be, before anything is built."""
+
+import open_clip
+import pytest
+import torch
+
+from cloc.errors import UserError
+from cloc.models.build import build_model
+from cloc.models.positions.encodings import Positions, make_positions, refuse_positions
+from cloc.models.tower_build import make_tower
+from tests.helpers.checkpoints import save_run
+from tests.helpers.models import EVA, NATIVE, make_model, random_pixels
+
+
+def made(options, *, pretrained=False):
+    return make_positions(options, pretrained=pretrained)
+
+
+def test_options_of_before_are_those_of_the_table():
+    old, new = {"interpolation": "bilinear", "antialias": False}, made({})
+    assert made(old) == made({"absolute": old})
+    assert new == Positions()
+    assert new.described()["absolute"]["kind"] == "learned"
+    assert made(old).described()["absolute"]["interpolation"] == "bilinear"
+
+
+def test_what_was_described_is_made_again():
+    given = {
+        "absolute": {"kind": "sincos", "antialias": False},
+        "relative": {"kind": "irpe", "on": "qk"},
+        "rotary": {"kind": "dinov3", "rescale": 2.0},
+    }
+    own = made(given, pretrained=True)
+    assert own.zero_start is True
+    assert made(own.described()) == own
+
+
+def test_a_rotation_begins_at_nothing_for_a_trained_tower_alone_unless_it_is_told():
+    assert made({"rotary": {"kind": "axial"}}).zero_start is False
+    assert made({"rotary": {"kind": "axial"}}, pretrained=True).zero_start is True
+    told = {"rotary": {"kind": "axial", "zero_start": False}}
+    assert made(told, pretrained=True).zero_start is False
+    assert made({"relative": {"kind": "irpe"}}, pretrained=True).zero_start is False
+    assert made({"rotary": "axial"}) == made({"rotary": {"kind": "axial"}})
+    assert made({"absolute": "none", "rotary": None}) == made({"absolute": {"kind": "none"}})
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"rope": {}}, r"positions\.rope is unknown; it has absolute, relative and rotary"),
+        ({"absolute": {"kind": "sine"}}, r"absolute\.kind=sine; choose learned, sincos, none"),
+        ({"absolute": {"kernel": 3}}, r"positions\.absolute=\{'kernel': 3\}; it has kind"),
+        ({"relative": {"kind": "irp"}}, r"relative\.kind=irp; choose irpe, shaw, swin, swin_v2"),
+        ({"relative": {"reach": 2}}, r"relative\.kind=None; choose irpe"),
+        ({"rotary": {"kind": "polar"}}, r"rotary\.kind=polar; choose flattened, axial, mixed"),
+        (
+            {"rotary": {"kind": "axial", "basis": 2}},
+            r"rotary\.basis is unknown; axial has base",
+        ),
+        ({"rotary": {"kind": "axial", "zero_start": "no"}}, r"zero_start=no; give true, false or"),
+        (
+            {"relative": {"kind": "swin", "reach": 2}},
+            r"relative\.reach is unknown; swin has grid",
+        ),
+    ],
+)
+def test_what_is_not_among_them_is_one_line(given, says):
+    with pytest.raises(UserError, match=says):
+        made(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "vision", "says"),
+    [
+        ({"rotary": {"kind": "axial"}}, EVA["vision_cfg"], r"positions\.rotary is for open_clip's"),
+        ({"relative": "irpe"}, {"layers": [1, 1, 1, 1]}, r"positions\.relative is for open_clip's"),
+        (
+            {"absolute": {"kind": "none"}},
+            EVA["vision_cfg"],
+            r"absolute\.kind is for open_clip's",
+        ),
+        (
+            {"rotary": "axial"},
+            {"head_width": 6},
+            r"in groups of 4, but a head has 6; set",
+        ),
+        ({"rotary": "flattened"}, {"head_width": 7}, r"in groups of 2, but a head has 7"),
+        ({"rotary": "axial"}, {"qk_norm": True}, r"plain blocks, but vision_cfg has qk_norm=True"),
+        ({"absolute": {"kind": "sincos"}}, {"width": 30}, r"a multiple of 4, not 30"),
+    ],
+)
+def test_an_impossible_combination_is_one_line_before_anything_is_built(given, vision, says):
+    with pytest.raises(UserError, match=says) as error:
+        refuse_positions(made(given), vision)
+    assert "\n" not in str(error.value)
+
+
+def test_published_sizes_take_all_of_them():
+    """ViT-B-16 and ViT-L-14 of open_clip, without memory."""
+    for name, grid, heads in (("ViT-B-16", (14, 14), 12), ("ViT-L-14", (16, 16), 16)):
+        with torch.device("meta"):
+            tower = make_tower(
+                open_clip.get_model_config(name),
+                positions={"relative": {"kind": "irpe", "on": "qkv"}, "rotary": {"kind": "mixed"}},
+            )
+            pixels = torch.empty(1, 3, tower.image_size, tower.image_size, dtype=torch.uint8)
+            assert tower.images(pixels).tokens.shape[1] == grid[0] * grid[1]
+        rotary = tower.clip.visual.transformer.resblocks[0].attn.rotary
+        assert rotary.frequencies.shape == (2, heads, 32)
+
+
+@torch.no_grad()
+def test_a_run_keeps_its_encodings_and_hands_them_on(tmp_path):
+    options = {"absolute": {"kind": "none"}, "relative": {"kind": "swin"}, "rotary": "mixed"}
+    model = build_model({"config": NATIVE, "positions": options}).eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    save_run(tmp_path / "run", model)
+    pixels = random_pixels(0, 2)
+    again = build_model({"start": f"run:{tmp_path}/run"}).eval()
+    assert again.tower.positions == model.tower.positions
+    torch.testing.assert_close(again.tower.images(pixels).pooled, model.tower.images(pixels).pooled)
+    larger = build_model({"start": f"run:{tmp_path}/run", "image_size": [48, 64]}).eval()
+    wide = random_pixels(0, 2, size=(48, 64))
+    torch.testing.assert_close(larger.tower.images(wide).pooled, model.tower.images(wide).pooled)
+    other = {"start": f"run:{tmp_path}/run", "positions": {"rotary": "mixed"}}
+    with pytest.raises(UserError, match="the start has encodings of position that the mod"):
+        build_model(other)
+
+
+@torch.no_grad()
+def test_a_start_without_them_keeps_what_it_has_and_gains_what_it_has_not(tmp_path):
+    plain = make_model(region_head=None).eval()
+    save_run(tmp_path / "run", plain)
+    options = {"relative": {"kind": "irpe"}, "rotary": {"kind": "axial"}}
+    found = build_model({"start": f"run:{tmp_path}/run", "positions": options}).eval()
+    assert found.tower.positions.zero_start
+    pixels = random_pixels(0, 2)
+    torch.testing.assert_close(
+        found.tower.images(pixels).pooled, plain.tower.images(pixels).pooled, rtol=0, atol=1e-6
+    )
