@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cloc.data.samples.record import Caption, Record, Region
-from cloc.data.samples.relations import OPPOSITE, SYNONYMS
+from cloc.data.samples.relations import IN_THE_PICTURE, OPPOSITE, SYNONYMS
 from cloc.data.samples.text import lines
 from cloc.data.samples.validate import MAX_CAPTIONS, MAX_NEGATIVES
 from cloc.errors import UserError
@@ -41,11 +41,13 @@ class Relations:
 
     A relation is told where it is beyond the margins of `cloc.data.samples.relations`, to a thing
     whose name occurs once, and all others of the region's name are clearly elsewhere: left of,
-    right of, above, below; with masks (`meta["masks"]`) inside and on; with depths by `model`
-    in front of and behind. All are the viewer's. A region's name is its label; without one, in the
-    plural, of `meta["not_exhaustive"]` and under `side_at_least` of the picture's shorter side it
-    is not spoken of. `meta["relations"]` and `meta["twins"]` are what the benchmarks ask for, as in
-    scenes. Which regions and words are drawn depends on `seed` and the key of the record alone.
+    right of, higher and lower in the picture; with masks (`meta["masks"]`) inside and on; with
+    depths by `model` in front of and behind, and above and below. All are the viewer's.
+
+    A region's name is its label; without one, in the plural, of `meta["not_exhaustive"]` and under
+    `side_at_least` of the picture's shorter side it is not spoken of. `meta["relations"]` and
+    `meta["twins"]` are what the benchmarks ask for, as in scenes. Which regions and words are drawn
+    depends on `seed` and the key of the record alone.
     """
 
     name = "relations"
@@ -144,8 +146,16 @@ def _said(told: Told, rng: Random, *, name: str) -> Said:
         f"{article(t.name) if name == 'a' else name} {t.name}" for t in (told.thing, told.other)
     )
     i = int(rng.random() * len(SYNONYMS[told.relation]))
-    word, opposite = (SYNONYMS[r][i] for r in (told.relation, OPPOSITE[told.relation]))
+    word, opposite = (_word(told, r, i) for r in (told.relation, OPPOSITE[told.relation]))
     return Said(f"{one} {word} {other}", f"{one} {opposite} {other}")
+
+
+def _word(told: Told, relation: str, i: int = 0) -> str:
+    """The i-th one; above and below are of the picture where depths are not known."""
+    is_flat = told.thing.depths is None or told.other.depths is None
+    if is_flat and relation in IN_THE_PICTURE:
+        return IN_THE_PICTURE[relation]
+    return SYNONYMS[relation][i]
 
 
 def _named(region: Region, said: Said) -> Region:
@@ -163,7 +173,7 @@ def _twins(found: Sequence[Told]) -> list[dict[str, Any]]:
         rival = sides.get((other, name, OPPOSITE[relation]))
         if rival is not None:
             text = f"the {name} {{}} the {told.other.name}"
-            phrase, flipped = text.format(relation), text.format(OPPOSITE[relation])
+            phrase, flipped = (text.format(_word(told, r)) for r in (relation, OPPOSITE[relation]))
             places = {"region": told.thing.place, "other": rival.thing.place}
             twins.append({**places, "phrase": phrase, "flipped": flipped})
     return twins

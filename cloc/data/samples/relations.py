@@ -56,6 +56,12 @@ SYNONYMS = {
     "on": ("on", "on top of"),
     "under": ("under", "underneath"),
 }
+# Where nothing tells how far away the two are: what is higher up in a picture of a floor may be
+# no higher, and the words say so.
+IN_THE_PICTURE = {
+    "above": "higher in the picture than",
+    "below": "lower in the picture than",
+}
 
 # All words above are the viewer's: left is left in the picture, in front is nearer to the camera.
 # A thing with a front of its own has these sides, in turn against the clock as seen from above.
