@@ -15,7 +15,7 @@ from data_prep.masks import masks_of
 from data_prep.stage import Notes
 
 OPEN = "not_exhaustive"  # the key of `meta` with the labels of which not every one has a box
-_MANY = frozenset("children feet men mice people sheep teeth women".split())
+_MANY = frozenset("children feet men mice people sheep skis taxis teeth women".split())
 
 
 class Thing(NamedTuple):
@@ -89,7 +89,7 @@ def relation_of(a: Thing, b: Thing, spread: float, kinds: Kinds) -> tuple[str, s
     word = rules.plane(a.box, b.box) or ""
     if word in ("above", "below") and order:
         return "", "depth"
-    if not word and order and rules.touch(a.box, b.box) and rules.over(a.box, b.box):
+    if not word and order and rules.meets(a.box, b.box) and rules.over(a.box, b.box):
         word = order
     return word, "" if word else "meets" if rules.meets(a.box, b.box) else "margin"
 
@@ -151,15 +151,25 @@ def _alike(thing: Thing, things: Sequence[Thing]) -> list[Thing]:
 
 
 def _depths(near: np.ndarray, mask: np.ndarray | None, box: Box) -> Depths | None:
-    """Of its mask; without one, of the inner half of its box along both axes."""
-    if mask is None:
-        wide, high = (box[2] - box[0]) / 4, (box[3] - box[1]) / 4
-        x0, y0 = int(box[0] + wide), int(box[1] + high)
-        found = near[y0 : max(int(box[3] - high), y0 + 1), x0 : max(int(box[2] - wide), x0 + 1)]
+    """Quartiles over its mask. Without one, over the inner half of its box along both axes, widened
+    to the median of the box: through a chair or a ring the middle shows what is behind it."""
+    if mask is not None:
+        far, nearer = _percentiles(near[mask], 25, 75)
     else:
-        found = near[mask]
-    far, nearer = _percentiles(found, 25, 75)
-    return Depths(far, nearer) if np.isfinite(far) else None
+        wide, high = (box[2] - box[0]) / 4, (box[3] - box[1]) / 4
+        inner = (box[0] + wide, box[1] + high, box[2] - wide, box[3] - high)
+        (middle, _), (far, nearer) = (
+            _percentiles(_cut(near, of), *wanted)
+            for of, wanted in ((box, (50, 50)), (inner, (25, 75)))
+        )
+        far, nearer = min(far, middle), max(nearer, middle)
+    return Depths(far, nearer) if np.isfinite([far, nearer]).all() else None
+
+
+def _cut(near: np.ndarray, box: Box) -> np.ndarray:
+    """At least one pixel."""
+    x0, y0 = int(box[0]), int(box[1])
+    return near[y0 : max(round(box[3]), y0 + 1), x0 : max(round(box[2]), x0 + 1)]
 
 
 def _percentiles(values: np.ndarray, *wanted: float) -> list[float]:
