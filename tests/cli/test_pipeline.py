@@ -132,9 +132,6 @@ def test_relations_of_annotated_boxes_go_on_where_they_were_stopped(tmp_path, ca
     assert drops["relations: relations, margin"] > 0
     page = (out / "gallery.html").read_text()
     assert "left out: relations, margin" in page
-    shown = json.loads((out / "markers/shard-000000.json").read_text())["examples"]["relations"]
-    changed = [bool(example["captions"][-1][1] == "relations") for example in shown["accepted"]]
-    assert all(changed)  # those that the stage says something of come first
     assert "&#39;apart&#39;: 8" in page
     assert "relations, margin" in capsys.readouterr().out
 
