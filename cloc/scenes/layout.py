@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
+from cloc.data.samples.relations import FLIPPED
 from cloc.scenes.draw import side_range
 from cloc.scenes.kinds import HELD_OUT, HELD_OUT_KINDS, KINDS, SEEN_KINDS, Kind, resized
-from cloc.scenes.relations import FLIPPED, Thing, at, inside, placement
+from cloc.scenes.relations import Thing, at, inside, placement
 
 AT_LEAST, AT_MOST = 2, 6  # objects of a scene
 TRIES = 12  # places tried for an object before the scene goes without it

@@ -1,18 +1,10 @@
-"""Where one object of a scene stands to another, by whole-number geometry with a clear margin."""
+"""Where one object of a scene stands to another, by the rules that all relations share."""
 
 from dataclasses import dataclass
 
+from cloc.data.samples import relations
 from cloc.scenes.draw import Mask, mask
 from cloc.scenes.kinds import Kind
-
-FLIPPED = {
-    "left of": "right of",
-    "right of": "left of",
-    "above": "below",
-    "below": "above",
-    "in front of": "behind",
-    "behind": "in front of",
-}
 
 
 @dataclass(slots=True, eq=False)
@@ -45,43 +37,24 @@ def at(kind: Kind, *, side: int, image_size: int, x: int, y: int) -> Thing:
 
 
 def placement(a: Thing, b: Thing) -> str | None:
-    """How `a` stands to `b` in the plane, None where it is not clear.
-
-    Clear means: along the one axis the centres are at least 0.8 of the way apart at which the
-    boxes would just touch, and at least 1.2 times as far apart as along the other axis.
-    """
-    dx = 2 * (b.x - a.x) + b.width - a.width  # twice the distance: whole numbers
-    dy = 2 * (b.y - a.y) + b.height - a.height
-    across, down = abs(dx), abs(dy)
-    if 5 * across >= 4 * (a.width + b.width) and 5 * across >= 6 * down:
-        return "left of" if dx > 0 else "right of"
-    if 5 * down >= 4 * (a.height + b.height) and 5 * down >= 6 * across:
-        return "above" if dy > 0 else "below"
-    return None
+    """How `a` stands to `b` in the plane, None where it is not clear."""
+    return relations.placement(a.box, b.box)
 
 
 def clearly_not(a: Thing, relation: str, b: Thing) -> bool:
-    """Whether `a` is on the other side of `b`, by at least 0.4 of the way at which they touch."""
-    if relation in ("left of", "right of"):
-        lead = 2 * (b.x - a.x) + b.width - a.width
-        touching = a.width + b.width
-    else:
-        lead = 2 * (b.y - a.y) + b.height - a.height
-        touching = a.height + b.height
-    if relation in ("right of", "below"):
-        lead = -lead
-    return 5 * -lead >= 2 * touching
+    """Whether `a` is clearly on the other side of `b`."""
+    return relations.clearly_not(a.box, relation, b.box)
 
 
 def depth(a: Thing, b: Thing) -> str | None:
     """How `a`, painted before `b`, stands to it where they meet: "behind", "inside", "around".
 
-    Behind: what is seen of `b`, soft rims apart, hides `a` in at least a tenth as many pixels as
-    the smaller one has.
+    Behind: what is seen of `b`, soft rims apart, clearly hides some of `a`.
     """
     if a.bits & b.bits:
         smaller = min(a.bits.bit_count(), b.bits.bit_count())
-        return "behind" if 10 * (a.core & b.core & b.visible).bit_count() >= smaller else None
+        hidden = (a.core & b.core & b.visible).bit_count()
+        return "behind" if relations.hides(hidden, smaller) else None
     if inside(a, b):
         return "inside"
     return "around" if inside(b, a) else None
@@ -89,11 +62,4 @@ def depth(a: Thing, b: Thing) -> str | None:
 
 def inside(a: Thing, b: Thing) -> bool:
     """Whether `a` lies in the hole of the ring `b`: within its box, sharing no pixel."""
-    return (
-        b.kind.shape == "ring"
-        and not a.bits & b.bits
-        and a.x > b.x
-        and a.y > b.y
-        and a.x + a.width < b.x + b.width
-        and a.y + a.height < b.y + b.height
-    )
+    return b.kind.shape == "ring" and not a.bits & b.bits and relations.within(a.box, b.box)

@@ -5,9 +5,10 @@ from itertools import combinations
 from random import Random
 from typing import NamedTuple, TypeVar
 
+from cloc.data.samples.relations import FLIPPED
 from cloc.scenes.kinds import Kind, article, plural
 from cloc.scenes.layout import Layout
-from cloc.scenes.relations import FLIPPED, Thing, clearly_not, depth, placement
+from cloc.scenes.relations import Thing, clearly_not, depth, placement
 
 T = TypeVar("T")
 NUMBERS = ("no", "a", "two", "three", "four", "five", "six")

@@ -4,8 +4,9 @@ from itertools import permutations
 
 import pytest
 
+from cloc.data.samples.relations import FLIPPED
 from cloc.scenes.kinds import KINDS
-from cloc.scenes.relations import FLIPPED, at, clearly_not, depth, placement
+from cloc.scenes.relations import at, clearly_not, depth, placement
 from tests.helpers.scenes import OPPOSITE, Pixels, make_layouts
 
 SQUARE = next(kind for kind in KINDS if kind.full == "small solid red square")
