@@ -15,6 +15,7 @@ from cloc.frame import WHITE, Colour, height_and_width
 from cloc.models.positions.absolute import IMAGE_TABLES, aspect_of, fit_positions
 from cloc.models.positions.encodings import (
     Positions,
+    beginning,
     chosen,
     make_positions,
     of_encodings,
@@ -128,7 +129,7 @@ def _filled(tower: Tower, start: Start) -> Tower:
     if start.state is None:
         return tower
     wanted = tower.clip.state_dict()
-    state = _with_encodings(start, wanted)
+    state = _with_encodings(start, wanted, tower.positions)
     fit_positions(
         state,
         wanted,
@@ -147,9 +148,11 @@ def _filled(tower: Tower, start: Start) -> Tower:
     return tower
 
 
-def _with_encodings(start: Start, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _with_encodings(
+    start: Start, wanted: Mapping[str, Tensor], positions: Positions
+) -> dict[str, Tensor]:
     """The start's weights, and of what encodings of position learn those that it has not: a table
-    that is fixed here is left out, a new encoding keeps what it begins with."""
+    that is fixed here is left out, a new encoding begins with nothing."""
     assert start.state is not None
     own, table = dict(start.state), IMAGE_TABLES[0]
     lost = [name for name in own if of_encodings(name) and name not in wanted]
@@ -161,7 +164,7 @@ def _with_encodings(start: Start, wanted: Mapping[str, Tensor]) -> dict[str, Ten
     if table not in wanted:
         own.pop(table, None)
     missing = [n for n in wanted if n not in own and (of_encodings(n) or n == table)]
-    return own | {name: wanted[name] for name in missing}
+    return own | {name: beginning(name, wanted[name], positions) for name in missing}
 
 
 def _from_config(model_config: Mapping[str, Any]) -> Any:

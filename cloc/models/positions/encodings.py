@@ -5,7 +5,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from open_clip.transformer import ResidualAttentionBlock
+from torch import Tensor
 
 from cloc.errors import UserError
 from cloc.models.positions.absolute import ABSOLUTE, Kernel, make_kernel, set_absolute
@@ -195,6 +197,15 @@ def set_positions(visual: Any, positions: Positions) -> Positions:
 def _split(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     rest = dict(options)
     return rest.pop("kind"), rest
+
+
+def beginning(name: str, value: Tensor, positions: Positions) -> Tensor:
+    """Of a weight that an encoding learns, in a tower that was trained without the encoding."""
+    _, found, rest = name.partition(".attn.relative.")
+    if not found or positions.relative is None:
+        return value
+    kind: Any = RELATIVE[positions.relative["kind"]]
+    return torch.zeros_like(value) if rest.startswith(kind.begins_at_zero) else value
 
 
 def of_encodings(name: str) -> bool:

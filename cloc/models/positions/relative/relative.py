@@ -8,8 +8,10 @@ from cloc.models.positions.place import Place
 
 
 class Relative(nn.Module):
-    """Base of them all. Tables are zero at the start, so that a model that was trained without them
-    answers as before."""
+    """Base of them all. What it begins with is its source's; in a model that was trained without it
+    what `begins_at_zero` names is zero, so that this answers as before."""
+
+    begins_at_zero: tuple[str, ...] = ("",)  # starts of the names of its weights
 
     on_values = False
 

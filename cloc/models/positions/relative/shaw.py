@@ -25,6 +25,8 @@ class Shaw(Relative):
         self.reach, self.num_buckets = reach, (2 * reach + 1) ** 2
         shape = (1, head_width, self.num_buckets + 1)
         self.keys, self.of_values = (nn.Parameter(torch.zeros(shape)) for _ in range(2))
+        for table in (self.keys, self.of_values):
+            nn.init.xavier_uniform_(table[0])
 
     def buckets(self, place: Place, device: torch.device) -> Int[Tensor, "k n n"]:
         """The last bucket is that of tokens that stand nowhere."""

@@ -23,6 +23,7 @@ class Swin(Relative):
         self.grid = (grid[0], grid[1])
         count = (2 * grid[0] - 1) * (2 * grid[1] - 1)
         self.table = nn.Parameter(torch.zeros(num_heads, count + 3))
+        nn.init.trunc_normal_(self.table, std=0.02)
 
     def buckets(self, place: Place, device: torch.device) -> Int[Tensor, "k n n"]:
         """Rows of the table of this grid; its last three are from, to and among the prefix."""

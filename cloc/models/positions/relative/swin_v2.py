@@ -18,8 +18,10 @@ HIGHEST = 8  # offsets of the grid that it is made for are scaled to [-8, 8] bef
 
 class SwinV2(Relative):
     """Bias = 16 sigmoid(MLP(log-spaced dy, dx)) - 8, per head (section 3.3; the constant takes it
-    to zero at the start and changes no softmax among patches). Pairs with a token that stands
-    nowhere have 0."""
+    to zero where the last layer is, and changes no softmax among patches). Pairs with a token that
+    stands nowhere have 0."""
+
+    begins_at_zero = ("last.",)
 
     def __init__(
         self, head_width: int, num_heads: int, *, grid: Sequence[int], hidden: int = 512
@@ -27,7 +29,6 @@ class SwinV2(Relative):
         super().__init__()
         self.grid = (grid[0], grid[1])
         self.first, self.last = nn.Linear(2, hidden), nn.Linear(hidden, num_heads, bias=False)
-        nn.init.zeros_(self.last.weight)
 
     def buckets(self, place: Place, device: torch.device) -> Int[Tensor, "k n n"]:
         """As Swin's."""

@@ -27,10 +27,10 @@ def test_among_patches_the_bias_is_that_of_timm_less_eight():
         assert not biased(own, *grid)[:, 0].any()
 
 
-def test_it_begins_with_nothing_and_has_an_answer_for_another_grid():
+def test_a_last_layer_of_zero_is_no_bias_and_another_grid_has_an_answer():
     own = SwinV2(8, 3, grid=(4, 4), hidden=16)
-    assert not biased(own, 4, 4).any()
-    torch.nn.init.normal_(own.last.weight)
     small, large = biased(own, 4, 4), biased(own, 4, 6)
     assert large.shape == (3, 25, 25)
     assert torch.allclose(small[:, 1, 2], large[:, 1, 2])  # the same offset, the same bias
+    torch.nn.init.zeros_(own.last.weight)
+    assert not biased(own, 4, 4).any()
