@@ -37,7 +37,6 @@ def test_a_distance_without_a_direction_stays_at_chance(mode):
         {"absolute": "sincos"},
         {"absolute": "none", "rotary": "mixed"},
         irpe("product", "bias"),
-        irpe("product", "contextual"),
     ],
 )
 def test_directed_encodings_tell_the_sides_by_places_alone(positions):
