@@ -8,7 +8,6 @@ import numpy as np
 EXACT = 1e-6  # of a figure: ours keeps cases in float32 and sums in float64
 # what cannot be recomputed without the random numbers of ours
 DRAWN = re.compile(r"permuted")
-CHANCE = re.compile(r"_chance$")
 
 
 def read_ours(out):
@@ -39,9 +38,11 @@ def compare(ours, theirs):
                 continue
             differ = _different(cases.get((benchmark, metric)), figure)
             rows.append((benchmark, metric, own[metric], figure.value, differ))
+            if (chance := f"{metric}_chance") in own:
+                rows.append((benchmark, chance, own[chance], figure.chance, []))
     for benchmark, own in metrics.items():
         for metric in own:
-            known = metric in theirs.get(benchmark, {}) or CHANCE.search(metric)
+            known = metric.removesuffix("_chance") in theirs.get(benchmark, {})
             if not known and not DRAWN.search(metric):
                 lonely.append(f"{benchmark}.{metric}: ours alone")
     return rows, lonely

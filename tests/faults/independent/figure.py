@@ -1,5 +1,6 @@
 """A figure as it is counted here: its cases, how near each was to the other answer, its value."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,18 +10,29 @@ TIE = 1e-6  # of cosines: docs/evaluate/suites.md
 
 class Figure(NamedTuple):
     """`values` of each case by name; `margins`: by how much it was right (above 0) or wrong;
-    `groups`: the mean is over the cases of a group, then over groups."""
+    `groups`: the mean is over the cases of a group, then over groups; `chances`: what a blind guess
+    gets of a case, or of every case."""
 
     values: dict[str, float]
     margins: dict[str, float] = {}
     groups: dict[str, object] = {}
+    chances: dict[str, float] | float | None = None
 
     @property
     def value(self):
+        return self._mean(self.values)
+
+    @property
+    def chance(self):
+        if isinstance(self.chances, dict):
+            return self._mean({name: self.chances[name] for name in self.values})
+        return self.chances
+
+    def _mean(self, values):
         if not self.groups:
-            return float(np.mean([*self.values.values()]))
+            return float(np.mean([*values.values()]))
         by_group = {}
-        for name, value in self.values.items():
+        for name, value in values.items():
             by_group.setdefault(self.groups[name], []).append(value)
         return float(np.mean([np.mean(own) for own in by_group.values()]))
 
@@ -33,9 +45,9 @@ class Figure(NamedTuple):
         return self._replace(values=kept) if kept else None
 
 
-def counted(margins):
+def counted(margins, chances=None):
     """Right where the margin is above a tie."""
-    return Figure({name: float(m > TIE) for name, m in margins.items()}, margins)
+    return Figure({name: float(m > TIE) for name, m in margins.items()}, margins, {}, chances)
 
 
 def margin(scores, right, k=1):
@@ -43,3 +55,9 @@ def margin(scores, right, k=1):
     scores, right = np.asarray(scores), np.asarray(right, bool)
     others = np.sort(scores[~right])[::-1]
     return float(scores[right].max() - others[k - 1]) if len(others) >= k else float("inf")
+
+
+def hit(num_right, count, k):
+    """The chance that `k` of `count` drawn blindly hold one of `num_right`."""
+    k = min(k, count)
+    return 1 - math.comb(count - num_right, k) / math.comb(count, k)

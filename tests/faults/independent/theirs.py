@@ -20,7 +20,7 @@ CLIP_7 = [make("{}") for make in open_clip.SIMPLE_IMAGENET_TEMPLATES]
 KS = (1, 5, 10)
 
 
-def of_regions(regions, photographs, root, *, fgclip=CLIP_80, points=True):
+def of_regions(regions, photographs, root, *, fgclip=CLIP_80):
     """Those of one extractor of boxes."""
     clip, names = regions.clip, class_names()
     bare, ensemble = (boxes.class_texts(clip, names, t) for t in (["{}"], fgclip))
@@ -40,9 +40,13 @@ def of_regions(regions, photographs, root, *, fgclip=CLIP_80, points=True):
         found[name] = captioned_boxes.referring(
             regions, root / FOLDERS[name], photographs, proposals=proposals
         )
-    if points:
-        found["pointing"] = heat.pointing(*given)
     return {f"{name}@{regions.extractor}": figures for name, figures in found.items()}
+
+
+def pointed(regions, photographs):
+    names = class_names()
+    bare = boxes.class_texts(regions.clip, names, ["{}"])
+    return {f"pointing@{regions.extractor}": heat.pointing(regions, photographs, bare, names)}
 
 
 def of_masks(clip, photographs, root):

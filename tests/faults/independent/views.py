@@ -5,6 +5,7 @@ by Pillow's Gaussian) and, of what no public code tells, from our own pages: the
 1 % of the shorter side, its inner edge on the box; context is half a side more on each side.
 """
 
+import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFilter
@@ -14,8 +15,8 @@ def whole_pixels(box, size):
     """Corners rounded, cut at the border, at least a pixel: (left, top, right, bottom)."""
     found = [0, 0, 0, 0]
     for axis, length in enumerate(size):
-        low = sorted((0, round(box[axis]), length - 1))[1]
-        high = min(round(box[axis + 2]), length)
+        low = sorted((0, round(float(box[axis])), length - 1))[1]
+        high = min(round(float(box[axis + 2])), length)
         found[axis], found[axis + 2] = low, max(high, low + 1)
     return tuple(found)
 
@@ -25,7 +26,7 @@ def crop(image, box):
 
 
 def crop_context(image, box):
-    x0, y0, x1, y1 = box
+    x0, y0, x1, y1 = map(np.float32, box)  # as shards' boxes are read: halves may fall elsewhere
     w, h = x1 - x0, y1 - y0
     return crop(image, (x0 - w / 2, y0 - h / 2, x1 + w / 2, y1 + h / 2))
 

@@ -32,13 +32,14 @@ def classification(regions, photographs, classes, names):
             labels[case], sizes[case] = names.index(thing.name), _area(thing.box)
             for k, own in margins.items():
                 own[case] = margin(row, np.arange(len(names)) == labels[case], k)
-    return with_sizes(margins, labels, sizes)
+    return with_sizes(margins, labels, sizes, len(names))
 
 
-def with_sizes(margins, labels, sizes):
+def with_sizes(margins, labels, sizes, num_classes):
+    """Where there are no `sizes`, of all cases alone."""
     found = {}
     for k, mean in ((1, "macc"), (5, "macc_top5")):
-        every = counted(margins[k])
+        every = counted(margins[k], min(k, num_classes) / num_classes)
         parts = {"": every}
         for size, low, high in SIZES if sizes else ():
             parts[f"_{size}"] = every.only({n for n, area in sizes.items() if low <= area < high})
@@ -57,7 +58,7 @@ def _area(box):
 def region_classification(regions, photographs, classes, names):
     """top1, class_mean, and within_image: the own name among those of the picture."""
     found = classification(regions, photographs, classes, names)
-    margins = {}
+    margins, chances = {}, {}
     for photo in photographs:
         own = sorted({thing.name for thing in photo.boxed})
         if len(own) < 2:
@@ -66,9 +67,11 @@ def region_classification(regions, photographs, classes, names):
         boxes = [thing.box for thing in photo.boxed]
         scores = regions.scores(photo.file, photo.open, boxes, texts)
         for i, (thing, row) in enumerate(zip(photo.boxed, scores, strict=True)):
-            margins[f"{photo.key}:{i}"] = margin(row, [name == thing.name for name in own])
+            case = f"{photo.key}:{i}"
+            margins[case] = margin(row, [name == thing.name for name in own])
+            chances[case] = 1 / len(own)
     return {
         "top1": found["top1"],
         "class_mean": found["macc"],
-        "within_image": counted(margins),
+        "within_image": counted(margins, chances),
     }

@@ -31,7 +31,7 @@ def fg_ovd(regions, root, photographs, negatives=10):
             said = regions.clip.texts([texts[i] for i in (row["category_id"], *wrong)])
             [scores] = regions.scores(photo.file, photo.open, [_corners(row["bbox"])], said)
             margins[f"{photo.key}:{place}"] = margin(scores, np.arange(negatives + 1) == 0)
-        found[level] = counted(margins)
+        found[level] = counted(margins, 1 / (1 + negatives))
     return found
 
 
@@ -68,10 +68,10 @@ def referring(regions, root, photographs, *, proposals):
                 continue
             photo, meant = by_number[ref["image_id"]], own[ref["image_id"]][ref["ann_id"]]
             boxes = others.get(photo.number, []) if proposals else [*own[photo.number].values()]
-            split = found.setdefault(f"{of_set}_{ref['split']}", ({}, {}))
+            split = found.setdefault(f"{of_set}_{ref['split']}", ({}, {}, {}))
             _asked(regions, photo, ref, meant, boxes, split)
-    answers = {name: counted(margins) for name, (margins, _) in found.items()}
-    return answers | {f"{name}_ceiling": Figure(possible) for name, (_, possible) in found.items()}
+    answers = {name: counted(margins, chances) for name, (margins, _, chances) in found.items()}
+    return answers | {f"{name}_ceiling": Figure(own[1]) for name, own in found.items()}
 
 
 def _refs(folder):
@@ -81,13 +81,13 @@ def _refs(folder):
 
 
 def _asked(regions, photo, ref, meant, boxes, split):
-    margins, possible = split
+    margins, possible, chances = split
     hits = np.array([iou(box, meant) > 0.5 for box in boxes], bool)
     for i, said in enumerate(ref["sentences"]):
         text = said if isinstance(said, str) else said["sent"]
         case = f"{photo.key}:{ref['ann_id']}:{ref['ref_id']}.{i}"
         possible[case] = float(hits.any())
-        margins[case] = -1.0
+        margins[case], chances[case] = -1.0, hits.mean() if len(hits) else 0.0
         if hits.any():
             vector = regions.clip.texts([text])
             scores = regions.scores(photo.file, photo.open, boxes, vector)[:, 0]

@@ -48,7 +48,8 @@ def figures(clip, cases, *, macro=None, parts=False):
     tags = {case.name: case.tag for case in cases}
     found = {}
     for end, shown in (("", pictures), ("_blind", [square] * len(cases))):
-        every = counted(margins_of(clip, cases, shown))
+        chances = {case.name: 1 / len(case.options) for case in cases}
+        every = counted(margins_of(clip, cases, shown), chances)
         found[f"accuracy{end}"] = every
         if macro:
             found[f"macro_{macro}{end}"] = every.by(tags)
@@ -107,7 +108,10 @@ def _groups(groups, right, others, end):
                 pairs[case] = float(all(right[group[place]] for place in two))
         if len(group) == 4:
             sets[" ".join(things)] = float(all(right[name] for name in group.values()))
-    return {f"pair{end}": Figure(pairs), f"set{end}": Figure(sets)}
+    return {
+        f"pair{end}": Figure(pairs, chances=1 / 4**2),
+        f"set{end}": Figure(sets, chances=1 / 4**4),
+    }
 
 
 def spatial(clip, root, source, objects):
@@ -122,9 +126,7 @@ def spatial(clip, root, source, objects):
 
 def _preposition(caption, objects):
     words = ("left", "right", "above", "below", "front", "behind")
-    return (
-        caption.split()[-1] if objects == "one" else next(w for w in words if f"{w} " in caption)
-    )
+    return caption.split()[-1] if objects == "one" else next(w for w in words if f"{w} " in caption)
 
 
 def aro(clip, root, kind):
@@ -149,7 +151,11 @@ def aro(clip, root, kind):
 
 def order(clip, root, name):
     cases = [
-        Case(f"{row['image']} {row['caption_options'][0]}", root / row["image"], row["caption_options"])
+        Case(
+            f"{row['image']} {row['caption_options'][0]}",
+            root / row["image"],
+            row["caption_options"],
+        )
         for row in json.loads((root / f"{name}.json").read_text())
     ]
     return figures(clip, cases)

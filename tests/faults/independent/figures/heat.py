@@ -30,18 +30,25 @@ def inside(point, box):
     return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
 
 
+def first_of(photo):
+    """Phrase -> the name of its first box."""
+    found = {}
+    for i, thing in enumerate(photo.boxed):
+        found.setdefault(thing.name, f"{photo.key}:{i}")
+    return found
+
+
 def pointing(regions, photographs, classes, names):
     """acc, acc_ceiling, acc_random_point (of a random cell) and acc_centre_point."""
     margins, possible, random, centre = {}, {}, {}, {}
     for photo in photographs:
-        own = sorted({thing.name for thing in photo.boxed})
+        own = first_of(photo)
         if not own:
             continue
         middles, boxes = grid(photo)
         texts = classes[[names.index(name) for name in own]]
         scores = regions.scores(f"{photo.file} grid", photo.open, boxes, texts)
-        for name, heat in zip(own, scores.T, strict=True):
-            case = f"{photo.key}:{name}"
+        for (name, case), heat in zip(own.items(), scores.T, strict=True):
             true = [thing.box for thing in photo.boxed if thing.name == name]
             hits = np.array([any(inside(point, box) for box in true) for point in middles])
             possible[case], random[case] = float(hits.any()), float(hits.mean())
@@ -50,8 +57,9 @@ def pointing(regions, photographs, classes, names):
             best = heat[hits].max() if hits.any() else -np.inf
             other = heat[~hits].max() if not hits.all() else -np.inf
             margins[case] = float(best - other)
+    chance = max(np.mean([*random.values()]), np.mean([*centre.values()]))
     return {
-        "acc": counted(margins),
+        "acc": counted(margins, float(chance)),
         "acc_ceiling": Figure(possible),
         "acc_random_point": Figure(random),
         "acc_centre_point": Figure(centre),
@@ -86,13 +94,15 @@ def none_there(regions, photographs, classes, names):
         scores += regions.scores(photo.file, photo.open, boxes, texts).max(0).tolist()
         there += [True] * len(own) + [False] * len(absent)
         even += [hashlib.blake2b(photo.key.encode()).digest()[0] % 2 == 0] * 2 * len(own)
-        first = {}
-        for at, thing in enumerate(photo.boxed):
-            first.setdefault(thing.name, f"{photo.key}:{at}")
-        cases += [first[name] for name in own]
+        cases += [first_of(photo)[name] for name in own]
         cases += [f"{photo.key}:not:{i}" for i in range(len(absent))]
     scores, there, even, cases = map(np.array, (scores, there, even, cases))
-    above = {c: float((s > scores[~there] + TIE).mean()) for c, s in zip(cases[there], scores[there], strict=True)}
-    off = scores - best_threshold(scores[even], there[even], of_best=lowest)
-    right = {c: o if t else -o for c, o, t in zip(cases[~even], off[~even], there[~even], strict=True)}
-    return {"auroc": Figure(above), "accuracy": counted(right)}
+    present = zip(cases[there], scores[there], strict=True)
+    above = {case: float((score > scores[~there] + TIE).mean()) for case, score in present}
+    found = {"auroc": Figure(above, chances=0.5)}
+    if even.any() and not even.all():
+        off = scores - best_threshold(scores[even], there[even], of_best=lowest)
+        margins = np.where(there, off, -off)[~even]
+        answers = dict(zip(cases[~even], margins.tolist(), strict=True))
+        found["accuracy"] = counted(answers, 0.5)
+    return found

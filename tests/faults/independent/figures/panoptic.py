@@ -50,7 +50,7 @@ def read(root, photographs, *, drawn=False):
 
 
 def called(name):
-    """"wall-other-merged" is a wall, and "wall-brick" a "wall brick", which no page tells."""
+    """ "wall-other-merged" is a wall, and "wall-brick" a "wall brick", which no page tells."""
     for end in ("-merged", "-other", "-stuff"):
         name = name.removesuffix(end)
     return name.replace("-", " ")
@@ -76,7 +76,8 @@ def figures(clip, root, photographs, vectors, templates, *, drawn=False, name=ca
     for kind, isthing in (("thing", 1), ("stuff", 0)):
         own = [case for case, c in labels.items() if categories[c]["isthing"] == isthing]
         part = {k: {case: m[case] for case in own} for k, m in margins.items()}
-        found |= {f"{kind}_{key}": fig for key, fig in with_sizes(part, labels, {}).items()}
+        made = with_sizes(part, labels, {}, len(ids))
+        found |= {f"{kind}_{key}": figure for key, figure in made.items()}
     return found
 
 

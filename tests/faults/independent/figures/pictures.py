@@ -42,4 +42,4 @@ def _figures(clip, rows, names, templates):
         labels[name] = label
         for k, own in margins.items():
             own[name] = margin(row, np.arange(len(names)) == label, k)
-    return with_sizes(margins, labels, {})
+    return with_sizes(margins, labels, {}, len(names))

@@ -6,17 +6,18 @@ counts each; `upstream` measures by how much).
 
 import numpy as np
 
-from tests.faults.independent.figure import counted, margin
+from tests.faults.independent.figure import counted, hit, margin
 
 
 def recall(scores, right, ks, name, rows):
     """scores [n, m], right bool [n, m]: a hit is a right one among the best k."""
-    return {
-        f"{name}_r@{k}": counted(
-            {case: margin(s, r, k) for case, s, r in zip(rows, scores, right, strict=True)}
-        )
-        for k in ks
-    }
+    found = {}
+    for k in ks:
+        both = [*zip(rows, scores, right, strict=True)]
+        margins = {case: margin(s, r, k) for case, s, r in both}
+        chances = {case: hit(int(r.sum()), len(r), k) for case, _, r in both}
+        found[f"{name}_r@{k}"] = counted(margins, chances)
+    return found
 
 
 def image_text(clip, photographs, ks=(1, 5, 10)):

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import PIL.Image
 
-from tests.faults.independent.figure import TIE, Figure
-from tests.faults.independent.figures.choices import GREY, Case
+from tests.faults.independent.figure import TIE, Figure, counted
 from tests.faults.independent.figures import choices
+from tests.faults.independent.figures.choices import GREY, Case
 
 OPPOSITE = {"left of": "right of", "above": "below", "in front of": "behind"}
 OPPOSITE |= {value: key for key, value in OPPOSITE.items()}
@@ -59,7 +59,7 @@ def figures(clip, root, split):
         off = scores[1] - best_threshold(scores[0], truth[0], of_best=middle)
         margins = np.where(truth[1], off, -off)
         rows = zip(names, margins.tolist(), strict=True)
-        every = choices.counted(dict(rows))
+        every = counted(dict(rows), 0.5)
         found |= {f"accuracy{end}": every, f"macro_relation{end}": every.by(relations)}
     commoner = truth[0].mean() > 0.5
     constant = {name: float(t == commoner) for name, t in zip(names, truth[1], strict=True)}

@@ -100,7 +100,10 @@ def _refs(photographs, of_set, draw):
     number = 0
     for photo in photographs:
         for thing in draw.sample(photo.boxed, min(3, len(photo.boxed))):
-            said = [f"{draw.choice(COLOURS)} {thing.name}", f"The {thing.name} {draw.choice(SIDES)}"]
+            said = [
+                f"{draw.choice(COLOURS)} {thing.name}",
+                f"The {thing.name} {draw.choice(SIDES)}",
+            ]
             yield {
                 "ref_id": number,
                 "ann_id": thing.number,

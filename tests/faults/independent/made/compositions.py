@@ -35,7 +35,7 @@ def write_aro(root, photographs):
     for i, photo in enumerate(photographs):
         linked(photo, root / "images" / photo.file)
         one, two = two_of(photo, draw)
-        relation, (first, second) = RELATIONS[i * i % 7 % 5], ATTRIBUTES[(i % 8) // 4 + i % 8 // 7]
+        relation = RELATIONS[i * i % 7 % 5]
         relations.append(
             _row(photo, draw)
             | {
@@ -44,16 +44,20 @@ def write_aro(root, photographs):
                 "false_caption": f"the {two} is {relation} the {one}",
             }
         )
-        attributions.append(
-            _row(photo, draw)
-            | {
-                "attributes": [first, second],
-                "true_caption": f"the {first} {one} and the {second} {two}",
-                "false_caption": f"the {second} {one} and the {first} {two}",
-            }
-        )
+        attributions += _attributions(photo, one, two, draw)
     (root / "visual_genome_relation.json").write_text(json.dumps(relations))
     (root / "visual_genome_attribution.json").write_text(json.dumps(attributions))
+
+
+def _attributions(photo, one, two, draw):
+    """Three of a picture, most of one pair of attributes: what is common has 25 cases."""
+    for of_photo in range(3):
+        first, second = ATTRIBUTES[(photo.number + of_photo) % 5 % 3 if of_photo else 0]
+        yield _row(photo, draw) | {
+            "attributes": [first, second],
+            "true_caption": f"the {first} {one} and the {second} {two}",
+            "false_caption": f"the {second} {one} and the {first} {two}",
+        }
 
 
 def write_order(root, photographs, name):
