@@ -1,21 +1,22 @@
 """A figure as it is counted here: its cases, how near each was to the other answer, its value."""
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 TIE = 1e-6  # of cosines: docs/evaluate/suites.md
 
 
-class Figure(NamedTuple):
+@dataclass(frozen=True)
+class Figure:
     """`values` of each case by name; `margins`: by how much it was right (above 0) or wrong;
     `groups`: the mean is over the cases of a group, then over groups; `chances`: what a blind guess
     gets of a case, or of every case."""
 
     values: dict[str, float]
-    margins: dict[str, float] = {}
-    groups: dict[str, object] = {}
+    margins: dict[str, float] = field(default_factory=dict)
+    groups: dict[str, object] = field(default_factory=dict)
     chances: dict[str, float] | float | None = None
 
     @property
@@ -37,12 +38,12 @@ class Figure(NamedTuple):
         return float(np.mean([np.mean(own) for own in by_group.values()]))
 
     def by(self, groups):
-        return self._replace(groups=groups)
+        return replace(self, groups=groups)
 
     def only(self, names):
         """The cases of `names`; None where there is none."""
         kept = {name: value for name, value in self.values.items() if name in names}
-        return self._replace(values=kept) if kept else None
+        return replace(self, values=kept) if kept else None
 
 
 def counted(margins, chances=None):

@@ -1,10 +1,10 @@
 """What a ViT of open_clip says of its patches, and of a box or a mask in them.
 
-Two ways of pooling. That of upstream (CLIPSelf: unit patches; FG-CLIP: as they are): RoIAlign of one
-bin with aligned corners and as many samples each way as it covers cells. And ours, which no page
-tells of: patches as they are, six samples each way whatever the box. Where `values`, the last block
-keeps its residual, feed-forward, norm and projection, and of its attention the value and output
-projections alone.
+Two ways of pooling. That of upstream (CLIPSelf: unit patches; FG-CLIP: as they are): RoIAlign of
+one bin with aligned corners and as many samples each way as it covers cells. And ours, which no
+page tells of: patches as they are, six samples each way whatever the box. Where `values`, the last
+block keeps its residual, feed-forward, norm and projection, and of its attention the value and
+output projections alone.
 """
 
 import numpy as np

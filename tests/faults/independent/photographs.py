@@ -1,4 +1,4 @@
-"""COCO's own JSON and JPEG files, read without anything of ours: what is measured, from the source."""
+"""COCO's own JSON and JPEG files, read without anything of ours."""
 
 import json
 from typing import NamedTuple

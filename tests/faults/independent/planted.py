@@ -10,8 +10,6 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 
-NAMES = ("boxes_swapped", "macro_is_micro", "ties_are_right")
-
 
 def boxes_swapped():
     """Crops take x for y."""
@@ -46,11 +44,9 @@ def _everywhere(name, value):
                 setattr(module, name, value)
 
 
+FAULTS = {fault.__name__: fault for fault in (boxes_swapped, macro_is_micro, ties_are_right)}
+
 if __name__ == "__main__":
-    fault, *words = sys.argv[1:]
-    {
-        "boxes_swapped": boxes_swapped,
-        "macro_is_micro": macro_is_micro,
-        "ties_are_right": ties_are_right,
-    }[fault]()
+    name, *words = sys.argv[1:]
+    FAULTS[name]()
     import_module("cloc.cli.main").main(words)

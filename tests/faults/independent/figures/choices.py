@@ -1,11 +1,13 @@
 """The suites of captions from their own files: which of some captions is nearest to a picture.
 
 A picture in CLIP's own transform; the true caption must be above every other one by more than a
-tie. Controls: a grey square in place of the picture (blind), and the picture mirrored, over the
-cases of left and right, with the old answer and with that of the mirror (turned).
+tie. Controls: a grey square in place of the picture (blind), its 8 x 8 patches shuffled (permuted;
+how, the picture's path says), and the picture mirrored, over the cases of left and right, with the
+old answer and with that of the mirror (turned).
 """
 
 import json
+import zlib
 
 import numpy as np
 import PIL.Image
@@ -14,19 +16,48 @@ import PIL.ImageOps
 from tests.faults.independent.figure import Figure, counted, margin
 
 GREY = (128, 128, 128)
+GRID = 8
 OPPOSITE = {"left": "right", "right": "left"}
 
 
 class Case:
-    """`options`: the first is true. `box`: what is cut out of the picture before it is shown."""
+    """`options`: the first is true. `file` is below `root`; `box`: what is cut out of the picture
+    before it is shown."""
 
-    def __init__(self, name, path, options, *, box=None, tag=None):
-        self.name, self.path, self.options, self.box, self.tag = name, path, options, box, tag
+    def __init__(self, name, root, file, options, *, box=None, tag=None):
+        self.name, self.root, self.file, self.options = name, root, file, options
+        self.box, self.tag = box, tag
 
     def picture(self):
-        with PIL.Image.open(self.path) as image:
+        with PIL.Image.open(self.root / self.file) as image:
             shown = image.convert("RGB")
         return shown.crop(self.box) if self.box else shown
+
+    def blind(self):
+        return PIL.Image.new("RGB", (GRID, GRID), GREY)
+
+    def permuted(self):
+        key = f"{self.file}@{','.join(map(str, self.box))}" if self.box else self.file
+        order = np.random.default_rng((0, zlib.crc32(key.encode()))).permutation(GRID**2)
+        return shuffled(self.picture(), order)
+
+
+VIEWS = {"": Case.picture, "_blind": Case.blind, "_permuted": Case.permuted}
+
+
+def shuffled(image, order):
+    """Cells of a raster, each in the place of another; bicubic there and back where they are no
+    whole pixels."""
+    sides = [-(-side // GRID) * GRID for side in image.size]
+    whole = image.resize(sides, PIL.Image.Resampling.BICUBIC) if sides != [*image.size] else image
+    w, h = (side // GRID for side in sides)
+    corners = [(c * w, r * h) for r in range(GRID) for c in range(GRID)]
+    made = PIL.Image.new("RGB", whole.size)
+    for (x, y), at in zip(corners, order, strict=True):
+        left, top = corners[at]
+        made.paste(whole.crop((left, top, left + w, top + h)), (x, y))
+    again = made.size != image.size
+    return made.resize(image.size, PIL.Image.Resampling.BICUBIC) if again else made
 
 
 def margins_of(clip, cases, pictures, answers=None):
@@ -41,43 +72,38 @@ def margins_of(clip, cases, pictures, answers=None):
 
 
 def figures(clip, cases, *, macro=None, parts=False):
-    """accuracy, macro_KIND and, where `parts`, that of every tag; each `_blind` too; and, where a
-    mirror changes answers, accuracy_left_right with its two controls."""
-    pictures = [case.picture() for case in cases]
-    square = PIL.Image.new("RGB", (clip.size, clip.size), GREY)
+    """accuracy, macro_KIND and, where `parts`, that of every tag; and, where a mirror changes
+    answers, accuracy_left_right; each of every view."""
     tags = {case.name: case.tag for case in cases}
+    turned = {case.name for case in cases if mirrored_answer(case) is not None}
+    chances = {case.name: 1 / len(case.options) for case in cases}
     found = {}
-    for end, shown in (("", pictures), ("_blind", [square] * len(cases))):
-        chances = {case.name: 1 / len(case.options) for case in cases}
-        every = counted(margins_of(clip, cases, shown), chances)
+    for end, view in VIEWS.items():
+        every = counted(margins_of(clip, cases, [view(case) for case in cases]), chances)
         found[f"accuracy{end}"] = every
         if macro:
             found[f"macro_{macro}{end}"] = every.by(tags)
+        if turned:
+            found[f"accuracy_left_right{end}"] = every.only(turned)
         for tag in {*tags.values()} if parts else ():
             found[f"accuracy_{tag}{end}"] = every.only({n for n, t in tags.items() if t == tag})
-    return found | left_right(clip, cases, pictures, found)
+    return found | (mirrored(clip, [c for c in cases if c.name in turned]) if turned else {})
 
 
-def left_right(clip, cases, pictures, found):
-    turned = [i for i, case in enumerate(cases) if mirrored_answer(case) is not None]
-    if not turned:
-        return {}
-    chosen = [cases[i] for i in turned]
-    shown = [PIL.ImageOps.mirror(pictures[i]) for i in turned]
-    answers = [mirrored_answer(case) for case in chosen]
-    names = {case.name for case in chosen}
+def mirrored(clip, cases):
+    shown = [PIL.ImageOps.mirror(case.picture()) for case in cases]
+    answers = [mirrored_answer(case) for case in cases]
     return {
-        "accuracy_left_right": found["accuracy"].only(names),
-        "accuracy_left_right_blind": found["accuracy_blind"].only(names),
-        "accuracy_left_right_mirrored": counted(margins_of(clip, chosen, shown)),
-        "accuracy_left_right_mirrored_turned": counted(margins_of(clip, chosen, shown, answers)),
+        "accuracy_left_right_mirrored": counted(margins_of(clip, cases, shown)),
+        "accuracy_left_right_mirrored_turned": counted(margins_of(clip, cases, shown, answers)),
     }
 
 
 def mirrored_answer(case):
     """Which option says the same with left and right changed; None where none does."""
-    said = " ".join(OPPOSITE.get(word, word) for word in case.options[0].split())
-    if said == case.options[0] or said not in case.options:
+    words = case.options[0].split()
+    said = " ".join(OPPOSITE.get(word, word) for word in words)
+    if said == " ".join(words) or said not in case.options:
         return None
     return case.options.index(said)
 
@@ -89,11 +115,11 @@ def whatsup(clip, root, subset):
     for row in json.loads((root / name).read_text()):
         own = row["image_path"].partition("/")[2]
         first, place, *_, last = own.rpartition("/")[2].removesuffix(".jpeg").split("_")
-        cases.append(Case(own, root / own, row["caption_options"], tag=place))
+        cases.append(Case(own, root, own, row["caption_options"], tag=place))
         groups.setdefault((first, last), {})[place] = own
     found = figures(clip, cases, macro="relation", parts=True)
     others = ("on", "under") if subset == "A" else ("in-front", "behind")
-    for end in ("", "_blind"):
+    for end in VIEWS:
         found |= _groups(groups, found[f"accuracy{end}"].values, others, end)
     return found
 
@@ -120,7 +146,7 @@ def spatial(clip, root, source, objects):
     for number, *said in json.loads((root / f"{prefix}_qa_{objects}_obj.json").read_text()):
         file = f"{folder}/{number:012d}.jpg" if source == "coco" else f"{folder}/{number}.jpg"
         tag = _preposition(said[0], objects)
-        cases.append(Case(f"{file} {said[0]}", root / file, said, tag=tag))
+        cases.append(Case(f"{file} {said[0]}", root, file, said, tag=tag))
     return figures(clip, cases, macro="relation", parts=True)
 
 
@@ -137,27 +163,23 @@ def aro(clip, root, kind):
         tag = row["relation_name"] if kind == "relation" else tuple(row["attributes"])
         said = [row["true_caption"], row["false_caption"]]
         name = f"{path}@{','.join(map(str, box))} {said[0]}"
-        cases.append(Case(name, root / path, said, box=box, tag=tag))
+        cases.append(Case(name, root, path, said, box=box, tag=tag))
     if kind == "relation":
         return figures(clip, cases, macro="relation")
     found = figures(clip, cases, macro="attributes")
     tags = [case.tag for case in cases]
     common = {case.name for case in cases if tags.count(case.tag) >= 25}
-    for end in ("", "_blind"):
+    for end in VIEWS:
         figure = found[f"macro_attributes{end}"].only(common)
         found |= {f"macro_common_attributes{end}": figure} if figure else {}
     return found
 
 
 def order(clip, root, name):
-    cases = [
-        Case(
-            f"{row['image']} {row['caption_options'][0]}",
-            root / row["image"],
-            row["caption_options"],
-        )
-        for row in json.loads((root / f"{name}.json").read_text())
-    ]
+    cases = []
+    for row in json.loads((root / f"{name}.json").read_text()):
+        file, said = row["image"], row["caption_options"]
+        cases.append(Case(f"{file} {said[0]}", root, file, said))
     return figures(clip, cases)
 
 
@@ -167,5 +189,5 @@ def sugarcrepe(clip, root):
         for row in json.loads(path.read_text()).values():
             said, picture = [row["caption"], row["negative_caption"]], f"val2017/{row['filename']}"
             name = f"{path.stem} {picture} {said[0]}"
-            cases.append(Case(name, root / picture, said, tag=path.stem))
+            cases.append(Case(name, root, picture, said, tag=path.stem))
     return figures(clip, cases, macro="category", parts=True)

@@ -3,13 +3,13 @@ on the dev file. Of equally good ones our pages say nothing: it is the middle on
 are asked for that are not there (heat.py) the lowest; midway between two scores that are no tie."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
-import PIL.Image
 
 from tests.faults.independent.figure import TIE, Figure, counted
 from tests.faults.independent.figures import choices
-from tests.faults.independent.figures.choices import GREY, Case
+from tests.faults.independent.figures.choices import VIEWS, Case
 
 OPPOSITE = {"left of": "right of", "above": "below", "in front of": "behind"}
 OPPOSITE |= {value: key for key, value in OPPOSITE.items()}
@@ -20,11 +20,8 @@ def rows_of(root, split, name):
     return [json.loads(line) for line in text.split("\n") if line]
 
 
-def _cosines(clip, root, rows, blind):
-    square = PIL.Image.new("RGB", (clip.size, clip.size), GREY)
-    shown = [
-        square if blind else Case("", root / "images" / row["image"], []).picture() for row in rows
-    ]
+def _cosines(clip, root, rows, view):
+    shown = [view(Case("", root, f"images/{row['image']}", [])) for row in rows]
     texts = np.float64(clip.texts([row["caption"] for row in rows]))
     return (np.float64(clip.pictures(shown)) * texts).sum(1)
 
@@ -33,7 +30,7 @@ def best_threshold(scores, truth, *, of_best):
     """One place after the other is tried, from below; `of_best` picks of how many."""
     order = np.sort(scores)
     tried = [order[0] - 1]
-    tried += [(a + b) / 2 for a, b in zip(order, order[1:], strict=False) if b - a > TIE]
+    tried += [(a + b) / 2 for a, b in pairwise(order) if b - a > TIE]
     tried.append(order[-1] + 1)
     right = [((scores > place) == truth).sum() for place in tried]
     best = np.flatnonzero(right == np.max(right))
@@ -54,8 +51,8 @@ def figures(clip, root, split):
     names = [f"images/{row['image']} {row['caption']}" for row in test]
     relations = dict(zip(names, (row["relation"] for row in test), strict=True))
     found = {}
-    for end, blind in (("", False), ("_blind", True)):
-        scores = [_cosines(clip, root, rows, blind) for rows in (dev, test)]
+    for end, view in VIEWS.items():
+        scores = [_cosines(clip, root, rows, view) for rows in (dev, test)]
         off = scores[1] - best_threshold(scores[0], truth[0], of_best=middle)
         margins = np.where(truth[1], off, -off)
         rows = zip(names, margins.tolist(), strict=True)
@@ -73,6 +70,6 @@ def _flipped(clip, root, rows):
         relation, path = row["relation"], f"images/{row['image']}"
         if row["label"] == 1 and relation in OPPOSITE:
             said = [row["caption"], row["caption"].replace(relation, OPPOSITE[relation])]
-            cases.append(Case(f"{path} {said[0]}", root / path, said, tag=relation))
+            cases.append(Case(f"{path} {said[0]}", root, path, said, tag=relation))
     found = choices.figures(clip, cases, macro="relation")
     return {f"flipped_{name}": figure for name, figure in found.items()}

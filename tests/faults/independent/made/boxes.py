@@ -115,7 +115,7 @@ def _refs(photographs, of_set, draw):
 
 
 def _proposals(photo, draw):
-    """Of most things a box that is a little or far off, and two anywhere; none of the first photo."""
+    """Of most things a box that is a little or far off, and two anywhere."""
     for thing in photo.boxed[:12]:
         x, y, w, h = _bbox(thing.box)
         off = draw.choice((0.05, 0.1, 0.2, 0.5))

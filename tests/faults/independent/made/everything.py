@@ -1,4 +1,4 @@
-"""Every benchmark's own files under one folder, and the words of the command line that name them."""
+"""Every benchmark's own files under one folder, and which lies where."""
 
 from tests.faults.independent.made import boxes, captions, classes, compositions, panoptic
 
