@@ -1,0 +1,64 @@
+"""Two results side by side: metrics.json and cases.npz of ours, and figures of `theirs`."""
+
+import json
+
+import numpy as np
+
+EXACT = 1e-6  # of a figure: ours keeps cases in float32 and sums in float64
+
+
+def read_ours(out):
+    """(metrics, {(benchmark, metric): {case: value}})"""
+    metrics = json.loads((out / "metrics.json").read_text())
+    cases = {}
+    with np.load(out / "cases.npz") as arrays:
+        for key in arrays:
+            if key.endswith("|names"):
+                name = key.removesuffix("|names")
+                values = arrays[f"{name}|values"]
+                cases[tuple(name.split("|"))] = dict(
+                    zip(map(_bare, arrays[key]), map(float, values), strict=True)
+                )
+    return metrics, cases
+
+
+def compare(ours, theirs):
+    """rows [benchmark, metric, ours, theirs, cases that differ [(case, ours, theirs, margin)]], and
+    what stands on one side alone."""
+    metrics, cases = ours
+    rows, lonely = [], []
+    for benchmark, figures in theirs.items():
+        own = metrics.get(benchmark, {})
+        for metric, figure in figures.items():
+            if metric not in own:
+                lonely.append(f"{benchmark}.{metric}: theirs alone")
+                continue
+            differ = _different(cases.get((benchmark, metric)), figure)
+            rows.append((benchmark, metric, own[metric], figure.value, differ))
+            if (chance := f"{metric}_chance") in own:
+                rows.append((benchmark, chance, own[chance], figure.chance, []))
+    for benchmark, own in metrics.items():
+        for metric in own:
+            known = metric.removesuffix("_chance") in theirs.get(benchmark, {})
+            if not known:
+                lonely.append(f"{benchmark}.{metric}: ours alone")
+    return rows, lonely
+
+
+def _different(ours, figure):
+    if ours is None:
+        return []
+    theirs = {_bare(case): value for case, value in figure.values.items()}
+    margins = {_bare(case): value for case, value in figure.margins.items()}
+    every = dict.fromkeys([*ours, *theirs])
+    pairs = {case: (ours.get(case), theirs.get(case)) for case in every}
+    return [
+        (case, own, other, margins.get(case))
+        for case, (own, other) in pairs.items()
+        if own is None or other is None or abs(own - other) > EXACT
+    ]
+
+
+def _bare(case):
+    """Names of ours are of captions without the spaces around them."""
+    return str(case).strip()
