@@ -95,7 +95,8 @@ def chosen_encoder(cfg: DictConfig, device: torch.device) -> tuple[Encoder, Path
         seen = {"frame": cfg.frame, "image_size": plain(cfg)["image_size"]}
         encoder, folder = open_encoder(str(cfg.encoder), **seen, device=device), cfg.out
     if cfg.text_encoder is not None:
-        encoder = joined(encoder, open_encoder(str(cfg.text_encoder), device=device))
+        texts = open_encoder(str(cfg.text_encoder), device=device, key="text_encoder")
+        encoder = joined(encoder, texts)
     return in_precision(encoder, cfg.precision, device=device), Path(folder)
 
 

@@ -39,13 +39,19 @@ class Encoder(NamedTuple):
 
 
 def open_encoder(
-    spec: str, *, frame: str = "own", image_size: Any = None, device: torch.device
+    spec: str,
+    *,
+    frame: str = "own",
+    image_size: Any = None,
+    device: torch.device,
+    key: str = "model",
 ) -> Encoder:
     """`spec` is KIND:WHERE, or a folder that an export or a run of ours wrote.
 
     `frame` is its own preprocessing, or `pad`, `squash` or `crop` at its own size. `image_size`,
     pixels of a square or height and width, is another size, to which its positions are resized.
-    `UserError` for what cannot be opened, or shown in another frame or size than its own.
+    `key` is the config key that gave `spec`. `UserError` for what cannot be opened, or shown in
+    another frame or size than its own.
     """
     if frame not in FRAMES:
         raise UserError(f"frame={frame}; choose {', '.join(FRAMES)}")
@@ -62,7 +68,7 @@ def open_encoder(
     if colon and kind in KINDS:
         return _of_start(spec, frame, image_size, device)
     if not Path(spec).is_dir():
-        raise UserError(f"model={spec}: no such folder; write {SPECS}")
+        raise UserError(f"{key}={spec}: no such folder; write {SPECS}")
     return of_model(load_model(Path(spec)), spec, frame=frame, device=device)
 
 
@@ -116,13 +122,13 @@ def only_own(frame: str, name: str, why: str) -> None:
         raise UserError(f"frame={frame}: {name} {why}; leave frame=own")
 
 
-def checked(embedder: Any, name: str) -> Embedder:
+def checked(embedder: Any, name: str) -> Any:
     """`embedder` if it has what every benchmark asks."""
-    missing = [part for part in ("prepare", "images", "texts") if not hasattr(embedder, part)]
+    parts = ("prepare", "images", "texts")
+    missing = [part for part in parts if not callable(getattr(embedder, part, None))]
     if missing:
         raise UserError(
             f"{name} has no {' and no '.join(missing)}; an encoder has prepare(images, boxes), "
             "images(x), texts(texts), and regions and ground where it can (cloc.interfaces)"
         )
-    found: Embedder = embedder
-    return found
+    return embedder
