@@ -52,15 +52,18 @@ def on_hub(where: str) -> str | None:
     return name if re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) else None
 
 
-def read_start(start: str) -> Start:
-    """`start` is `KIND:WHERE`, and what WHERE may be is said by `cloc.models.starts.KIND.read`."""
+def read_start(start: str, *, as_it_is: bool = False) -> Start:
+    """`start` is `KIND:WHERE`, and what WHERE may be is said by `cloc.models.starts.KIND.read`.
+    With `as_it_is` a tower of timm's is not a start but what it is by itself, without texts."""
     kind, colon, where = start.partition(":")
     if kind not in KINDS or not colon or not where:
         raise UserError(
             f"start={start!r}; write {OPEN_CLIPS}, {HFS}, timm:NAME, timm:NAME,FILE or "
             "run:runs/NAME"
         )
-    found: Start = import_module(f"cloc.models.starts.{kind}").read(where)
+    module = import_module(f"cloc.models.starts.{kind}")
+    read = module.read_tower if as_it_is and kind == "timm" else module.read
+    found: Start = read(where)
     if bad := first_not_finite(found.state or {}):
         raise UserError(f"start={start}: {bad} is not finite; take another copy of these weights")
     return found

@@ -1,6 +1,6 @@
 """Anybody's encoder, opened: what it answers with, and how it sees a picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ SPECS = (
     "open_clip:NAME/TAG, hf:FOLDER, timm:NAME, run:runs/NAME, onnx:FOLDER, "
     "module:your.module.factory or the folder of an export"
 )
+TEXTS_OF = "give text_encoder=, an encoder whose texts share its space"
 
 
 class Encoder(NamedTuple):
@@ -35,6 +36,7 @@ class Encoder(NamedTuple):
     digest: str
     model: CLOC | None = None  # of ours, where it is one
     has_regions: bool = True  # of its own, not by an extractor
+    has_texts: bool = True
     runs_in_torch: bool = True
 
 
@@ -73,7 +75,7 @@ def open_encoder(
 
 
 def _of_start(spec: str, frame: str, image_size: Any, device: torch.device) -> Encoder:
-    start = read_start(spec)
+    start = read_start(spec, as_it_is=True)
     coca = import_module("cloc.eval.encoders.coca")
     if coca.is_coca(start):
         if image_size is not None:
@@ -86,7 +88,18 @@ def _of_start(spec: str, frame: str, image_size: Any, device: torch.device) -> E
         model = build_model({"start": start, "image_size": image_size}, **heads)
     except UserError as error:  # the key of a training run is not the one given here
         raise UserError(str(error).replace("model.tower.image_size", "image_size")) from None
-    return of_model(model, spec, frame=frame, device=device)
+    encoder = of_model(model, spec, frame=frame, device=device)
+    return _without_texts(encoder) if spec.startswith("timm:") else encoder
+
+
+def _without_texts(encoder: Encoder) -> Encoder:
+    """Whoever asks for one is told, and gets no vector of a text tower that is none."""
+
+    def texts(texts: Sequence[str]) -> Any:
+        raise UserError(f"{encoder.name} has no text tower; {TEXTS_OF}")
+
+    vars(encoder.embedder)["texts"] = texts
+    return encoder._replace(has_texts=False)
 
 
 def _is_naflex(where: str) -> bool:
