@@ -1,5 +1,6 @@
 """What a run starts from: weights that somebody has, as an open_clip model."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -19,6 +20,7 @@ UNREADABLE = (RuntimeError, ValueError, OSError, SafetensorError, UnpicklingErro
 OPEN_CLIPS = "open_clip:NAME/TAG, open_clip:FILE-OR-FOLDER or open_clip:hf-hub:ORG/NAME"
 HFS = "hf:FOLDER or hf:ORG/NAME"
 WEB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([^/]+/[^/]+)(?:/tree/main)?/*")
+Three = tuple[float, float, float]
 KINDS = ("open_clip", "hf", "timm", "run")
 
 
@@ -42,6 +44,21 @@ class Heads(NamedTuple):
         str, Any
     ]  # region_head, region_scale and box_head, as `build_model` has it
     state: Mapping[str, Tensor]  # their weights: `CLOC.region_state`
+
+
+def three_numbers(given: Any, key: str, where: str) -> Three:
+    """Of red, green and blue; a deviation (std) is above 0. `UserError` for anything else, which
+    stands in `where` under `key`."""
+    try:
+        red, green, blue = (float(x) for x in given)
+    except (TypeError, ValueError):
+        raise UserError(f"{where}: {key}={given} are not three numbers") from None
+    is_std = key.endswith("std")
+    least = 0 if is_std else -math.inf
+    if not all(math.isfinite(x) and x > least for x in (red, green, blue)):
+        kind = "positive" if is_std else "finite"
+        raise UserError(f"{where}: {key}={given} are not three {kind} numbers")
+    return red, green, blue
 
 
 def on_hub(where: str) -> str | None:
