@@ -64,11 +64,18 @@ def check_command(cfg: DictConfig) -> None:
 
 def check_factories(cfg: DictConfig, trust: Sequence[str]) -> None:
     """`UserError` for a `module:` whose package the command line does not trust: it would run."""
-    for key in ("encoder", "text_encoder"):
+    for key, typed in (("encoder", "model"), ("text_encoder", "text_encoder")):
         kind, _, where = str(cfg[key]).partition(":")
-        if kind == "module":
-            name = where.replace(":", ".")
+        if kind != "module":
+            continue
+        name = where.replace(":", ".")
+        if "." not in name:
+            raise UserError(f"{typed}={cfg[key]}; write {typed}=module:your.module.factory")
+        try:
             check_targets(OmegaConf.create({key: {"_target_": name}}), trust)
+        except UserError as error:
+            told = str(error).replace(f"{key}._target_={name}", f"{typed}={cfg[key]}")
+            raise UserError(told) from None
 
 
 def run(arguments: Sequence[str]) -> None:

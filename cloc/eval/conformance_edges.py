@@ -135,7 +135,7 @@ class Row(NamedTuple):
             gone = any(self.seen.cut) or not self.seen.area
             return "" if gone else "is called invalid, though the frame shows all of it"
         if not self.seen.area:
-            lost = width > 1 and height > 1
+            lost = min(width, height) > 1 + RIPPLE  # one pixel, in float32: what is left of a box
             return f"is {width:.1f} x {height:.1f} px where nothing is painted" if lost else ""
         errors, limits = self.errors(), self.limits()
         over = {edge: abs(off) - limits[edge] for edge, off in errors.items()}

@@ -1,5 +1,6 @@
 """What a run starts from: weights that somebody has, as an open_clip model."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -19,6 +20,7 @@ UNREADABLE = (RuntimeError, ValueError, OSError, SafetensorError, UnpicklingErro
 OPEN_CLIPS = "open_clip:NAME/TAG, open_clip:FILE-OR-FOLDER or open_clip:hf-hub:ORG/NAME"
 HFS = "hf:FOLDER or hf:ORG/NAME"
 WEB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([^/]+/[^/]+)(?:/tree/main)?/*")
+Three = tuple[float, float, float]
 KINDS = ("open_clip", "hf", "timm", "run")
 
 
@@ -45,6 +47,21 @@ class Heads(NamedTuple):
     state: Mapping[str, Tensor]  # their weights: `CLOC.region_state`
 
 
+def three_numbers(given: Any, key: str, where: str) -> Three:
+    """Of red, green and blue; a deviation (std) is above 0. `UserError` for anything else, which
+    stands in `where` under `key`."""
+    try:
+        red, green, blue = (float(x) for x in given)
+    except (TypeError, ValueError):
+        raise UserError(f"{where}: {key}={given} are not three numbers") from None
+    is_std = key.endswith("std")
+    least = 0 if is_std else -math.inf
+    if not all(math.isfinite(x) and x > least for x in (red, green, blue)):
+        kind = "positive" if is_std else "finite"
+        raise UserError(f"{where}: {key}={given} are not three {kind} numbers")
+    return red, green, blue
+
+
 def on_hub(where: str) -> str | None:
     """ORG/NAME where this is a page of the hub's, or looks like a repository there."""
     if page := WEB.fullmatch(where):
@@ -53,15 +70,18 @@ def on_hub(where: str) -> str | None:
     return name if re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) else None
 
 
-def read_start(start: str) -> Start:
-    """`start` is `KIND:WHERE`, and what WHERE may be is said by `cloc.models.starts.KIND.read`."""
+def read_start(start: str, *, as_it_is: bool = False) -> Start:
+    """`start` is `KIND:WHERE`, and what WHERE may be is said by `cloc.models.starts.KIND.read`.
+    With `as_it_is` a tower of timm's is not a start but what it is by itself, without texts."""
     kind, colon, where = start.partition(":")
     if kind not in KINDS or not colon or not where:
         raise UserError(
             f"start={start!r}; write {OPEN_CLIPS}, {HFS}, timm:NAME, timm:NAME,FILE or "
             "run:runs/NAME"
         )
-    found: Start = import_module(f"cloc.models.starts.{kind}").read(where)
+    module = import_module(f"cloc.models.starts.{kind}")
+    read = module.read_tower if as_it_is and kind == "timm" else module.read
+    found: Start = read(where)
     if bad := first_not_finite(found.state or {}):
         raise UserError(f"start={start}: {bad} is not finite; take another copy of these weights")
     return found

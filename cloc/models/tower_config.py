@@ -103,8 +103,9 @@ def refuse(model_config: Mapping[str, Any]) -> None:
         raise UserError(NO_POOLED_TOKENS)
     vision = model_config["vision_cfg"]
     size = vision.get("image_size", 224)
-    sides = list(size) if isinstance(size, list | tuple) else [size]
-    if len(sides) > 2 or not all(type(side) is int and side >= 1 for side in sides):
+    is_list = isinstance(size, list | tuple)
+    sides = list(size) if is_list else [size]
+    if len(sides) != 1 + is_list or not all(type(side) is int and side >= 1 for side in sides):
         raise UserError(
             f"model.tower.image_size={size}: give pixels, 1 or more, or [height,width] (of a "
             "configuration of one's own vision_cfg.image_size)"

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from cloc.cli import evaluate
 from cloc.cli.config.compose import compose_config
@@ -142,8 +144,16 @@ def test_a_factory_runs_only_where_the_command_line_trusts_its_package(key, shar
     other = [] if key == "model" else ["model=open_clip:ViT-B-32/openai"]
     for name in ("os.getcwd", "tests.helpers.vectors.Vectors", "tests.helpers.vectors:Vectors"):
         given = [f"{key}=module:{name}", *other, f"splits.val={shards}", f"out={tmp_path}/out"]
-        with pytest.raises(UserError, match=r"_target_=.*"):
+        with pytest.raises(UserError, match=rf"^{key}=module:{name} is "):
             evaluate.main(given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tower_without_texts_needs_those_of_another(shards, tmp_path):
+    save_file(timm.create_model("test_vit").state_dict(), tmp_path / "trunk.safetensors")
+    model = f"model=timm:test_vit,{tmp_path}/trunk.safetensors"
+    with pytest.raises(UserError, match=rf"^{model} has no text tower; give text_encoder="):
+        evaluate.main([model, f"splits.val={shards}", f"out={tmp_path}/out"])
     assert not (tmp_path / "out").exists()
 
 

@@ -13,6 +13,7 @@ from cloc.errors import UserError
 from cloc.eval.conformance import Report, check, main, refuse
 from cloc.eval.conformance_causes import UNKNOWN
 from cloc.eval.conformance_corpus import CORPUS, NUM_PICTURES
+from cloc.frame import Framing
 from cloc.models.embedder import ModelEmbedder
 from tests.eval.conformance.adapters import Adapter, swapped
 from tests.eval.conformance.adapters import right as right_boxes
@@ -29,6 +30,13 @@ def test_our_own_embedder_conforms(kind):
     report = refuse(ModelEmbedder(model))
     assert len(report.rows) == NUM_PICTURES
     assert max(map(abs, report.shift)) < 0.02
+    assert abs(report.worst[2]) < 0.5
+
+
+@pytest.mark.parametrize("side", [224, 336])
+@pytest.mark.parametrize("geometry", ["crop", "squash", "pad"])
+def test_our_own_embedder_conforms_in_the_frames_of_others_at_their_sizes(geometry, side):
+    report = refuse(ModelEmbedder(make_model(), framing=Framing(geometry, side)))
     assert abs(report.worst[2]) < 0.5
 
 

@@ -100,6 +100,9 @@ def test_a_row_tells_the_edge_that_is_the_farthest_off():
     hidden = row([5, 10, 30, 35])._replace(seen=seen(np.zeros((50, 50)), (50, 50)))
     assert hidden.problem() == "is 25.0 x 25.0 px where nothing is painted"
     assert hidden._replace(given=np.array([50.0, 10, 60, 35])).problem() == ""
+    sliver = np.array([0, 10, np.float32(1 / 50) * 50 + 1e-7, 35])  # a pixel, in float32
+    assert hidden._replace(given=sliver).problem() == ""
+    assert "nothing is painted" in hidden._replace(given=sliver * [1, 1, 1.1, 1]).problem()
     assert hidden._replace(valid=False).problem() == ""
 
 

@@ -46,6 +46,7 @@ TIMM = (
     *("convnext_tiny.fb_in22k", "swin_tiny_patch4_window7_224.ms_in1k", "efficientnet_b3.ra2_in1k"),
 )
 OURS = ("ViT-B-32", "ViT-B-16-plus-240", "EVA02-B-16", "RN50")
+MODES = {"pad": "longest", "squash": "squash", "crop": "shortest"}
 SHORTER = {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}
 HF = {
     "CLIPImageProcessor": ({}, lambda w, h: made.shortest(w, h, 224, half=int)),
@@ -96,14 +97,14 @@ def by_hf(name):
     return made.by_hf(processor), place
 
 
-def ours(name):
-    """Our own embedder around a tower without weights."""
+def ours(name, geometry="pad"):
+    """Our own embedder around a tower without weights, in our frame or as others show pictures."""
     with torch.device("meta"):
         tower = make_tower(name)
     embedder = ModelEmbedder.__new__(ModelEmbedder)  # its tokenizer may be on a hub
     embedder.model = SimpleNamespace(tower=tower)
-    embedder.framing = Framing("pad", tower.image_size)
-    return embedder, placed("longest", tower.image_size)
+    embedder.framing = Framing(geometry, tower.image_size)
+    return embedder, placed(MODES[geometry], tower.image_size)
 
 
 def onnx(name):
@@ -126,7 +127,11 @@ def module():
 
 def every():
     """Name -> a function that gives an adapter and the mapping of its frame."""
-    found = {f"ours {name}": lambda name=name: ours(name) for name in OURS}
+    found = {
+        f"ours {name} {geometry}": lambda name=name, geometry=geometry: ours(name, geometry)
+        for name in OURS
+        for geometry in MODES
+    }
     found |= {f"onnx {name}": lambda name=name: onnx(name) for name in OURS[:2]}
     found["module"] = module
     named = {f"open_clip {name}": (by_open_clip, name, tag) for name, tag in OPEN_CLIP.items()}

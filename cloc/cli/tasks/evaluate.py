@@ -23,7 +23,7 @@ from cloc.data.samples.json_files import read_mapping
 from cloc.errors import UserError
 from cloc.eval import extractors
 from cloc.eval.conformance import refuse
-from cloc.eval.encoders.encoder import Encoder, of_model, open_encoder
+from cloc.eval.encoders.encoder import TEXTS_OF, Encoder, of_model, open_encoder
 from cloc.eval.encoders.precision import in_precision
 from cloc.eval.encoders.two_towers import joined
 from cloc.eval.partial import limited
@@ -95,7 +95,10 @@ def chosen_encoder(cfg: DictConfig, device: torch.device) -> tuple[Encoder, Path
         seen = {"frame": cfg.frame, "image_size": plain(cfg)["image_size"]}
         encoder, folder = open_encoder(str(cfg.encoder), **seen, device=device), cfg.out
     if cfg.text_encoder is not None:
-        encoder = joined(encoder, open_encoder(str(cfg.text_encoder), device=device))
+        texts = open_encoder(str(cfg.text_encoder), device=device, key="text_encoder")
+        encoder = joined(encoder, texts)
+    if not encoder.has_texts:
+        raise UserError(f"model={encoder.name} has no text tower; {TEXTS_OF}")
     return in_precision(encoder, cfg.precision, device=device), Path(folder)
 
 

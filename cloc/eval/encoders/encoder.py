@@ -1,6 +1,6 @@
 """Anybody's encoder, opened: what it answers with, and how it sees a picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ SPECS = (
     "open_clip:NAME/TAG, hf:FOLDER, timm:NAME, run:runs/NAME, onnx:FOLDER, "
     "module:your.module.factory or the folder of an export"
 )
+TEXTS_OF = "give text_encoder=, an encoder whose texts share its space"
 
 
 class Encoder(NamedTuple):
@@ -35,17 +36,24 @@ class Encoder(NamedTuple):
     digest: str
     model: CLOC | None = None  # of ours, where it is one
     has_regions: bool = True  # of its own, not by an extractor
+    has_texts: bool = True
     runs_in_torch: bool = True
 
 
 def open_encoder(
-    spec: str, *, frame: str = "own", image_size: Any = None, device: torch.device
+    spec: str,
+    *,
+    frame: str = "own",
+    image_size: Any = None,
+    device: torch.device,
+    key: str = "model",
 ) -> Encoder:
     """`spec` is KIND:WHERE, or a folder that an export or a run of ours wrote.
 
     `frame` is its own preprocessing, or `pad`, `squash` or `crop` at its own size. `image_size`,
     pixels of a square or height and width, is another size, to which its positions are resized.
-    `UserError` for what cannot be opened, or shown in another frame or size than its own.
+    `key` is the config key that gave `spec`. `UserError` for what cannot be opened, or shown in
+    another frame or size than its own.
     """
     if frame not in FRAMES:
         raise UserError(f"frame={frame}; choose {', '.join(FRAMES)}")
@@ -62,12 +70,12 @@ def open_encoder(
     if colon and kind in KINDS:
         return _of_start(spec, frame, image_size, device)
     if not Path(spec).is_dir():
-        raise UserError(f"model={spec}: no such folder; write {SPECS}")
+        raise UserError(f"{key}={spec}: no such folder; write {SPECS}")
     return of_model(load_model(Path(spec)), spec, frame=frame, device=device)
 
 
 def _of_start(spec: str, frame: str, image_size: Any, device: torch.device) -> Encoder:
-    start = read_start(spec)
+    start = read_start(spec, as_it_is=True)
     coca = import_module("cloc.eval.encoders.coca")
     if coca.is_coca(start):
         if image_size is not None:
@@ -80,7 +88,18 @@ def _of_start(spec: str, frame: str, image_size: Any, device: torch.device) -> E
         model = build_model({"start": start, "image_size": image_size}, **heads)
     except UserError as error:  # the key of a training run is not the one given here
         raise UserError(str(error).replace("model.tower.image_size", "image_size")) from None
-    return of_model(model, spec, frame=frame, device=device)
+    encoder = of_model(model, spec, frame=frame, device=device)
+    return _without_texts(encoder) if spec.startswith("timm:") else encoder
+
+
+def _without_texts(encoder: Encoder) -> Encoder:
+    """Whoever asks for one is told, and gets no vector of a text tower that is none."""
+
+    def texts(texts: Sequence[str]) -> Any:
+        raise UserError(f"{encoder.name} has no text tower; {TEXTS_OF}")
+
+    vars(encoder.embedder)["texts"] = texts
+    return encoder._replace(has_texts=False)
 
 
 def _is_naflex(where: str) -> bool:
@@ -116,13 +135,13 @@ def only_own(frame: str, name: str, why: str) -> None:
         raise UserError(f"frame={frame}: {name} {why}; leave frame=own")
 
 
-def checked(embedder: Any, name: str) -> Embedder:
+def checked(embedder: Any, name: str) -> Any:
     """`embedder` if it has what every benchmark asks."""
-    missing = [part for part in ("prepare", "images", "texts") if not hasattr(embedder, part)]
+    parts = ("prepare", "images", "texts")
+    missing = [part for part in parts if not callable(getattr(embedder, part, None))]
     if missing:
         raise UserError(
             f"{name} has no {' and no '.join(missing)}; an encoder has prepare(images, boxes), "
             "images(x), texts(texts), and regions and ground where it can (cloc.interfaces)"
         )
-    found: Embedder = embedder
-    return found
+    return embedder

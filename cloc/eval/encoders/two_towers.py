@@ -35,7 +35,7 @@ class TwoTowers:
 
 
 def joined(vision: Encoder, text: Encoder) -> Encoder:
-    """`UserError` where their vectors have not the same width."""
+    """`UserError` where their vectors have not the same width, or `text` has no texts."""
     picture = vision.embedder.prepare([PIL.Image.new("RGB", (64, 64))], [np.zeros((0, 4))]).images
     sees = vision.embedder.images(picture).shape[1]
     reads = text.embedder.texts(["a"]).shape[1]
@@ -50,5 +50,6 @@ def joined(vision: Encoder, text: Encoder) -> Encoder:
         name=f"{vision.name} with the texts of {text.name}",
         digest=digest,
         model=None,
+        has_texts=True,
         runs_in_torch=vision.runs_in_torch and text.runs_in_torch,
     )

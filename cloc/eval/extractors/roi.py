@@ -32,8 +32,8 @@ def look_at_patches(
     `UserError` that names the extractor where it gives none."""
     if not isinstance(embedder, HasPatches):
         raise UserError(
-            f"{name}: {type(embedder).__name__} has no patches(x), so no grid to look into; take "
-            "one of crop, crop_context, blur, red_circle in extractors="
+            f"{name}: this encoder has no patches(x), so no grid to look into; take one of crop, "
+            "crop_context, blur, red_circle in extractors="
         )
     no_boxes = np.zeros((0, 4), np.float32)
     x = embedder.prepare([PIL.Image.new("RGB", (8, 8))], [no_boxes]).images  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from torch import Tensor
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import refuse_code
 from cloc.frame import Framing
-from cloc.models.start import HFS, Start, on_hub
+from cloc.models.start import HFS, Start, Three, on_hub, three_numbers
 from cloc.models.text_probe import beyond
 from cloc.models.tokenizers import make_tokenizer
 from cloc.models.tower_build import make_tower
@@ -34,7 +34,6 @@ from cloc.transformers_layout.weights import IGNORED
 from cloc.transformers_layout.write_config import CLIP_VOCABULARY
 
 CLIPS_SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-Three = tuple[float, float, float]
 HALF = (0.5, 0.5, 0.5)  # SiglipImageProcessor's own mean and std
 KNOWN = "a folder that CLIPModel or SiglipModel (SigLIP 2 of fixed resolution too) has saved"
 # the tokenizers that open_clip names for SigLIP's vocabularies; read from the folder nevertheless
@@ -88,8 +87,8 @@ def _check_kind(config: Mapping[str, Any], folder: Path) -> None:
         )
     elif kind in ("clip_vision_model", "siglip_vision_model"):
         reason = (
-            "a vision tower alone, and a start needs a text tower: give the whole model it was "
-            "taken from, or name the same tower of timm as timm:NAME, which gets a text tower"
+            "a vision tower alone: give the whole model it was taken from (to start a run, or to "
+            "measure it with text_encoder=, the same tower of timm is timm:NAME)"
         )
     elif kind is None and "architecture" in config:
         reason = (
@@ -128,7 +127,10 @@ def _pixels(
             "normalised with image_mean and image_std"
         )
     default = HALF if config["model_type"] == "siglip" else None
-    mean, std = (_three(path, found, key, default) for key in ("image_mean", "image_std"))
+    mean, std = (
+        default if found.get(key) is None else three_numbers(found[key], key, str(path))
+        for key in ("image_mean", "image_std")
+    )
     brightest = 255 * _number(path, found, "rescale_factor", 1 / 255)  # of what mean and std are
     if not math.isclose(brightest, 1):
         mean = _divided(mean or OPENAI_DATASET_MEAN, brightest)
@@ -145,31 +147,18 @@ def _framing(path: Path, found: Mapping[str, Any], config: Mapping[str, Any]) ->
         kind = PIL.Image.Resampling(found.get("resample", 3)).name.lower()
         size = found.get("size") or {}
         shorter = size.get("shortest_edge") if isinstance(size, Mapping) else int(size)
+        cut = found.get("crop_size") or {}
+        seen = cut.get("height") if isinstance(cut, Mapping) else cut
+        if wrong := [x for x in (shorter, seen) if x is not None and (type(x) is not int or x < 1)]:
+            raise ValueError(f"{wrong[0]!r} is no number of pixels")
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: size or resample cannot be read ({error})") from None
+        told = f"{path}: size, crop_size or resample cannot be read ({error})"
+        raise UserError(f"{told}; take the folder's own file again") from None
     if not found.get("do_center_crop", clip) or (
         shorter is None and isinstance(size, Mapping) and "height" in size
     ):
         return Framing("squash", 224, kind)
-    cut = found.get("crop_size") or {}
-    seen = cut.get("height") if isinstance(cut, Mapping) else cut
     return Framing("crop", seen or shorter or 224, kind, shorter=shorter, halves="down")
-
-
-def _three(
-    path: Path, found: Mapping[str, Any], key: str, default: tuple[float, float, float] | None
-) -> tuple[float, float, float] | None:
-    if found.get(key) is None:
-        return default
-    try:
-        red, green, blue = (float(x) for x in found[key])
-    except (TypeError, ValueError):
-        raise UserError(f"{path}: {key}={found[key]} are not three numbers") from None
-    least = 0 if key == "image_std" else -math.inf
-    if not all(math.isfinite(x) and x > least for x in (red, green, blue)):
-        kind = "positive" if key == "image_std" else "finite"
-        raise UserError(f"{path}: {key}={found[key]} are not three {kind} numbers")
-    return red, green, blue
 
 
 def _number(path: Path, found: Mapping[str, Any], key: str, default: float) -> float:

@@ -1,8 +1,10 @@
 """A start from open_clip: a pretrained name, a folder, a hub repository, or a file of weights."""
 
 import json
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,16 @@ from torch import Tensor
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import described, refuse_code, unasked
 from cloc.frame import Framing
-from cloc.models.start import OPEN_CLIPS, UNREADABLE, WEB, Start
+from cloc.models.start import OPEN_CLIPS, UNREADABLE, WEB, Start, three_numbers
 from cloc.models.tower_config import look_up, refuse_elsewhere
 
 CONFIG = "open_clip_config.json"
 UNFIT = (TypeError, KeyError, AttributeError, AssertionError)  # at a configuration of no model
+# open_clip's words of `preprocess_cfg`, and ours; "random" is of training
+KNOWN = {
+    "resize_mode": {"shortest": "crop", "squash": "squash", "longest": "pad"},
+    "interpolation": {"bicubic": "bicubic", "bilinear": "bilinear", "random": "bicubic"},
+}
 # What OpenAI's own files hold beside the weights, and nobody else's.
 OPENAI_MARKS = ("input_resolution", "context_length", "vocab_size")
 
@@ -49,7 +56,13 @@ def read(where: str) -> Start:
             f"open_clip:{where} names no weights; write open_clip:{name}/TAG, with one of "
             f"{', '.join(open_clip.list_pretrained_tags_by_model(name)[:8]) or 'your own files'}"
         )
+    tags = open_clip.list_pretrained_tags_by_model(name)
     known = open_clip.get_pretrained_cfg(name, tag) or {}
+    if not known and not Path(tag).is_file():
+        raise UserError(
+            f"open_clip cannot load {where}: {tag!r} is neither a file nor one of its tags "
+            f"({', '.join(tags[:8]) or 'none'}); write open_clip:{name}/TAG or {name},FILE"
+        )
     quick_gelu = bool(known.get("quick_gelu"))  # else "ViT-B-32/openai" runs on another GELU
     if quick_gelu:
         config["quick_gelu"] = True
@@ -68,27 +81,53 @@ def _created(
     """Through open_clip, with weights always: its own default is to go on with random ones."""
     refuse_elsewhere(config)
     try:
-        with unasked():
+        with unasked(), _silent():
             clip = open_clip.create_model(
                 name, pretrained=tag, force_quick_gelu=quick_gelu, require_pretrained=True
             )
     except (*UNREADABLE, *UNFIT) as error:
         raise UserError(f"open_clip cannot load {where}: {one_line(error)}") from error
     visual = clip.visual
-    mean, std = getattr(visual, "image_mean", None), getattr(visual, "image_std", None)
+    seen = {"mean": getattr(visual, "image_mean", None), "std": getattr(visual, "image_std", None)}
+    mean, std = (
+        None if given is None else three_numbers(given, f"preprocess_cfg.{key}", name)
+        for key, given in seen.items()
+    )
     background = None if folder is None else _background(folder / CONFIG)
-    seen = Start(config, clip.state_dict(), mean, std, folder, background=background)
-    return seen._replace(framing=framing_of(getattr(visual, "preprocess_cfg", {})))
+    framing = framing_of(getattr(visual, "preprocess_cfg", {}), name)
+    start = Start(config, clip.state_dict(), mean, std, folder, background=background)
+    return start._replace(framing=framing)
 
 
-def framing_of(preprocess: Mapping[str, Any]) -> Framing:
-    """open_clip's `preprocess_cfg` in our words."""
-    geometry = {"shortest": "crop", "squash": "squash", "longest": "pad"}
+@contextmanager
+def _silent() -> Iterator[None]:
+    """open_clip logs what it raises, and the hub's client each of its tries: that is one line of
+    ours."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def framing_of(preprocess: Mapping[str, Any], where: str = "") -> Framing:
+    """open_clip's `preprocess_cfg` in our words; `UserError` that says `where` it is from for one
+    that open_clip could not make a transform of."""
+    found = {"resize_mode": "shortest", "interpolation": "bicubic", "fill_color": 0, **preprocess}
+    for key, known in KNOWN.items():
+        if not isinstance(found[key], str) or found[key] not in known:
+            raise UserError(
+                f"{where}: preprocess_cfg.{key} is {found[key]!r}; give one of {', '.join(known)}"
+            )
+    fill = found["fill_color"]
+    if type(fill) is not int or not 0 <= fill <= 255:
+        raise UserError(f"{where}: preprocess_cfg.fill_color is {fill!r}; give one of 0 to 255")
     return Framing(
-        geometry[preprocess.get("resize_mode", "shortest")],
-        preprocess.get("size", 224),
-        interpolation=preprocess.get("interpolation", "bicubic"),
-        fill=int(preprocess.get("fill_color", 0)),
+        KNOWN["resize_mode"][found["resize_mode"]],
+        found.get("size", 224),
+        interpolation=KNOWN["interpolation"][found["interpolation"]],
+        fill=fill,
     )
 
 
@@ -108,8 +147,16 @@ def _of_folder(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} does not exist; an open_clip folder has it beside the weights")
     try:
         found = json.loads(path.read_text())["model_cfg"]
+        told = f"model_cfg is {found!r:.40}" * (not isinstance(found, dict))
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not an open_clip configuration ({error!r})") from None
+        told = repr(error)
+    if told:
+        raise UserError(f"{path} is not an open_clip configuration ({told})")
+    if "text_cfg" not in found:
+        raise UserError(
+            f"{path}: model_cfg has no text_cfg, so it is a vision tower alone; give the whole "
+            "model that it was taken from"
+        )
     return dict(found)
 
 

@@ -1,4 +1,4 @@
-"""A start from a timm vision tower, with a text tower of ours beside it."""
+"""A timm vision tower: a start, with a text tower of ours beside it, or measured as it is."""
 
 import copy
 import math
@@ -29,6 +29,26 @@ def read(where: str) -> Start:
     The trunk keeps its weights but for the classifier; the projection behind it and the text tower
     (CLIP's, 12 layers of width 512) begin at random.
     """
+    name, trunk = _trunk(where)
+    return _start(name, trunk, dim=EMBED_DIM, projection="linear")
+
+
+def read_tower(where: str) -> Start:
+    """The image tower as timm has it, to be measured: its classifier is the projection into the
+    space of some texts (as of timm's CLIP towers, and of what `format=timm` writes), and where it
+    has none the pooled features are the embedding. The text tower is zero: it has no texts."""
+    name, trunk = _trunk(where)
+    dim, projection = trunk.num_classes or trunk.num_features, "" if trunk.num_classes else "none"
+    seen = _start(name, trunk, dim=dim, projection=projection)
+    assert seen.state is not None
+    for key, value in seen.state.items():
+        if not key.startswith("visual."):
+            value.zero_()
+    return seen
+
+
+def _trunk(where: str) -> tuple[str, Any]:
+    """timm's name, and its model with the weights."""
     name, _, file = where.partition(",")
     refuse_place(name)
     try:
@@ -40,14 +60,19 @@ def read(where: str) -> Start:
         ) from error
     if file:
         _load(trunk, Path(file).expanduser(), name)
+    return name, trunk
+
+
+def _start(name: str, trunk: Any, *, dim: int, projection: str) -> Start:
+    """`projection` is open_clip's `timm_proj`; "" keeps the classifier for one."""
     found = trunk.pretrained_cfg
     size = tuple(found["input_size"][1:])
     config: dict[str, Any] = {
-        "embed_dim": EMBED_DIM,
+        "embed_dim": dim,
         "vision_cfg": {
             "timm_model_name": name,
             "timm_pool": _pool(trunk),
-            "timm_proj": "linear",
+            "timm_proj": projection,
             "image_size": size[0] if size[0] == size[1] else size,
         },
         "text_cfg": dict(TEXT),

@@ -77,7 +77,7 @@ def test_it_conforms_and_takes_the_extractors_that_show_pixels(encoder):
         1,
         24,
     )
-    with pytest.raises(UserError, match=r"roi: CoCa has no patches"):
+    with pytest.raises(UserError, match=r"roi: this encoder has no patches"):
         roi.extractor(encoder.embedder)
     with pytest.raises(UserError, match=r"CoCa has no regions of its own; take extractors=\[crop"):
         encoder.embedder.regions(*encoder.embedder.prepare([PIL.Image.new("RGB", (40, 40))], [box]))

@@ -186,7 +186,7 @@ def test_without_masks_regions_are_refused():
 
 
 def test_an_encoder_without_patches_is_refused():
-    with pytest.raises(UserError, match=r"^mask_pool: Oracle has no patches"):
+    with pytest.raises(UserError, match=r"^mask_pool: this encoder has no patches"):
         extractor(Oracle())
     with pytest.raises(UserError, match=r"^mask_pool: this tower pools by attention"):
         extractor(ModelEmbedder(make_model(SIGLIP, region_head=None)))

@@ -92,7 +92,9 @@ def test_the_rest_is_the_encoders_own_and_it_cannot_ground():
 
 
 def test_an_encoder_without_patches_is_refused_in_one_line():
-    with pytest.raises(UserError, match=r"^roi: Oracle has no patches.*take one of crop") as error:
+    with pytest.raises(
+        UserError, match=r"^roi: this encoder has no patches.*take one of crop"
+    ) as error:
         extractor(Oracle())
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match=r"^roi: this tower pools by attention"):

@@ -32,5 +32,5 @@ def test_an_encoder_without_attention_is_refused_in_one_line():
     with pytest.raises(UserError, match=r"^roi_value: ConvNeXt does not end in a") as error:
         extractor(convolutional)
     assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match="roi_value: Oracle has no patches"):
+    with pytest.raises(UserError, match="roi_value: this encoder has no patches"):
         extractor(Oracle())

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 import pickle
 
 import huggingface_hub
@@ -12,6 +13,7 @@ from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
 
 from cloc.errors import UserError
+from cloc.models.starts.open_clip import framing_of
 from cloc.models.tower_build import make_tower
 from tests.helpers.models import CONTEXT, NATIVE, random_pixels
 
@@ -82,9 +84,60 @@ def test_a_hub_repository_brings_its_weights(monkeypatch, tmp_path):
     assert asked["require_pretrained"]
 
 
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        ({"resize_mode": "bigger"}, "resize_mode is 'bigger'; give one of shortest, squash, longe"),
+        ({"resize_mode": ["squash"]}, r"resize_mode is \['squash'\]; give one of shortest"),
+        ({"interpolation": "cubic"}, "interpolation is 'cubic'; give one of bicubic, bilinear"),
+        ({"mean": "x"}, "mean=x are not three numbers"),
+        ({"mean": 0.5}, "mean=0.5 are not three numbers"),
+        ({"std": [0.2, 0, 0.2]}, r"std=\[0.2, 0, 0.2\] are not three positive numbers"),
+        ({"fill_color": [0, 0, 0]}, r"fill_color is \[0, 0, 0\]; give one of 0 to 255"),
+    ],
+)
+def test_a_folder_whose_pictures_nobody_can_make_is_named(tmp_path, spoil, says):
+    save_file(make_tower(NATIVE).clip.state_dict(), tmp_path / "open_clip_model.safetensors")
+    config = {"model_cfg": NATIVE, "preprocess_cfg": spoil}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=rf"{tmp_path}: preprocess_cfg\.{says}"):
+        make_tower(start=f"open_clip:{tmp_path}")
+    assert framing_of({"interpolation": "random"}).interpolation == "bicubic"  # as open_clip has it
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"model_cfg": None}, "is not an open_clip configuration .model_cfg is None"),
+        ([], "is not an open_clip configuration"),
+        (
+            {"model_cfg": {key: NATIVE[key] for key in ("embed_dim", "vision_cfg")}},
+            "model_cfg has no text_cfg, so it is a vision tower alone; give the whole model",
+        ),
+    ],
+)
+def test_a_folder_of_no_whole_model_is_told(tmp_path, config, says):
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=rf"open_clip_config\.json:? {says}"):
+        make_tower(start=f"open_clip:{tmp_path}")
+
+
+def test_what_open_clip_logs_is_in_the_one_line(tmp_path, caplog):
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": NATIVE}))
+    with pytest.raises(UserError, match=r"cannot load .*could not be loaded"):
+        make_tower(start=f"open_clip:{tmp_path}")  # without weights
+    assert caplog.records == []
+    logging.getLogger().warning("heard")
+    assert [record.message for record in caplog.records] == ["heard"]
+
+
 def test_weights_that_are_not_there_or_do_not_fit_are_named(tiny, tmp_path):
-    with pytest.raises(UserError, match=r"cannot load tiny/none-such: .*none-such"):
+    says = r"cannot load tiny/none-such: 'none-such' is neither a file nor one of its tags \(none"
+    with pytest.raises(UserError, match=says):
         make_tower(start="open_clip:tiny/none-such")
+    says = r"of its tags \(openai, .*write open_clip:ViT-B-32/TAG or ViT-B-32,FILE"
+    with pytest.raises(UserError, match=says):
+        make_tower(start="open_clip:ViT-B-32/opnai")
     with pytest.raises(
         UserError, match=r"open_clip:tiny names no weights; write open_clip:tiny/TAG"
     ):

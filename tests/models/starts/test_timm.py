@@ -5,9 +5,11 @@ from functools import partial
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from cloc.errors import UserError
+from cloc.models.start import read_start
 from cloc.models.tower_build import make_tower
 from tests.helpers.models import random_pixels
 
@@ -34,6 +36,45 @@ def test_the_trunk_has_the_files_weights_and_its_own_size_mean_and_std(file):
     tokens = trunk.forward_features(normal)[:, trunk.num_prefix_tokens :]
     torch.testing.assert_close(tower.images(pixels).tokens, tokens)
     assert tower.texts(tower.tokenizer()(["a star"], 77)).shape == (1, tower.dim)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [(NAME, {}), (NAME, {"num_classes": 7}), ("test_convnext", {}), ("test_resnet", {})],
+)
+def test_to_be_measured_it_embeds_as_timm_does(name, options, tmp_path, monkeypatch):
+    """Its classifier is the projection, of patches too; equal in every bit, at each reading."""
+    monkeypatch.setattr(timm, "create_model", partial(timm.create_model, **options))
+    trunk = timm.create_model(name).eval()
+    save_file(trunk.state_dict(), tmp_path / "trunk.safetensors")
+    where = f"timm:{name},{tmp_path}/trunk.safetensors"
+    starts = [read_start(where, as_it_is=True) for _ in range(2)]
+    assert all(starts[0].state[key].equal(value) for key, value in starts[1].state.items())
+    monkeypatch.undo()
+    tower = make_tower(start=starts[0]).eval()
+    pixels = random_pixels(0, 2, size=tower.image_size)
+    normal = (pixels / 255 - tower.mean) / tower.std
+    seen = tower.images(pixels)
+    assert seen.pooled.equal(F.normalize(trunk(normal), dim=-1))
+    assert tower.dim == options.get("num_classes", 1000)
+    if name == NAME:
+        tokens = trunk.forward_features(normal)[:, trunk.num_prefix_tokens :]
+        assert tower.dense(seen.tokens).equal(trunk.head(trunk.fc_norm(tokens)))
+
+
+@torch.no_grad()
+def test_without_a_classifier_the_pooled_features_are_the_embedding(tmp_path, monkeypatch):
+    bare = partial(timm.create_model, num_classes=0)
+    trunk = bare(NAME).eval()
+    save_file(trunk.state_dict(), tmp_path / "trunk.safetensors")
+    with monkeypatch.context() as patch:
+        patch.setattr(timm, "create_model", bare)
+        start = read_start(f"timm:{NAME},{tmp_path}/trunk.safetensors", as_it_is=True)
+    tower = make_tower(start=start).eval()
+    pixels = random_pixels(0, 2, size=tower.image_size)
+    normal = (pixels / 255 - tower.mean) / tower.std
+    assert tower.images(pixels).pooled.equal(F.normalize(trunk(normal), dim=-1))
 
 
 def test_at_another_size(file):
