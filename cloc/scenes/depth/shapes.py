@@ -107,6 +107,6 @@ def table(x: np.ndarray, y: np.ndarray) -> Iterator[Layer]:
     yield Layer((abs(x) <= 1) & (y >= -0.42) & (y <= -0.28), 0.7, front=True)
 
 
-# Where the lowest point of what is held is, down from -1 to 1.
-HELD_AT = {("bowl", "in"): 0.02, ("basket", "in"): -0.12, ("box", "on"): -0.25}
-HELD_AT |= {("table", "on"): -0.55, ("table", "under"): 0.84}
+# Where the lowest point of what is held is, in hundredths from -100 (top) to 100.
+HELD_AT = {("bowl", "in"): 2, ("basket", "in"): -12, ("box", "on"): -25}
+HELD_AT |= {("table", "on"): -55, ("table", "under"): 84}

@@ -1,0 +1,202 @@
+"""Solids in relations: every arrangement in two versions that differ by the one relation.
+
+A candidate stands where it stands; what it is related to is put around it, in one of two ways. An
+arrangement is kept only if both ways fit, so the places of candidates tell nothing of the relation.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+from cloc.data.samples.relations import TOWARDS, from_here, own_side
+from cloc.scenes.depth.camera import Camera
+from cloc.scenes.depth.place import Placed, at, holding, pixels
+from cloc.scenes.depth.relations import holds
+from cloc.scenes.depth.solids import FRONTED, HOLDERS, PLAIN, SHAPES, WORLD, Solid
+from cloc.scenes.depth.stamps import form
+from cloc.scenes.wherebench.canvas import among, below, one_of
+
+SMALLEST, GREATEST = 235, 305  # sides of a ball at the lower edge of the picture
+NEAREST = 965  # row of what stands nearest
+ACROSS, ALONG = ("left of", "right of"), ("in front of", "behind")
+OWN_PAIRS = ("left", "right"), ("front", "back")
+KINDS = ("across", "along", "own", "hold")
+# What stands behind a chair, table, bowl or box looks as if it were on or in it.
+SOLITARY = (*PLAIN, "car", "duck")
+
+
+class Pair(NamedTuple):
+    """`one` is `word` of `other`, and of no other thing of that name."""
+
+    one: Placed
+    word: str
+    other: Placed
+
+
+class Plan(NamedTuple):
+    """What an arrangement is made of."""
+
+    kind: str  # of the rule: "view", "own", "hold"
+    axis: tuple[str, str]  # ACROSS or ALONG; what is beside stands across
+    words: tuple[str, str]  # of which one holds in each version
+    solids: tuple[Solid, Solid]  # candidate and what it is related to
+
+
+def draw_plan(rng: Random, pool: Sequence[Solid], kind: str) -> Plan:
+    """Two solids of different colours, fit for the kind of relation."""
+    axis = ALONG if kind == "along" or kind == "own" and below(rng, 2) else ACROSS
+    shapes = SOLITARY if axis == ALONG else (*PLAIN, *FRONTED)
+    if kind == "hold":
+        other = _of(rng, pool, tuple(HOLDERS), colour="")
+        one = _of(rng, pool, (*PLAIN, "duck"), colour=other.colour)
+        return Plan("hold", ACROSS, HOLDERS[other.shape], (one, other))
+    if kind == "own":
+        other = _of(rng, pool, [s for s in shapes if s in FRONTED], colour="")
+        one = _of(rng, pool, shapes, colour=other.colour)
+        return Plan("own", axis, one_of(rng, OWN_PAIRS), (one, other))
+    other = _of(rng, pool, shapes, colour="")
+    return Plan("view", axis, axis, (_of(rng, pool, shapes, colour=other.colour), other))
+
+
+def _of(rng: Random, pool: Sequence[Solid], shapes: Sequence[str], *, colour: str) -> Solid:
+    """Shapes are as likely as each other; none of `colour`."""
+    while True:
+        shape = one_of(rng, shapes)
+        fit = [solid for solid in pool if solid.shape == shape and solid.colour != colour]
+        if fit:
+            return one_of(rng, fit)
+
+
+def world_of(rng: Random, solid: Solid) -> int:
+    """A size of its own: how large it is drawn does not say how far away it is."""
+    return among(rng, SMALLEST, GREATEST) * WORLD[solid.shape] // 10
+
+
+def pairs(
+    rng: Random, plan: Plan, camera: Camera, size: int, *, count: int
+) -> tuple[list[Pair], list[Pair]] | None:
+    """One candidate or two look-alikes, in both versions; None where it did not come out right.
+
+    Of look-alikes each stands to a thing of its own as the plan's one word says, and the other one
+    to an equal thing as the other word does; in the other version it is the other way round.
+    """
+    worlds = [world_of(rng, solid) for solid in plan.solids]
+    facing = below(rng, 4) if plan.solids[0].shape in FRONTED else TOWARDS
+    ways = []
+    for x, row in _spots(rng, plan, camera, worlds, count):
+        found = _both_ways(rng, plan, camera, size, worlds, x=x, row=row, facing=facing)
+        if found is None:
+            return None
+        ways.append(found)
+    first = below(rng, 2)
+    versions = [[way[(first + i + v) % 2] for i, way in enumerate(ways)] for v in (0, 1)]
+    if all(_told(plan.kind, version) for version in versions):
+        return versions[0], versions[1]
+    return None
+
+
+def _spots(
+    rng: Random, plan: Plan, camera: Camera, worlds: Sequence[int], count: int
+) -> list[tuple[int, int]]:
+    """Places of candidates, (x, row), in no order: two are in two rows where they need room on both
+    sides, else side by side."""
+    high, low = camera.farthest, NEAREST
+    step = low - camera.horizon
+    if plan.axis == ALONG:
+        high, low = high + step * 13 // 100, low - step * 22 // 100
+    elif plan.kind == "hold":
+        low -= step * (20 if count == 1 else 30) // 100
+    rows = [among(rng, high, low) for _ in range(count)]
+    in_rows = plan.axis == ACROSS and plan.kind != "hold"
+    if count == 2 and in_rows:
+        middle = (high + low) // 2
+        rows = [among(rng, high, middle - 60), among(rng, middle + 60, low)]
+    found = []
+    for i, row in enumerate(rows):
+        one, other = (camera.side(world, row) for world in worlds)
+        need = min(one // 2 + 3 * other // 4 if in_rows else max(one, other) // 2, 480)
+        left, right = need, 1000 - need
+        if count == 2 and not in_rows:
+            left, right = (need, max(500 - need // 2, need)) if i == 0 else (
+                min(500 + need // 2, 1000 - need), 1000 - need
+            )
+        found.append((among(rng, left, right), row))
+    return found[::-1] if below(rng, 2) else found
+
+
+def _both_ways(
+    rng: Random,
+    plan: Plan,
+    camera: Camera,
+    size: int,
+    worlds: Sequence[int],
+    *,
+    x: int,
+    row: int,
+    facing: int,
+) -> tuple[Pair, Pair] | None:
+    """The candidate at its place, the other thing where the first word is true, and the second."""
+    one, other = plan.solids
+    stands = at(one, camera, size, world=worlds[0], x=x, row=row, facing=facing)
+    if stands is None:
+        return None
+    gap, shift, aside = among(rng, 15, 45), among(rng, -20, 20), below(rng, 2)
+    views = _views(rng, plan)
+    found = []
+    for word, (view, turned) in zip(plan.words, views, strict=True):
+        if word in ("in", "on", "under"):
+            both = holding(other, camera, size, world=worlds[1], content=stands, word=word)
+            if both is None:
+                return None
+            found.append(Pair(both[0], word, both[1]))
+            continue
+        view = ACROSS[aside] if word == "beside" else view
+        side = pixels(camera.side(worlds[1], row), size)
+        width = 1000 * form(other.shape, turned, side, size).width // size
+        reach = (1000 * stands.width // size + width) // 2 + gap
+        at_x, at_row = _behind_or_beside(camera, view, x=x, row=row, reach=reach, shift=shift)
+        placed = at(other, camera, size, world=worlds[1], x=at_x, row=at_row, facing=turned)
+        if placed is None:
+            return None
+        found.append(Pair(stands, word, placed))
+    return found[0], found[1]
+
+
+def _views(rng: Random, plan: Plan) -> list[tuple[str, int]]:
+    """Of each word, how the candidate stands to the other thing for the viewer, and where that
+    one's front points. What is on its own left changes with its place or with its turn."""
+    facing = below(rng, 4) if plan.solids[1].shape in FRONTED else TOWARDS
+    if plan.kind != "own":
+        return [(word, facing) for word in plan.words]
+    if below(rng, 2):
+        view = one_of(rng, plan.axis)
+        return [(view, turn) for w in plan.words for turn in range(4) if own_side(view, turn) == w]
+    turns = [turn for turn in range(4) if from_here(plan.words[0], turn) in plan.axis]
+    facing = one_of(rng, turns)
+    return [(from_here(word, facing), facing) for word in plan.words]
+
+
+def _behind_or_beside(
+    camera: Camera, view: str, *, x: int, row: int, reach: int, shift: int
+) -> tuple[int, int]:
+    """Where something is to be that a candidate at (x, row) stands `view` of."""
+    step = (row - camera.horizon) * (24 + shift // 7) // 100
+    return {
+        "left of": (x + reach, row + shift),
+        "right of": (x - reach, row + shift),
+        "in front of": (x + shift, row - step),
+        "behind": (x + shift, row + step),
+    }[view]
+
+
+def _told(kind: str, version: Sequence[Pair]) -> bool:
+    """Whether each is clearly what is said of it, and the others clearly are not."""
+    for i, pair in enumerate(version):
+        if not holds(kind, pair.one, pair.word, pair.other):
+            return False
+        for j, rival in enumerate(version):
+            if i != j and any(
+                holds(kind, rival.one, pair.word, other.other, loose=True) for other in version
+            ):
+                return False
+    return True
