@@ -18,6 +18,8 @@ from cloc.scenes.wherebench.canvas import among, below, one_of
 
 SMALLEST, GREATEST = 235, 305  # sides of a ball at the lower edge of the picture
 NEAREST = 965  # row of what stands nearest
+# Between two side by side: no patch of an eighth of the picture's side holds parts of both.
+GAP, WIDEST_GAP = 125, 155
 ACROSS, ALONG = ("left of", "right of"), ("in front of", "behind")
 OWN_PAIRS = ("left", "right"), ("front", "back")
 KINDS = ("across", "along", "own", "hold")
@@ -106,15 +108,19 @@ def _spots(
         high, low = high + step * 13 // 100, low - step * 22 // 100
     elif plan.kind == "hold":
         low -= step * (20 if count == 1 else 30) // 100
-    rows = [among(rng, high, low) for _ in range(count)]
     in_rows = plan.axis == ACROSS and plan.kind != "hold"
+    if in_rows:  # as near as there is room for both ways
+        room = (500 - WIDEST_GAP) * (1000 - camera.horizon) // (worlds[0] // 2 + worlds[1])
+        low = max(min(low, camera.horizon + room), high + 150)
+    rows = [among(rng, high, low) for _ in range(count)]
     if count == 2 and in_rows:
-        middle = (high + low) // 2
-        rows = [among(rng, high, middle - 60), among(rng, middle + 60, low)]
+        apart = min(9 * camera.side(max(worlds), low) // 10, low - high)
+        rows[0] = among(rng, high, low - apart)
+        rows[1] = among(rng, rows[0] + apart, low)
     found = []
     for i, row in enumerate(rows):
         one, other = (camera.side(world, row) for world in worlds)
-        need = min(one // 2 + 3 * other // 4 if in_rows else max(one, other) // 2, 480)
+        need = min(one // 2 + WIDEST_GAP + other if in_rows else max(one, other) // 2, 480)
         left, right = need, 1000 - need
         if count == 2 and not in_rows:
             left, right = (need, max(500 - need // 2, need)) if i == 0 else (
@@ -140,7 +146,7 @@ def _both_ways(
     stands = at(one, camera, size, world=worlds[0], x=x, row=row, facing=facing)
     if stands is None:
         return None
-    gap, shift, aside = among(rng, 15, 45), among(rng, -20, 20), below(rng, 2)
+    gap, shift, aside = among(rng, GAP, WIDEST_GAP), among(rng, -20, 20), below(rng, 2)
     views = _views(rng, plan)
     found = []
     for word, (view, turned) in zip(plan.words, views, strict=True):
@@ -150,7 +156,8 @@ def _both_ways(
                 return None
             found.append(Pair(both[0], word, both[1]))
             continue
-        view = ACROSS[aside] if word == "beside" else view
+        if word == "beside":
+            view, gap = ACROSS[aside], gap - GAP + 15
         side = pixels(camera.side(worlds[1], row), size)
         width = 1000 * form(other.shape, turned, side, size).width // size
         reach = (1000 * stands.width // size + width) // 2 + gap

@@ -12,6 +12,8 @@ FARTHEST = 1900  # thousandths of the distance of the lower edge: what lies beyo
 # Sides in thousandths: few, so that every stamp is drawn once; a step is 6 %.
 SIDES = (88, 93, 99, 105, 111, 118, 125, 132, 140, 148, 157, 167, 177, 187, 199, 211, 223, 237)
 SIDES += (251, 266, 282, 299, 317, 336, 356, 378, 400, 424, 450, 477, 505)
+# The nearest of them to 0, 1, 2, ...; what is larger has the last one.
+_NEAREST = tuple(min(SIDES, key=lambda side: abs(side - i)) for i in range(SIDES[-1] + 1))
 
 
 class Camera(NamedTuple):
@@ -23,7 +25,7 @@ class Camera(NamedTuple):
         """Thousandths of the picture's side that a solid has whose lowest point is seen at `row`:
         `world` at the lower edge of the picture. The nearest of `SIDES`."""
         exact = world * (row - self.horizon) // (1000 - self.horizon)
-        return min(SIDES, key=lambda side: abs(side - exact))
+        return _NEAREST[min(exact, SIDES[-1])]
 
     def distance(self, row: int) -> int:
         """Along the ground, in thousandths of that of the lower edge of the picture."""

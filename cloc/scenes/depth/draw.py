@@ -56,12 +56,12 @@ def _shadow(width: int, height: int) -> PIL.Image.Image:
 
 
 def draw(rng: Random, camera: Camera, things: Sequence[Placed], size: int) -> PIL.Image.Image:
-    """RGB, `size` pixels square; the light comes from the left, so shadows fall to the right."""
+    """RGB, `size` pixels square. The light is high: a shadow stays under what throws it."""
     image = room(rng, camera, size)
     for thing in things:
         if thing.holder is None:
-            width, height = thing.width * 5 // 4, max(thing.side * 3 // 10, 3)
-            corner = thing.x, thing.y + thing.height - height * 2 // 3
+            width, height = thing.width * 11 // 10, max(thing.side * 3 // 10, 3)
+            corner = thing.x - thing.width // 20, thing.y + thing.height - height * 2 // 3
             image.paste((24, 24, 32), corner, _shadow(width, height))
     for thing, front in painted(things):
         shown = stamp(thing.solid, thing.facing, thing.side, size)

@@ -8,7 +8,8 @@ from cloc.data.samples.relations import own_side, placement
 from cloc.scenes.depth.place import Placed
 
 CLEARLY = 11  # tenths: one that is nearer is farther away than this much less
-LEVEL, CLOSE = 3, 7  # tenths of the lower, of the wider one: what stands directly beside another
+LEVEL = 3  # tenths of the lower one's height: what stands beside another stands as far away
+CLOSE = 16  # tenths of the longest side of both, that lie between two side by side at most
 ALIGNED = 4  # tenths of the wider one that the middles of two behind each other are apart
 DENIED = 18  # tenths of a margin, beyond which a relation surely does not hold
 
@@ -31,12 +32,13 @@ def directly(a: Placed, b: Placed, *, loose: bool = False) -> set[str]:
         return set()
     found = set()
     wider, lower, higher = max(a.width, b.width), min(a.height, b.height), max(a.height, b.height)
+    longest = max(wider, higher)
     many = DENIED if loose else 10
     apart = 10 * abs(a.y + a.height - b.y - b.height)
     across = 2 * (a.x - b.x) + a.width - b.width  # twice what the middles are apart
     gap = abs(across) - a.width - b.width  # twice what lies between
     least = -2 * wider if loose else -wider // 5
-    if 10 * apart <= LEVEL * many * lower and least <= gap and 50 * gap <= CLOSE * many * wider:
+    if 10 * apart <= LEVEL * many * lower and least <= gap and 50 * gap <= CLOSE * many * longest:
         found.add("left of" if across < 0 else "right of")
     word = compared(a, b)
     if loose and a.distance != b.distance:

@@ -1,0 +1,146 @@
+"""What is said of a scene with depth: captions, names by a relation, and both flipped.
+
+Left, right, behind and in front are the viewer's; where the other thing has a front of its own, the
+words say whose side is meant: "left of a car from the viewer", "on a car's own left".
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+from cloc.data.samples.relations import FLIPPED
+from cloc.scenes.depth.layout import Layout, Version
+from cloc.scenes.depth.place import Placed
+from cloc.scenes.depth.relations import AMONG, NEARER, aside, compared, extreme
+from cloc.scenes.depth.solids import FRONTED, HOLDERS
+from cloc.scenes.kinds import article, plural
+from cloc.scenes.wherebench.canvas import below, one_of, shuffled
+from cloc.scenes.words import NUMBERS, Phrase, counted, joined
+
+CONVERSE = {**FLIPPED, **NEARER, "left": "right", "right": "left", "front": "back", "back": "front"}
+OF_TWO = {"nearest": "nearer", "farthest": "farther"}
+STATED = 3  # pairs of things looked at for a statement
+
+
+class Words(NamedTuple):
+    """`names` has one for each thing of the version; None where no relation tells it apart."""
+
+    captions: list[str]  # 2 to 4, all different
+    relation: Phrase | None  # a caption that is true, and the same with its relation flipped
+    names: list[Phrase | None]
+
+
+def describe(rng: Random, layout: Layout, version: Version) -> Words:
+    """Every sentence is true by `relations`, and every flipped one is not."""
+    names = [thing.solid.name for thing in version.things]
+    stated = _statements(rng, version.things, names)
+    if len(version.pairs) == 1:
+        stated.insert(0, _of_pair(rng, layout.kind, version, "a"))
+    given = _given(layout, version)
+    told = [given.get(thing) or _told(rng, version.things, names, thing) for thing in version.things]
+    return Words(_captions(rng, names, stated, given), stated[0] if stated else None, told)
+
+
+def phrase(kind: str, one: str, word: str, other: str, *, fronted: bool) -> str:
+    """`one` and `other` have their articles; `fronted`: the other one has a front of its own."""
+    if kind == "own":
+        return f"{one} {'at' if word in ('front', 'back') else 'on'} {other}'s own {word}"
+    if kind == "hold":
+        return f"{one} {word} {other}"
+    directly = "directly " if kind == "view" else ""
+    framed = fronted and word not in NEARER
+    return f"{one} {directly}{word} {other}{' from the viewer' if framed else ''}"
+
+
+def _flipped(kind: str, one: str, word: str, other: Placed, *, other_name: str) -> Phrase:
+    """The phrase, and the one with the word that is true where this one is not."""
+    if kind == "hold":
+        first, second = HOLDERS[other.solid.shape]
+        wrong = second if word == first else first
+    else:
+        wrong = CONVERSE[word]
+    fronted = other.solid.shape in FRONTED
+    text, flipped = (phrase(kind, one, w, other_name, fronted=fronted) for w in (word, wrong))
+    return Phrase(text, flipped)
+
+
+def _of_pair(rng: Random, kind: str, version: Version, the: str) -> Phrase:
+    """The relation of the two; what is seen from the viewer is told from either side."""
+    one, word, other = version.pairs[0]
+    if kind == "view" and below(rng, 2):
+        one, word, other = other, CONVERSE[word], one
+    name = article(other.solid.name)
+    return _flipped(kind, article(one.solid.name), word, other, other_name=name)
+
+
+def _given(layout: Layout, version: Version) -> dict[Placed, Phrase]:
+    """Names of the things that the scene is about."""
+    found = {}
+    single = len(version.pairs) == 1
+    for one, word, other in version.pairs:
+        name = f"the {other.solid.name}" if single else article(other.solid.name)
+        me = f"the {one.solid.name}"
+        found[one] = _flipped(layout.kind, me, word, other, other_name=name)
+        if single and layout.kind == "view":
+            its = f"the {other.solid.name}"
+            found[other] = _flipped("view", its, CONVERSE[word], one, other_name=me)
+    count = len(layout.crowd)
+    for word, converse in AMONG.items():
+        thing = extreme(layout.crowd, word) if count else None
+        if thing is None or count == 2 and word not in OF_TWO:
+            continue
+        if thing not in found:
+            all_of_them = f"of the {NUMBERS[count]} {plural(thing.solid.name)}"
+            words = (OF_TWO[w] if count == 2 else w for w in (word, converse))
+            text, flipped = (f"the {w} {all_of_them}" for w in words)
+            found[thing] = Phrase(text, flipped)
+    return found
+
+
+def _told(
+    rng: Random, things: Sequence[Placed], names: list[str], thing: Placed
+) -> Phrase | None:
+    """Of a thing whose name no other has, by where it stands to another such thing."""
+    if names.count(thing.solid.name) > 1:
+        return None
+    others = [t for t in things if t is not thing and names.count(t.solid.name) == 1]
+    for other in shuffled(rng, others):
+        word = _relation(rng, thing, other)
+        if word:
+            the, name = f"the {thing.solid.name}", f"the {other.solid.name}"
+            return _flipped("far", the, word, other, other_name=name)
+    return None
+
+
+def _relation(rng: Random, a: Placed, b: Placed) -> str | None:
+    """One that is clear of two things anywhere: by side or by distance."""
+    if a.holder is b or b.holder is a:
+        return None
+    found = [word for word in (aside(a, b), compared(a, b)) if word]
+    return one_of(rng, found) if found else None
+
+
+def _statements(rng: Random, things: Sequence[Placed], names: list[str]) -> list[Phrase]:
+    """What is true of some two things of which each has a name of its own."""
+    single = [thing for thing in things if names.count(thing.solid.name) == 1]
+    found = []
+    for _ in range(STATED if len(single) > 1 else 0):
+        a, b = shuffled(rng, single)[:2]
+        word = _relation(rng, a, b)
+        if word:
+            name = article(b.solid.name)
+            found.append(_flipped("far", article(a.solid.name), word, b, other_name=name))
+    return list(dict.fromkeys(found))
+
+
+def _captions(
+    rng: Random, names: list[str], stated: Sequence[Phrase], given: dict[Placed, Phrase]
+) -> list[str]:
+    """Lists of things and statements of relations."""
+    kinds = shuffled(rng, list(dict.fromkeys(names)))
+    groups = [counted(name, names.count(name)) for name in kinds]
+    everything = joined(groups)
+    told = [phrase.text for phrase in stated] or [one_of(rng, list(given.values())).text]
+    captions = [told[0], everything, f"{joined(groups[:2])}; {told[-1]}"]
+    captions += [f"{told[0]}; {groups[-1]}"]
+    return list(dict.fromkeys(captions))[: 2 + below(rng, 3)]
