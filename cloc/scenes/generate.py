@@ -191,9 +191,7 @@ def write_splits(
         )
 
 
-def check(
-    split: str, count: int, *, seed: int, size: int, twins: float, relational: float
-) -> None:
+def check(split: str, count: int, *, seed: int, size: int, twins: float, relational: float) -> None:
     """`UserError` says what is wrong with settings of scenes and what would do."""
     if split not in HELD_OUT_RULE:
         raise UserError(f"split {split!r} of scenes: choose one of {', '.join(HELD_OUT_RULE)}")

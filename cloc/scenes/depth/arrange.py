@@ -12,7 +12,7 @@ from cloc.data.samples.relations import TOWARDS, from_here, own_side
 from cloc.scenes.depth.camera import Camera
 from cloc.scenes.depth.place import Placed, at, holding, pixels
 from cloc.scenes.depth.relations import holds
-from cloc.scenes.depth.solids import FRONTED, HOLDERS, PLAIN, SHAPES, WORLD, Solid
+from cloc.scenes.depth.solids import FRONTED, HOLDERS, PLAIN, WORLD, Solid, solids_of
 from cloc.scenes.depth.stamps import form
 from cloc.scenes.wherebench.canvas import among, below, one_of
 
@@ -20,6 +20,8 @@ SMALLEST, GREATEST = 235, 305  # sides of a ball at the lower edge of the pictur
 NEAREST = 965  # row of what stands nearest
 # Between two side by side: no patch of an eighth of the picture's side holds parts of both.
 GAP, WIDEST_GAP = 125, 155
+EIGHTH = 125  # places vary by whole eighths: where the patches cut a thing does not tell its place
+ROOM = 500 - WIDEST_GAP - EIGHTH // 2 - 20  # for half a candidate and the whole other thing
 ACROSS, ALONG = ("left of", "right of"), ("in front of", "behind")
 OWN_PAIRS = ("left", "right"), ("front", "back")
 KINDS = ("across", "along", "own", "hold")
@@ -43,30 +45,34 @@ class Plan(NamedTuple):
     words: tuple[str, str]  # of which one holds in each version
     solids: tuple[Solid, Solid]  # candidate and what it is related to
 
+    @property
+    def in_rows(self) -> bool:
+        """Whether the candidate needs room on both sides for the other thing."""
+        return self.axis == ACROSS and self.kind != "hold"
 
-def draw_plan(rng: Random, pool: Sequence[Solid], kind: str) -> Plan:
+
+def draw_plan(rng: Random, kind: str, *, held_out: bool) -> Plan:
     """Two solids of different colours, fit for the kind of relation."""
-    axis = ALONG if kind == "along" or kind == "own" and below(rng, 2) else ACROSS
+    axis = ALONG if kind == "along" or (kind == "own" and below(rng, 2)) else ACROSS
     shapes = SOLITARY if axis == ALONG else (*PLAIN, *FRONTED)
     if kind == "hold":
-        other = _of(rng, pool, tuple(HOLDERS), colour="")
-        one = _of(rng, pool, (*PLAIN, "duck"), colour=other.colour)
+        other = _of(rng, held_out, tuple(HOLDERS), colour="")
+        one = _of(rng, held_out, (*PLAIN, "duck"), colour=other.colour)
         return Plan("hold", ACROSS, HOLDERS[other.shape], (one, other))
     if kind == "own":
-        other = _of(rng, pool, [s for s in shapes if s in FRONTED], colour="")
-        one = _of(rng, pool, shapes, colour=other.colour)
+        other = _of(rng, held_out, [s for s in shapes if s in FRONTED], colour="")
+        one = _of(rng, held_out, shapes, colour=other.colour)
         return Plan("own", axis, one_of(rng, OWN_PAIRS), (one, other))
-    other = _of(rng, pool, shapes, colour="")
-    return Plan("view", axis, axis, (_of(rng, pool, shapes, colour=other.colour), other))
+    other = _of(rng, held_out, shapes, colour="")
+    return Plan("view", axis, axis, (_of(rng, held_out, shapes, colour=other.colour), other))
 
 
-def _of(rng: Random, pool: Sequence[Solid], shapes: Sequence[str], *, colour: str) -> Solid:
+def _of(rng: Random, held_out: bool, shapes: Sequence[str], *, colour: str) -> Solid:
     """Shapes are as likely as each other; none of `colour`."""
     while True:
-        shape = one_of(rng, shapes)
-        fit = [solid for solid in pool if solid.shape == shape and solid.colour != colour]
-        if fit:
-            return one_of(rng, fit)
+        solid = one_of(rng, solids_of(one_of(rng, shapes), held_out))
+        if solid.colour != colour:
+            return solid
 
 
 def world_of(rng: Random, solid: Solid) -> int:
@@ -82,7 +88,7 @@ def pairs(
     Of look-alikes each stands to a thing of its own as the plan's one word says, and the other one
     to an equal thing as the other word does; in the other version it is the other way round.
     """
-    worlds = [world_of(rng, solid) for solid in plan.solids]
+    worlds = _worlds(rng, plan, camera, count)
     facing = below(rng, 4) if plan.solids[0].shape in FRONTED else TOWARDS
     ways = []
     for x, row in _spots(rng, plan, camera, worlds, count):
@@ -97,6 +103,19 @@ def pairs(
     return None
 
 
+def _worlds(rng: Random, plan: Plan, camera: Camera, count: int) -> list[int]:
+    """Sizes of the two solids, small enough for the room that there is."""
+    worlds = [world_of(rng, solid) for solid in plan.solids]
+    if plan.in_rows:
+        if count == 2:  # two rows of them
+            worlds = [17 * world // 20 for world in worlds]
+        # both ways fit where the candidate stands 150 rows before the farthest place
+        most = ROOM * (1000 - camera.horizon) // (camera.farthest + 150 - camera.horizon)
+        need = worlds[0] // 2 + worlds[1]
+        worlds = [world * min(most, need) // need for world in worlds]
+    return worlds
+
+
 def _spots(
     rng: Random, plan: Plan, camera: Camera, worlds: Sequence[int], count: int
 ) -> list[tuple[int, int]]:
@@ -108,24 +127,25 @@ def _spots(
         high, low = high + step * 13 // 100, low - step * 22 // 100
     elif plan.kind == "hold":
         low -= step * (20 if count == 1 else 30) // 100
-    in_rows = plan.axis == ACROSS and plan.kind != "hold"
-    if in_rows:  # as near as there is room for both ways
-        room = (500 - WIDEST_GAP) * (1000 - camera.horizon) // (worlds[0] // 2 + worlds[1])
-        low = max(min(low, camera.horizon + room), high + 150)
+    if plan.in_rows:  # as near as there is room for both ways
+        room = ROOM * (1000 - camera.horizon) // (worlds[0] // 2 + worlds[1])
+        low = min(low, camera.horizon + room)
     rows = [among(rng, high, low) for _ in range(count)]
-    if count == 2 and in_rows:
+    if count == 2 and plan.in_rows:
         apart = min(9 * camera.side(max(worlds), low) // 10, low - high)
         rows[0] = among(rng, high, low - apart)
         rows[1] = among(rng, rows[0] + apart, low)
     found = []
     for i, row in enumerate(rows):
         one, other = (camera.side(world, row) for world in worlds)
-        need = min(one // 2 + WIDEST_GAP + other if in_rows else max(one, other) // 2, 480)
+        need = one // 2 + WIDEST_GAP + other if plan.in_rows else max(one, other) // 2
         left, right = need, 1000 - need
-        if count == 2 and not in_rows:
-            left, right = (need, max(500 - need // 2, need)) if i == 0 else (
-                min(500 + need // 2, 1000 - need), 1000 - need
-            )
+        if plan.in_rows:
+            span = (right - left) // EIGHTH * EIGHTH
+            left, right = 500 - span // 2, 500 - span // 2 + span - 1
+        elif count == 2:
+            middle = 500 - need // 2, 500 + need // 2
+            left, right = (left, max(left, middle[0])) if i == 0 else (min(middle[1], right), right)
         found.append((among(rng, left, right), row))
     return found[::-1] if below(rng, 2) else found
 

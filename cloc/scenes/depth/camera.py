@@ -10,8 +10,10 @@ from typing import NamedTuple
 HORIZONS = (0, 40, 80, 120, 160, 200)  # thousandths of the picture's side below its upper edge
 FARTHEST = 1900  # thousandths of the distance of the lower edge: what lies beyond is too small
 # Sides in thousandths: few, so that every stamp is drawn once; a step is 6 %.
-SIDES = (88, 93, 99, 105, 111, 118, 125, 132, 140, 148, 157, 167, 177, 187, 199, 211, 223, 237)
-SIDES += (251, 266, 282, 299, 317, 336, 356, 378, 400, 424, 450, 477, 505)
+SIDES = (
+    *(88, 93, 99, 105, 111, 118, 125, 132, 140, 148, 157, 167, 177, 187, 199, 211, 223, 237),
+    *(251, 266, 282, 299, 317, 336, 356, 378, 400, 424, 450, 477, 505),
+)
 # The nearest of them to 0, 1, 2, ...; what is larger has the last one.
 _NEAREST = tuple(min(SIDES, key=lambda side: abs(side - i)) for i in range(SIDES[-1] + 1))
 

@@ -1,4 +1,4 @@
-"""The picture of a scene with depth: a wall and a tiled floor, shadows, and solids back to front."""
+"""The picture of a scene with depth: a wall, a tiled floor, shadows, and solids back to front."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 
 from cloc.scenes.depth.camera import Camera
-from cloc.scenes.depth.place import Placed, painted, pixels
+from cloc.scenes.depth.place import Placed, painted
 from cloc.scenes.depth.stamps import stamp
 from cloc.scenes.wherebench.canvas import below
 

@@ -87,9 +87,7 @@ def _placed(
         return None
     shift = y * size + x
     bits, front = shown.bits << shift, shown.front << shift
-    return Placed(
-        solid, facing, side, x, y, shown.width, shown.height, bits, front, row, distance
-    )
+    return Placed(solid, facing, side, x, y, shown.width, shown.height, bits, front, row, distance)
 
 
 def painted(things: Sequence[Placed]) -> list[tuple[Placed, bool]]:

@@ -16,6 +16,7 @@ DENIED = 18  # tenths of a margin, beyond which a relation surely does not hold
 NEARER = {"nearer than": "farther away than", "farther away than": "nearer than"}
 AMONG = {"nearest": "farthest", "leftmost": "rightmost"}
 AMONG |= {other: word for word, other in AMONG.items()}
+OF_TWO = {"nearest": "nearer", "farthest": "farther"}
 
 
 def compared(a: Placed, b: Placed) -> str | None:

@@ -28,7 +28,7 @@ def ellipse(x: np.ndarray, y: np.ndarray, across: float, down: float) -> np.ndar
 
 
 def round_tone(x: np.ndarray) -> np.ndarray:
-    """Of an upright cylinder from -1 to 1: bright a little left of its middle, dark at the right."""
+    """Of a cylinder from -1 to 1: bright a little left of its middle, dark on the right."""
     x = np.clip(x, -1, 1)
     tone: np.ndarray = 0.52 - 0.34 * x + 0.42 * np.sqrt(1 - x * x)
     return tone

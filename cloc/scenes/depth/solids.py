@@ -11,7 +11,6 @@ from cloc.scenes.kinds import COLOURS, article
 
 PLAIN = ("ball", "cone", "cup", "bottle")
 FRONTED = ("car", "duck", "chair")
-CONTAINERS = ("bowl", "basket")
 HOLDERS = {"bowl": ("in", "beside"), "basket": ("in", "beside")}  # the two places told apart
 HOLDERS |= {"box": ("on", "beside"), "table": ("on", "under")}
 SHAPES = (*PLAIN, *FRONTED, *HOLDERS)
@@ -34,13 +33,13 @@ class Solid(NamedTuple):
 
 
 ALL = tuple(Solid(shape, colour) for colour, shape in product(COLOURS, SHAPES))
-SEEN = tuple(solid for solid in ALL if solid.name not in HELD_OUT)
 
 
 @cache
-def solids_of(shapes: tuple[str, ...], *, held_out: bool) -> tuple[Solid, ...]:
-    """Those of some shapes: all of them, or without the held-out pairs."""
-    return tuple(solid for solid in (ALL if held_out else SEEN) if solid.shape in shapes)
+def solids_of(shape: str, held_out: bool) -> tuple[Solid, ...]:
+    """Those of a shape: in all colours, or without the held-out pair."""
+    kinds = tuple(solid for solid in ALL if solid.shape == shape)
+    return kinds if held_out else tuple(solid for solid in kinds if solid.name not in HELD_OUT)
 
 
 def class_prompts() -> dict[str, list[str]]:

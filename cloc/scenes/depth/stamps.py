@@ -37,7 +37,7 @@ def form(shape: str, facing: int, side: int, image_size: int) -> Form:
     assert shape in FRONTED or facing == TOWARDS
     steps = (np.arange(side * SUPERSAMPLING) + 0.5) * 2 / (side * SUPERSAMPLING) - 1
     planes, whole, front = _painted(_layers(shape, facing, steps[None, :], steps[:, None]), side)
-    rows, columns = (whole > 0).any(1).nonzero()[0], (whole > 0).any(0).nonzero()[0]
+    rows, columns = (np.flatnonzero(whole.any(axis)) for axis in (1, 0))
     cut = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     planes, whole, front = planes[cut], whole[cut], front[cut]
     height, width = whole.shape

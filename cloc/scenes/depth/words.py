@@ -11,14 +11,13 @@ from typing import NamedTuple
 from cloc.data.samples.relations import FLIPPED
 from cloc.scenes.depth.layout import Layout, Version
 from cloc.scenes.depth.place import Placed
-from cloc.scenes.depth.relations import AMONG, NEARER, aside, compared, extreme
+from cloc.scenes.depth.relations import AMONG, NEARER, OF_TWO, aside, compared, extreme
 from cloc.scenes.depth.solids import FRONTED, HOLDERS
 from cloc.scenes.kinds import article, plural
 from cloc.scenes.wherebench.canvas import below, one_of, shuffled
 from cloc.scenes.words import NUMBERS, Phrase, counted, joined
 
 CONVERSE = {**FLIPPED, **NEARER, "left": "right", "right": "left", "front": "back", "back": "front"}
-OF_TWO = {"nearest": "nearer", "farthest": "farther"}
 STATED = 3  # pairs of things looked at for a statement
 
 
@@ -37,7 +36,9 @@ def describe(rng: Random, layout: Layout, version: Version) -> Words:
     if len(version.pairs) == 1:
         stated.insert(0, _of_pair(rng, layout.kind, version, "a"))
     given = _given(layout, version)
-    told = [given.get(thing) or _told(rng, version.things, names, thing) for thing in version.things]
+    told = [
+        given.get(thing) or _told(rng, version.things, names, thing) for thing in version.things
+    ]
     return Words(_captions(rng, names, stated, given), stated[0] if stated else None, told)
 
 
@@ -87,7 +88,7 @@ def _given(layout: Layout, version: Version) -> dict[Placed, Phrase]:
     count = len(layout.crowd)
     for word, converse in AMONG.items():
         thing = extreme(layout.crowd, word) if count else None
-        if thing is None or count == 2 and word not in OF_TWO:
+        if thing is None or (count == 2 and word not in OF_TWO):
             continue
         if thing not in found:
             all_of_them = f"of the {NUMBERS[count]} {plural(thing.solid.name)}"
@@ -97,9 +98,7 @@ def _given(layout: Layout, version: Version) -> dict[Placed, Phrase]:
     return found
 
 
-def _told(
-    rng: Random, things: Sequence[Placed], names: list[str], thing: Placed
-) -> Phrase | None:
+def _told(rng: Random, things: Sequence[Placed], names: list[str], thing: Placed) -> Phrase | None:
     """Of a thing whose name no other has, by where it stands to another such thing."""
     if names.count(thing.solid.name) > 1:
         return None
