@@ -166,7 +166,7 @@ def _clear(a: Placed, b: Placed, most: int) -> bool:
     return (
         nearer.solid.colour != farther.solid.colour
         and nearer.row - farther.row >= DIFFERENT_ROWS
-        and nearer.solid.shape in SOLITARY
+        and {nearer.solid.shape, farther.solid.shape} <= set(SOLITARY)
         and 100 * shared.bit_count() <= most * farther.bits.bit_count()
     )
 

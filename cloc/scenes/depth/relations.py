@@ -11,7 +11,8 @@ CLEARLY = 11  # tenths: one that is nearer is farther away than this much less
 LEVEL = 3  # tenths of the lower one's height: what stands beside another stands as far away
 CLOSE = 16  # tenths of the longest side of both, that lie between two side by side at most
 ALIGNED = 4  # tenths of the wider one that the middles of two behind each other are apart
-DENIED = 18  # tenths of a margin, beyond which a relation surely does not hold
+SEEN = 2  # tenths of the nearer one's height that hide the other's foot, or of ground between them
+DENIED = 30  # tenths of a margin, beyond which a relation surely does not hold
 
 NEARER = {"nearer than": "farther away than", "farther away than": "nearer than"}
 AMONG = {"nearest": "farthest", "leftmost": "rightmost"}
@@ -39,11 +40,19 @@ def directly(a: Placed, b: Placed, *, loose: bool = False) -> set[str]:
     across = 2 * (a.x - b.x) + a.width - b.width  # twice what the middles are apart
     gap = abs(across) - a.width - b.width  # twice what lies between
     least = -2 * wider if loose else -wider // 5
-    if 10 * apart <= LEVEL * many * lower and least <= gap and 50 * gap <= CLOSE * many * longest:
+    if (
+        10 * apart <= LEVEL * many * (higher if loose else lower)
+        and least <= gap
+        and 50 * gap <= CLOSE * many * longest
+    ):
         found.add("left of" if across < 0 else "right of")
     word = compared(a, b)
     if loose and a.distance != b.distance:
         word = "nearer than" if a.distance < b.distance else "farther away than"
+    nearer, farther = (a, b) if a.distance < b.distance else (b, a)
+    meet = farther.y + farther.height - nearer.y
+    if not loose and 10 * abs(meet) < SEEN * nearer.height:
+        word = None
     if word and 50 * abs(across) <= ALIGNED * many * wider and apart <= many * higher:
         found.add("in front of" if word == "nearer than" else "behind")
     return found
