@@ -75,6 +75,10 @@ class Notes:
             Example(record.key, "regions", reason, region.text, region.box, region.score),
         )
 
+    def relation(self, record: Record, reason: str, region: Region, text: str) -> None:
+        """Something that is not said of a region, which stays as it is."""
+        self._add(Example(record.key, "relations", reason, text, region.box))
+
     def _add(self, example: Example) -> None:
         kind = (example.what, example.reason)
         self.counts[kind] += 1

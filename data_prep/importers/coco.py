@@ -58,7 +58,10 @@ class CocoSet(NamedTuple):
         return {"train": rest, "val": held} if val > 0 else {"train": rest}
 
     def record(self, image_id: int, drops: Counter[str]) -> Record:
+        """`meta["not_exhaustive"]`, as LVIS has it: labels of the crowds that are left out."""
         row = self.rows[image_id]
+        files = [file for file in (self.instances, self.panoptic) if file]
+        crowds = {label for file in files for label in file.crowds(image_id)}
         return to_record(
             row,
             inside(self.images, row["file_name"], f"image {image_id}"),
@@ -67,7 +70,10 @@ class CocoSet(NamedTuple):
             drops=drops,
             boxes_in=self.boxes_in,
             captions=captions_of(self.captions.get(image_id), "coco", drops),
-            meta={"license": row.get("license")},
+            meta={
+                "license": row.get("license"),
+                **({"not_exhaustive": sorted(crowds)} if crowds else {}),
+            },
         )
 
     def found(self, image_id: int, drops: Counter[str]) -> Iterator[Found]:

@@ -40,6 +40,13 @@ def decoded(record):
     return np.asarray(PIL.Image.open(io.BytesIO(record.image)))
 
 
+def encoded(pixels):
+    """RGB pixels as a PNG."""
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 class Pixels:
     """A scene painted on a flat ground, every object also alone; indices are painting order."""
 

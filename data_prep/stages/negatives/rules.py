@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 from cloc.data.samples.record import Record, Region
 from cloc.data.samples.validate import MAX_NEGATIVES, is_phrase
 from cloc.errors import UserError
+from data_prep.articles import ARTICLES, article
 from data_prep.stage import PHRASES, Notes
 from data_prep.stages.negatives.vocabulary import (
-    ARTICLES,
     WORD,
     Entry,
     Words,
-    article,
     digest,
     entries,
     longest,

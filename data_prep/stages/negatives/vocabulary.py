@@ -8,10 +8,10 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from cloc.data.samples.text import lines
+from data_prep.articles import ARTICLES
 
 Words = tuple[str, ...]
 
-ARTICLES = ("a", "an", "the")
 WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 _IRREGULAR = {
     "man": "men",
@@ -34,8 +34,6 @@ _IRREGULAR = {
     "tooth": "teeth",
 }
 _SINGULAR = {plural: word for word, plural in _IRREGULAR.items()}
-_AN_ALTHOUGH = ("hour", "honest", "heir")  # begin with a vowel that is heard
-_A_ALTHOUGH = ("uni", "use", "euro", "one", "u-")  # begin with a consonant that is heard
 
 
 class Entry(NamedTuple):
@@ -109,14 +107,6 @@ def singular(word: str) -> str:
     if word.endswith("ies"):
         return word[:-3] + "y"
     return word[:-2] if word.endswith(("ches", "shes", "xes", "sses", "toes")) else word[:-1]
-
-
-def article(word: str) -> str:
-    """ "a" or "an", as `word` is spoken."""
-    lower = word.lower()
-    if lower.startswith(_AN_ALTHOUGH):
-        return "an"
-    return "an" if lower[0] in "aeiou8" and not lower.startswith(_A_ALTHOUGH) else "a"
 
 
 def _plural(words: Words) -> Words:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from cloc.data.samples.record import Record
 from cloc.data.samples.validate import is_phrase
 from cloc.errors import UserError
+from data_prep.articles import ARTICLES, without_article
 from data_prep.importing import words as one_line
 from data_prep.stage import PHRASES, Notes
 
-ARTICLES = ("a", "an", "the")
 AT_MOST = 20  # phrases of one record: the paper's `max_num_queries`
 LISTS = (
     "adjectives",
@@ -93,12 +93,6 @@ def _found(record: Record, extract: Callable[[str], Iterable[Found]]) -> Iterato
         for found in extract(one_line(caption.text)):
             too_long = not found.reason and not is_phrase(found.text)
             yield Found(found.text[:80], "too_long") if too_long else found
-
-
-def without_article(text: str) -> str:
-    """Of a lower-case phrase; an article alone stays."""
-    first, _, rest = text.partition(" ")
-    return rest if rest and first in ARTICLES else text
 
 
 def phrases_of(words: Sequence[str], chunks: Sequence[Chunk], *, articles: bool) -> Iterator[Found]:

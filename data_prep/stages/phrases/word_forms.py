@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from data_prep.stages.phrases.common import ARTICLES, word_list
+from data_prep.articles import ARTICLES
+from data_prep.stages.phrases.common import word_list
 
 WORD_LISTS = (
     "adjective_nouns",

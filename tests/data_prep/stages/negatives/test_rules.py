@@ -8,9 +8,10 @@ import pytest
 from cloc.data.samples.record import Caption, Record, Region
 from cloc.errors import UserError
 from cloc.scenes.generate import composed
+from data_prep.articles import article
 from data_prep.stage import Notes
 from data_prep.stages.negatives.rules import RuleNegatives, swaps
-from data_prep.stages.negatives.vocabulary import article, entries, same_text, same_words
+from data_prep.stages.negatives.vocabulary import entries, same_text, same_words
 
 BOX = (0.0, 0.0, 5.0, 5.0)
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from data_prep.stages.phrases.common import ARTICLES, word_list
+from data_prep.articles import ARTICLES
+from data_prep.stages.phrases.common import word_list
 
 TABLE = Path(__file__).parents[1] / "captions.json"
 UNIVERSAL = {
