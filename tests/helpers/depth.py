@@ -81,10 +81,10 @@ class Truth:
                 return False
             x, z = self.step(b, a)
             if word.endswith((" left of", " right of")):
-                level = abs(z) <= (0.5 + slack) * abs(x)
+                level = abs(z) <= (0.6 + slack) * abs(x)
                 return level and self.aside(a, word.split()[1], b, slack) and self.near(a, b, slack)
             closer = z < 0 if "front" in word else z > 0
-            return closer and abs(x) <= (0.5 + slack) * abs(z) and self.near(a, b, slack)
+            return closer and abs(x) <= (0.6 + slack) * abs(z) and self.near(a, b, slack)
         return self.aside(a, word.split()[0], b, slack)
 
     def held(self, a):
@@ -101,7 +101,7 @@ class Truth:
         (ax, _, az, ay), (bx, _, bz, by) = self.boxes[a], self.boxes[b]
         sides = np.concatenate([self.boxes[i][2:] - self.boxes[i][:2] for i in (a, b)])
         apart = np.hypot((ax + az - bx - bz) / 2, ay - by)
-        return apart <= (3 + slack) * sides.max()
+        return apart <= (2.6 + slack) * sides.max()
 
     def lead(self, a, b, nearer):
         near, far = (a, b) if nearer else (b, a)
@@ -123,7 +123,7 @@ class Truth:
         ahead, aside = step @ front, step @ left
         along = {"front": ahead, "back": -ahead, "left": aside, "right": -aside}[side]
         across = aside if side in ("front", "back") else ahead
-        return along > 0 and abs(across) <= (0.5 + slack) * along and self.near(a, b, slack)
+        return along > 0 and abs(across) <= (0.6 + slack) * along and self.near(a, b, slack)
 
     def _ranked(self, rank, number, colour, shape, slack):
         shape = shape if f"{colour} {shape}" in self.names else shape + "e"

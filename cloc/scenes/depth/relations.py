@@ -30,32 +30,42 @@ def compared(a: Placed, b: Placed) -> str | None:
 def directly(a: Placed, b: Placed, *, loose: bool = False) -> set[str]:
     """The viewer's words for where `a` stands right at `b`, both on the ground: at most one, or
     with `loose` margins all that somebody might say."""
+    found = set[str]()
     if a.holder or b.holder:
-        return set()
-    found = set()
-    wider, lower, higher = max(a.width, b.width), min(a.height, b.height), max(a.height, b.height)
-    longest = max(wider, higher)
-    many = DENIED if loose else 10
-    apart = 10 * abs(a.y + a.height - b.y - b.height)
-    across = 2 * (a.x - b.x) + a.width - b.width  # twice what the middles are apart
-    gap = abs(across) - a.width - b.width  # twice what lies between
-    least = -2 * wider if loose else -wider // 5
-    if (
-        10 * apart <= LEVEL * many * (higher if loose else lower)
-        and least <= gap
-        and 50 * gap <= CLOSE * many * longest
-    ):
-        found.add("left of" if across < 0 else "right of")
-    word = compared(a, b)
-    if loose and a.distance != b.distance:
-        word = "nearer than" if a.distance < b.distance else "farther away than"
+        return found
+    if _side_by_side(a, b, loose):
+        found.add("left of" if 2 * a.x + a.width < 2 * b.x + b.width else "right of")
     nearer, farther = (a, b) if a.distance < b.distance else (b, a)
-    meet = farther.y + farther.height - nearer.y
-    if not loose and 10 * abs(meet) < SEEN * nearer.height:
-        word = None
-    if word and 50 * abs(across) <= ALIGNED * many * wider and apart <= many * higher:
-        found.add("in front of" if word == "nearer than" else "behind")
+    if _in_line(nearer, farther, loose):
+        found.add("in front of" if a is nearer else "behind")
     return found
+
+
+def _side_by_side(a: Placed, b: Placed, loose: bool) -> bool:
+    longest = max(a.width, b.width, a.height, b.height)
+    many, lower = (DENIED, longest) if loose else (10, min(a.height, b.height))
+    apart = abs(a.y + a.height - b.y - b.height)
+    gap = abs(2 * (a.x - b.x) + a.width - b.width) - a.width - b.width  # twice what lies between
+    least = -2 * longest if loose else -max(a.width, b.width) // 5
+    return (
+        100 * apart <= LEVEL * many * lower and least <= gap and 50 * gap <= CLOSE * many * longest
+    )
+
+
+def _in_line(nearer: Placed, farther: Placed, loose: bool) -> bool:
+    higher, wider = max(nearer.height, farther.height), max(nearer.width, farther.width)
+    across = abs(2 * (nearer.x - farther.x) + nearer.width - farther.width)  # twice
+    foot = farther.y + farther.height
+    apart = nearer.y + nearer.height - foot
+    if loose:
+        aligned = 50 * across <= ALIGNED * DENIED * max(higher, wider)
+        return nearer.distance < farther.distance and aligned and 10 * apart <= DENIED * higher
+    return (
+        compared(nearer, farther) is not None
+        and 10 * abs(foot - nearer.y) >= SEEN * nearer.height
+        and 5 * across <= ALIGNED * wider
+        and apart <= higher
+    )
 
 
 def aside(a: Placed, b: Placed) -> str | None:
