@@ -132,7 +132,7 @@ def _spots(
         low = min(low, camera.horizon + room)
     rows = [among(rng, high, low) for _ in range(count)]
     if count == 2 and plan.in_rows:
-        apart = min(9 * camera.side(max(worlds), low) // 10, low - high)
+        apart = min(camera.side(max(worlds), low), low - high)
         rows[0] = among(rng, high, low - apart)
         rows[1] = among(rng, rows[0] + apart, low)
     found = []
@@ -144,7 +144,7 @@ def _spots(
             span = (right - left) // EIGHTH * EIGHTH
             left, right = 500 - span // 2, 500 - span // 2 + span - 1
         elif count == 2:
-            middle = 500 - need // 2, 500 + need // 2
+            middle = 500 - 11 * need // 10, 500 + 11 * need // 10
             left, right = (left, max(left, middle[0])) if i == 0 else (min(middle[1], right), right)
         found.append((among(rng, left, right), row))
     return found[::-1] if below(rng, 2) else found
