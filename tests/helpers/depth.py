@@ -72,20 +72,23 @@ class Truth:
         if word in ("in", "on", "under"):
             return self.things[a]["holder"] == b and self.things[a]["held"] == word
         if word == "beside":
-            sides = ("directly left of", "directly right of")
-            return any(self.stands(a, side, b, slack) for side in sides)
+            sides = ("left of", "right of")
+            return any(self.directly(a, side, b, slack) for side in sides)
         if word in ("nearer than", "farther away than"):
             return self.lead(a, b, word == "nearer than") >= 1.1 - slack / 5
         if word.startswith("directly"):
-            if self.held(a) or self.held(b):
-                return False
-            x, z = self.step(b, a)
-            if word.endswith((" left of", " right of")):
-                level = abs(z) <= (0.6 + slack) * abs(x)
-                return level and self.aside(a, word.split()[1], b, slack) and self.near(a, b, slack)
-            closer = z < 0 if "front" in word else z > 0
-            return closer and abs(x) <= (0.6 + slack) * abs(z) and self.near(a, b, slack)
+            return self.directly(a, word.removeprefix("directly "), b, slack)
         return self.aside(a, word.split()[0], b, slack)
+
+    def directly(self, a, word, b, slack):
+        if self.held(a) or self.held(b) or not self.near(a, b, slack):
+            return False
+        x, z = self.step(b, a)
+        if word in ("left of", "right of"):
+            level = abs(z) <= (0.55 + slack) * abs(x)
+            return level and self.aside(a, word.split()[0], b, slack)
+        closer = z < 0 if word == "in front of" else z > 0
+        return closer and abs(x) <= (0.55 + slack) * abs(z)
 
     def held(self, a):
         return self.things[a]["holder"] is not None
@@ -123,7 +126,7 @@ class Truth:
         ahead, aside = step @ front, step @ left
         along = {"front": ahead, "back": -ahead, "left": aside, "right": -aside}[side]
         across = aside if side in ("front", "back") else ahead
-        return along > 0 and abs(across) <= (0.6 + slack) * along and self.near(a, b, slack)
+        return along > 0 and abs(across) <= (0.55 + slack) * along and self.near(a, b, slack)
 
     def _ranked(self, rank, number, colour, shape, slack):
         shape = shape if f"{colour} {shape}" in self.names else shape + "e"

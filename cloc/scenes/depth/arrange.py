@@ -26,7 +26,7 @@ ACROSS, ALONG = ("left of", "right of"), ("in front of", "behind")
 OWN_PAIRS = ("left", "right"), ("front", "back")
 KINDS = ("across", "along", "own", "hold")
 # What stands behind a chair, table, bowl or box looks as if it were on or in it.
-SOLITARY = (*PLAIN, "car", "duck")
+SOLITARY = frozenset((*PLAIN, "car", "duck"))
 
 
 class Pair(NamedTuple):
@@ -54,7 +54,7 @@ class Plan(NamedTuple):
 def draw_plan(rng: Random, kind: str, *, held_out: bool) -> Plan:
     """Two solids of different colours, fit for the kind of relation."""
     axis = ALONG if kind == "along" or (kind == "own" and below(rng, 2)) else ACROSS
-    shapes = SOLITARY if axis == ALONG else (*PLAIN, *FRONTED)
+    shapes = [s for s in (*PLAIN, *FRONTED) if axis == ACROSS or s in SOLITARY]
     if kind == "hold":
         other = _of(rng, held_out, tuple(HOLDERS), colour="")
         one = _of(rng, held_out, (*PLAIN, "duck"), colour=other.colour)

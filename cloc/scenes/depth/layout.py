@@ -159,6 +159,10 @@ def _strangers_clear(found: Sequence[Pair]) -> bool:
 def _clear(a: Placed, b: Placed, most: int) -> bool:
     """Whether the nearer of the two hides at most so many hundredths of the other, and it is seen
     that the other one is behind it: not in front of it, on it, under it or in it."""
+    if not {a.solid.shape, b.solid.shape} <= SOLITARY:
+        columns = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
+        rows = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+        return columns <= 0 or -4 * rows > max(a.height, b.height)
     shared = a.bits & b.bits
     if not shared:
         return True
@@ -166,7 +170,6 @@ def _clear(a: Placed, b: Placed, most: int) -> bool:
     return (
         nearer.solid.colour != farther.solid.colour
         and nearer.row - farther.row >= DIFFERENT_ROWS
-        and {nearer.solid.shape, farther.solid.shape} <= set(SOLITARY)
         and 100 * shared.bit_count() <= most * farther.bits.bit_count()
     )
 

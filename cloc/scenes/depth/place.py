@@ -1,7 +1,7 @@
 """A solid in its place: pixels of the picture, distance on the ground, and what holds it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from cloc.data.samples.relations import TOWARDS, Box
@@ -22,8 +22,8 @@ class Placed:
     y: int
     width: int
     height: int
-    bits: int
-    front: int  # those that hide what it holds
+    bits: int = field(repr=False)
+    front: int = field(repr=False)  # those that hide what it holds
     row: int  # where what carries it meets the ground, thousandths from the upper edge
     distance: int  # of that place, see `Camera.distance`
     holder: Optional["Placed"] = None

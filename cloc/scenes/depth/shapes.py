@@ -108,5 +108,5 @@ def table(x: np.ndarray, y: np.ndarray) -> Iterator[Layer]:
 
 
 # Where the lowest point of what is held is, in hundredths from -100 (top) to 100.
-HELD_AT = {("bowl", "in"): 2, ("basket", "in"): -12, ("box", "on"): -25}
+HELD_AT = {("bowl", "in"): 28, ("basket", "in"): 12, ("box", "on"): -25}
 HELD_AT |= {("table", "on"): -55, ("table", "under"): 84}
