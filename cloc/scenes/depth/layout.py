@@ -20,11 +20,11 @@ from cloc.scenes.depth.camera import Camera, draw_camera
 from cloc.scenes.depth.place import Placed, at, painted, visible
 from cloc.scenes.depth.relations import AMONG, OF_TWO, extreme
 from cloc.scenes.depth.solids import FRONTED, HELD_OUT, PLAIN, SHAPES, Solid, solids_of
-from cloc.scenes.wherebench.canvas import among, below, one_of
+from cloc.scenes.wherebench.canvas import among, below, one_of, shuffled
 
 MIN_VISIBLE = 50  # hundredths of a thing's pixels that nothing covers
 MOST_HIDDEN = 25  # hundredths that one thing covers of another that it has nothing to do with
-FILLERS, TRIES = 3, 3  # things besides, at most, and places tried for each
+FILLERS, TRIES = 3, 5  # things besides, at most, and places tried for each
 PLAN_TRIES = 50  # pictures tried for two solids in their relation before there are other two
 CROWD = 0.2  # share of the scenes that show several equal things and say which by its rank
 DIFFERENT_ROWS = 15  # thousandths: of two that overlap, or nobody sees which is in front
@@ -99,7 +99,8 @@ def _crowd(rng: Random, any_pair: bool, camera: Camera, size: int, *, count: int
     if len(things) < count or not any(extreme(things, word) for word in words):
         return None
     more = _fillers(rng, any_pair, camera, size, [things])
-    return Layout(camera, "crowd", [_version([*things, *more], [])], things)
+    # in no order: what is put first has more room, and so is a little oftener the nearer one
+    return Layout(camera, "crowd", [_version([*things, *more], [])], shuffled(rng, things))
 
 
 def _fillers(

@@ -23,7 +23,7 @@ from tests.helpers.depth import visible_masks
 from tests.helpers.scenes import decoded
 
 # python -c "from tests.scenes.depth.test_generate import digest; print(digest())"
-GOLDEN = "47cef6067ae8bbe7fe680cdf9171cc690a082162e3c39ad215e6829d49bcd098"
+GOLDEN = "f8f05cfc5ff463eab64644b25561e892f64949b7e118829e473caba3c82614c2"
 SETTINGS = {"seed": 0, "size": 64, "twins": 0.4, "relational": 0.5}
 
 
