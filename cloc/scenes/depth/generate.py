@@ -18,7 +18,7 @@ from cloc.scenes.depth.draw import draw
 from cloc.scenes.depth.layout import Layout, Version, draw_layout
 from cloc.scenes.depth.place import Placed
 from cloc.scenes.depth.solids import FRONTED, class_prompts
-from cloc.scenes.depth.words import Words, describe
+from cloc.scenes.depth.words import Words, describe, relational_name
 from cloc.scenes.generate import HELD_OUT_RULE, check, png, write_splits
 from cloc.scenes.kinds import article
 
@@ -85,7 +85,10 @@ def _told(
 ) -> tuple[PIL.Image.Image, Record]:
     image = draw(rng, layout.camera, version.things, size)
     words = describe(rng, layout, version)
-    named = [name if rng.random() < relational else None for name in words.names]
+    named = [  # drawn last, so that the share changes nothing else
+        relational_name(rng, version, words, thing) if rng.random() < relational else None
+        for thing in version.things
+    ]
     regions = tuple(
         Region(
             box=thing.box,
@@ -135,15 +138,14 @@ def _twins(
     layout: Layout, version: Version, words: Words, place: dict[Placed, int]
 ) -> list[dict[str, Any]]:
     """The two look-alikes, each with its name; empty where there are not just two."""
-    both = [place[one] for one, _, _ in version.pairs] or [place[one] for one in layout.crowd]
+    both = [pair.one for pair in version.pairs] or layout.crowd
     if len(both) != 2:
         return []
     found = []
-    for region, other in (both, both[::-1]):
-        name = words.names[region]
-        assert name is not None  # each look-alike has a relation of its own
-        pair = {"region": region, "other": other}
-        found.append({**pair, "phrase": name.text, "flipped": name.flipped})
+    for thing, other in (both, both[::-1]):
+        text, flipped = words.given[thing]
+        pair = {"region": place[thing], "other": place[other]}
+        found.append({**pair, "phrase": text, "flipped": flipped})
     return found
 
 
@@ -153,13 +155,12 @@ def run_lengths(masks: Sequence[int], size: int) -> list[str]:
     raw = b"".join(mask.to_bytes((size * size + 7) // 8, "little") for mask in masks)
     rows = np.frombuffer(raw, np.uint8).reshape(len(masks), -1)
     bits = np.unpackbits(rows, axis=1, count=size * size, bitorder="little")
-    columns = bits.reshape(-1, size, size).transpose(0, 2, 1).reshape(len(masks), -1)
-    framed = np.zeros((len(masks), size * size + 2), np.int8)
-    framed[:, 1:-1] = columns
+    lines = bits.reshape(-1, size, size).transpose(0, 2, 1).reshape(len(masks), -1)
     found = []
-    for line in np.diff(framed, axis=1) != 0:
-        turns = [0, *line.nonzero()[0].tolist(), size * size]
-        found.append(" ".join([str(b - a) for a, b in pairwise(turns)]))
+    for line, turns in zip(lines, lines[:, 1:] != lines[:, :-1], strict=True):
+        places = [0] if line[0] else []
+        places += (np.flatnonzero(turns) + 1).tolist()
+        found.append(" ".join([str(b - a) for a, b in pairwise([0, *places, size * size])]))
     return found
 
 

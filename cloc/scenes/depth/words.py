@@ -22,11 +22,11 @@ STATED = 3  # pairs of things looked at for a statement
 
 
 class Words(NamedTuple):
-    """`names` has one for each thing of the version; None where no relation tells it apart."""
+    """`given` has each look-alike, and what stands out of a crowd."""
 
     captions: list[str]  # 2 to 4, all different
     relation: Phrase | None  # a caption that is true, and the same with its relation flipped
-    names: list[Phrase | None]
+    given: dict[Placed, Phrase]  # names of the things that the scene is about
 
 
 def describe(rng: Random, layout: Layout, version: Version) -> Words:
@@ -36,10 +36,7 @@ def describe(rng: Random, layout: Layout, version: Version) -> Words:
     if len(version.pairs) == 1:
         stated.insert(0, _of_pair(rng, layout.kind, version, "a"))
     given = _given(layout, version)
-    told = [
-        given.get(thing) or _told(rng, version.things, names, thing) for thing in version.things
-    ]
-    return Words(_captions(rng, names, stated, given), stated[0] if stated else None, told)
+    return Words(_captions(rng, names, stated, given), stated[0] if stated else None, given)
 
 
 def phrase(kind: str, one: str, word: str, other: str, *, fronted: bool) -> str:
@@ -98,8 +95,12 @@ def _given(layout: Layout, version: Version) -> dict[Placed, Phrase]:
     return found
 
 
-def _told(rng: Random, things: Sequence[Placed], names: list[str], thing: Placed) -> Phrase | None:
-    """Of a thing whose name no other has, by where it stands to another such thing."""
+def relational_name(rng: Random, version: Version, words: Words, thing: Placed) -> Phrase | None:
+    """True of `thing` alone; its flipped form is not true of it. None where no relation serves."""
+    if thing in words.given:
+        return words.given[thing]
+    things = version.things
+    names = [t.solid.name for t in things]
     if names.count(thing.solid.name) > 1:
         return None
     others = [t for t in things if t is not thing and names.count(t.solid.name) == 1]

@@ -23,7 +23,7 @@ from tests.helpers.depth import visible_masks
 from tests.helpers.scenes import decoded
 
 # python -c "from tests.scenes.depth.test_generate import digest; print(digest())"
-GOLDEN = "f8f05cfc5ff463eab64644b25561e892f64949b7e118829e473caba3c82614c2"
+GOLDEN = "89165917ebf77524cf87c2df0f7677135dbe7db3a32088568f5a14f113bb9cb1"
 SETTINGS = {"seed": 0, "size": 64, "twins": 0.4, "relational": 0.5}
 
 
