@@ -40,8 +40,8 @@ class Told(NamedTuple):
 
 
 class Kinds(NamedTuple):
-    """What holds something up or around it, by name: masks do not tell these from what is before
-    or behind."""
+    """What holds something up or around it, by the last word of its name: masks do not tell these
+    from what is before or behind."""
 
     supports: frozenset[str]
     containers: frozenset[str]
@@ -98,9 +98,10 @@ def _by_masks(a: np.ndarray, b: np.ndarray, name: str, kinds: Kinds) -> tuple[st
     if rules.enclosed(a, b):
         return "inside", ""
     if rules.held(a, b):
-        if name in kinds.containers:
+        noun = name.rpartition(" ")[2]
+        if noun in kinds.containers:
             return "inside", ""
-        return ("on", "") if name in kinds.supports else ("", "held")
+        return ("on", "") if noun in kinds.supports else ("", "held")
     return "", "held" if rules.held(b, a) or rules.enclosed(b, a) else ""
 
 

@@ -76,13 +76,17 @@ class Notes:
         )
 
     def relation(self, record: Record, reason: str, region: Region, text: str) -> None:
-        """Something that is not said of a region, which stays as it is."""
-        self._add(Example(record.key, "relations", reason, text, region.box))
+        """Something that is not said of a region, which stays as it is; one example a record."""
+        kind = ("relations", reason)
+        if any((e.what, e.reason, e.key) == (*kind, record.key) for e in self.examples):
+            self.counts[kind] += 1
+        else:
+            self._add(Example(record.key, *kind, text, region.box))
 
     def _add(self, example: Example) -> None:
         kind = (example.what, example.reason)
         self.counts[kind] += 1
-        if self.counts[kind] <= self.keep:
+        if sum((e.what, e.reason) == kind for e in self.examples) < self.keep:
             self.examples.append(example)
 
 

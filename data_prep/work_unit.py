@@ -88,9 +88,9 @@ def run_unit(
     seen = _Seen(unit)
     records = _read(unit, work, seen)
     for name, (stage, _) in stages.items():
-        notes, began = seen.notes(), time.perf_counter()
-        records = stage(records, notes)
-        seen.add(name, notes, records, seconds=time.perf_counter() - began)
+        notes, began, before = seen.notes(), time.perf_counter(), records
+        records = stage(before, notes)
+        seen.add(name, notes, _first(records, before), seconds=time.perf_counter() - began)
     said = {name: description for name, (_, description) in stages.items()}
     records = [replace(r, meta={**r.meta, PROVENANCE: said}) for r in records]
     marker = {
@@ -131,6 +131,12 @@ class _Seen:
     def told(self) -> dict[str, Any]:
         told = {"drops": self.drops, "events": self.events}
         return {**told, "seconds": self.seconds, "examples": self.examples}
+
+
+def _first(records: Sequence[Record], before: Sequence[Record]) -> list[Record]:
+    """Those that a stage has changed come first: they show what it does."""
+    given = set(map(id, before))
+    return sorted(records, key=lambda record: id(record) in given)
 
 
 def _shown(record: Record) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class CocoSet(NamedTuple):
         """`meta["not_exhaustive"]`, as LVIS has it: labels of the crowds that are left out."""
         row = self.rows[image_id]
         files = [file for file in (self.instances, self.panoptic) if file]
-        crowds = {label for file in files for label in file.crowds(image_id)}
+        crowds = {label for file in files for label in _crowds(file, image_id)}
         return to_record(
             row,
             inside(self.images, row["file_name"], f"image {image_id}"),
@@ -83,6 +83,12 @@ class CocoSet(NamedTuple):
             yield from self.instances.found(image_id, drops)
         if self.panoptic:
             yield from self.panoptic.found(image_id, drops, things=not self.instances)
+
+
+def _crowds(file: Annotations, image_id: int) -> Iterator[str]:
+    for row in file.boxes.get(image_id, ()):
+        if row["iscrowd"]:
+            yield file.categories[row["category_id"]].label
 
 
 def read_coco(

@@ -13,7 +13,6 @@ import numpy as np
 
 from cloc.data.samples.record import Caption, Record, Region
 from cloc.data.samples.relations import IN_THE_PICTURE, OPPOSITE, SYNONYMS
-from cloc.data.samples.text import lines
 from cloc.data.samples.validate import MAX_CAPTIONS, MAX_NEGATIVES
 from cloc.errors import UserError
 from data_prep.articles import article
@@ -198,7 +197,7 @@ def _check_given(records: Sequence[Record]) -> None:
 
 @cache
 def _kinds() -> Kinds:
-    return Kinds(*(frozenset(lines(_text(name))) for name in LISTS))
+    return Kinds(*(frozenset(_text(name).split()) for name in LISTS))
 
 
 def _text(name: str) -> str:

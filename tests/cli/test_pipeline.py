@@ -5,8 +5,11 @@ import json
 import pytest
 
 from cloc.cli import prepare
+from cloc.data.shards.reader import read_samples
 from cloc.data.shards.shard_set import open_shards
+from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
+from cloc.scenes.generate import write_scenes
 from data_prep.engine_loop import IN_A_ROW
 from tests.helpers.prep import digests, write_input
 
@@ -105,3 +108,38 @@ def test_no_stage_at_all_is_refused(tmp_path):
     folder = write_input(tmp_path / "in")
     with pytest.raises(UserError, match="no stage is chosen"):
         prepare.main(["pipeline=vesl", f"input={folder}", f"out={tmp_path / 'out'}", *NONE])
+
+
+def test_relations_of_annotated_boxes_go_on_where_they_were_stopped(tmp_path, capsys):
+    """One shard is done again, to the same bytes; margins and refusals are in every account."""
+    write_scenes(tmp_path / "in", train=24, val=0, novel=0, samples_per_shard=8)
+    out = tmp_path / "out"
+    begins = ["pipeline=vesl", f"input={tmp_path / 'in/train'}", f"out={out}", *NONE]
+    begins.append("stages/relations=boxes")
+    prepare.main(begins)
+    before = digests(out)
+    (out / "markers/shard-000001.json").unlink()
+    (out / "shard-000001.tar").write_bytes(b"half")
+    (out / "manifest.json").unlink()
+    prepare.main(begins)
+    assert digests(out) == before
+    records = [parse(raw) for raw in read_samples(open_shards(str(out), key="x"), key="x")]
+    named = [r for record in records for r in record.regions if r.source == "relations"]
+    assert len(named) > 20
+    assert all(region.negatives[0] != region.text for region in named)
+    assert records[0].meta["pipeline"]["relations"]["margins"]["apart"] == 8
+    drops = json.loads((out / "manifest.json").read_text())["drops"]
+    assert drops["relations: relations, margin"] > 0
+    page = (out / "gallery.html").read_text()
+    assert "left out: relations, margin" in page
+    assert "&#39;apart&#39;: 8" in page
+    assert "relations, margin" in capsys.readouterr().out
+
+
+def test_relations_where_no_depth_model_is_one(tmp_path):
+    write_scenes(tmp_path / "in", train=2, val=0, novel=0)
+    (tmp_path / "model").mkdir()
+    begins = ["pipeline=vesl", f"input={tmp_path / 'in/train'}", f"out={tmp_path / 'out'}", *NONE]
+    begins += ["stages/relations=boxes", f"stages.relations.model={tmp_path / 'model'}"]
+    with pytest.raises(UserError, match=r"^stages\.relations: model=.* a model for Depth"):
+        prepare.main(begins)

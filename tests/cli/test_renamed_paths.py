@@ -67,3 +67,12 @@ def test_a_job_of_before_goes_on_in_the_names_it_was_begun_with(tmp_path):
     assert _as_begun(tmp_path, now) == before
     other = {"stages": {}}
     assert _as_begun(tmp_path, other) == other
+
+
+def test_a_job_of_before_goes_on_where_a_stage_is_new_and_left_out(tmp_path):
+    before = {"stages": {"detect": {"a": 1}}, "order": ["phrases", "detect"]}
+    now = {"stages": {"detect": {"a": 1}, "relations": {}}, "order": ["detect", "relations"]}
+    (tmp_path / "job.json").write_text(json.dumps({"settings": before}))
+    assert _as_begun(tmp_path, now) == before
+    chosen = {**now, "stages": {**now["stages"], "relations": {"b": 2}}}
+    assert _as_begun(tmp_path, chosen) == chosen

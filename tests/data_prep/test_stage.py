@@ -37,3 +37,14 @@ def test_phrases_are_asked_for_once_each_and_what_no_region_could_hold_is_told()
     assert asked_of(Record("a", b"", "jpg", 9, 9), Notes()) == []
     with pytest.raises(UserError, match=r"record a: meta\.phrases is 'a cat', expected a list"):
         asked_of(Record("a", b"", "jpg", 9, 9, meta={PHRASES: "a cat"}), Notes())
+
+
+def test_what_is_not_said_of_regions_has_one_example_a_record_and_counts_all():
+    notes, region = Notes(keep=2), Region((1, 2, 3, 4), "a cup")
+    for key in "aabbcc":
+        notes.relation(Record(key, b"", "png", 9, 9), "margin", region, "the cup, the bowl")
+    assert notes.counts == {("relations", "margin"): 6}
+    assert [(e.key, e.box, e.text) for e in notes.examples] == [
+        ("a", (1, 2, 3, 4), "the cup, the bowl"),
+        ("b", (1, 2, 3, 4), "the cup, the bowl"),
+    ]

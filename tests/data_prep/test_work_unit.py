@@ -7,11 +7,19 @@ from dataclasses import replace
 import pytest
 
 from cloc.data.eval_splits import read_split
-from cloc.data.samples.record import Problem
+from cloc.data.samples.record import Problem, Record
 from cloc.data.shards.shard_set import open_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
-from data_prep.work_unit import MARKERS, PARTIAL, make_stages, marker_path, read_marker, run_unit
+from data_prep.work_unit import (
+    MARKERS,
+    PARTIAL,
+    _first,
+    make_stages,
+    marker_path,
+    read_marker,
+    run_unit,
+)
 from tests.helpers.prep import begin, digests, write_input
 
 
@@ -150,3 +158,9 @@ def test_a_shard_that_cannot_be_opened_fails_whatever_may_be_unreadable(folder, 
     (folder / "shard-000000.tar").unlink()
     with pytest.raises(UserError, match=r"shard-000000\.tar: the shard cannot be opened"):
         run(job, work._replace(max_unreadable=1.0))
+
+
+def test_what_a_stage_has_changed_is_shown_first():
+    before = [Record(key, b"", "png", 9, 9) for key in "abcd"]
+    after = [before[0], replace(before[1], meta={"x": 1}), before[2], replace(before[3], width=8)]
+    assert [record.key for record in _first(after, before)] == ["b", "d", "a", "c"]

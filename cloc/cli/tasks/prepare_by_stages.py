@@ -91,10 +91,19 @@ def _work_on(
 
 
 def _as_begun(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """In the names that a job was begun with: its finished shards are known by these."""
+    """In the names that a job was begun with: its finished shards are known by these. A stage that
+    is left out decides nothing, so that one may be new here."""
     path = out / "job.json"
     before = read_mapping(path, cure=f"remove {out}").get("settings") if path.is_file() else None
-    return before if before is not None and renamed(before) == settings else settings
+    if before is None or _deciding(renamed(before)) != _deciding(settings):
+        return settings
+    return dict(before)
+
+
+def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    stages = {name: stage for name, stage in settings.get("stages", {}).items() if stage}
+    order = [name for name in settings.get("order", ()) if name in stages]
+    return {**settings, "stages": stages, "order": order}
 
 
 def _chosen(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,11 +46,6 @@ class Annotations(NamedTuple):
             else:
                 yield Found(corners(row["bbox"]), category.names[0], category.label)
 
-    def crowds(self, image_id: int) -> list[str]:
-        """Labels of what an image has crowds of: not around every one of them is a box."""
-        rows = [row for row in self.boxes.get(image_id, ()) if row["iscrowd"]]
-        return sorted({self.categories[row["category_id"]].label for row in rows})
-
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Label -> prompts, as manifests hold them: a class is what it is called."""
         return {category.label: category.names[:1] for category in self.categories.values()}

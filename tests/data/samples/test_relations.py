@@ -3,23 +3,33 @@
 from itertools import permutations
 from random import Random
 
+import numpy as np
 import pytest
 
 from cloc.data.samples import relations
 from cloc.data.samples.relations import (
     AWAY,
     FLIPPED,
+    IN_THE_PICTURE,
     OPPOSITE,
     OWN,
     SYNONYMS,
     TO_THE_LEFT,
     TO_THE_RIGHT,
     TOWARDS,
+    Depths,
     clearly_not,
+    depth_order,
+    enclosed,
     from_here,
+    held,
     hides,
+    meets,
+    over,
     own_side,
     placement,
+    plane,
+    touch,
     within,
 )
 
@@ -103,8 +113,111 @@ def test_what_hides_a_tenth_of_the_smaller_one_is_in_front():
     assert not hides(9, 100)
 
 
+@pytest.mark.parametrize(
+    ("b", "relation"),
+    [
+        ((72, 50, 92, 70), "left of"),  # a gap of 2
+        ((68, 50, 88, 70), "left of"),  # they share a tenth
+        ((67, 50, 87, 70), None),
+        ((50, 72, 70, 92), "above"),
+        ((50, 70, 70, 90), None),  # they touch: one may stand on the other
+        ((60, 90, 80, 110), "above"),  # half of the columns
+        ((61, 90, 81, 110), None),
+    ],
+)
+def test_in_photographs_things_are_apart_and_over_each_other(b, relation):
+    a = (50, 50, 70, 70)
+    assert plane(a, b) == relation
+    assert plane(b, a) == (relation and FLIPPED[relation])
+    assert placement(a, b) is not None
+
+
+def test_meeting_touching_and_being_over():
+    a = (0, 0, 10, 10)
+    assert meets(a, (8.9, 0, 30, 11))
+    assert not meets(a, (9, 0, 30, 10))
+    assert meets((4, 4, 6, 6), a)
+    assert touch(a, (10, 10, 20, 20))
+    assert not touch(a, (10.5, 0, 20, 20))
+    assert over(a, (5, 90, 30, 99))
+    assert not over(a, (5.5, 90, 30, 99))
+    assert over(a, (2, 90, 4, 99))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "order"),
+    [
+        ((5, 6), (1, 3), "in front of"),  # a gap of 2 in a range of 10
+        ((1, 3), (5, 6), "behind"),
+        ((4.9, 6), (1, 3), None),
+        ((1, 9), (3, 4), None),
+    ],
+)
+def test_nearer_by_a_margin(a, b, order):
+    assert depth_order(Depths(*a), Depths(*b), 10) == order
+    assert depth_order(Depths(*a), Depths(*b), 0) is None  # a flat map says nothing
+
+
+def square_mask(x0, y0, x1, y1):
+    mask = np.zeros((100, 100), bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+RING = square_mask(20, 20, 80, 80) & ~square_mask(30, 30, 70, 70)
+
+
+@pytest.mark.parametrize(
+    ("a", "inside"),
+    [
+        (square_mask(40, 40, 60, 60), True),
+        (square_mask(31, 31, 69, 69), True),
+        (square_mask(30, 40, 60, 60), False),  # it touches the rim
+        (square_mask(25, 40, 60, 60), False),
+        (square_mask(5, 5, 15, 15), False),
+        (square_mask(0, 0, 0, 0), False),
+        (RING & square_mask(40, 40, 60, 60), False),  # empty
+    ],
+)
+def test_enclosed_lies_in_a_hole(a, inside):
+    assert enclosed(a, RING & ~a) == inside
+    assert not enclosed(RING, a)
+
+
+def test_a_ring_that_is_open_encloses_nothing():
+    assert not enclosed(square_mask(40, 40, 60, 60), RING & ~square_mask(45, 70, 55, 80))
+
+
+TABLE = square_mask(10, 50, 90, 90)
+
+
+@pytest.mark.parametrize(
+    ("a", "is_held"),
+    [
+        (square_mask(40, 30, 50, 70), True),  # a cup
+        (square_mask(40, 20, 50, 50), False),  # behind the table
+        (square_mask(40, 20, 50, 54), False),  # 34 rows: of the last 11, four are in it
+        (square_mask(40, 30, 50, 95), False),  # before it
+        (square_mask(40, 30, 50, 89), False),  # its foot is too close to the edge
+        (square_mask(5, 30, 20, 70), False),  # over its left edge
+        (square_mask(0, 0, 0, 0), False),
+    ],
+)
+def test_held_ends_inside_the_other(a, is_held):
+    assert held(a, TABLE & ~a) == is_held
+    assert not held(TABLE & ~a, a)
+
+
+def test_what_is_close_touches():
+    """Masks of people leave a gap, here of a pixel of the two that are close."""
+    cup = square_mask(40, 30, 50, 70)
+    assert held(cup, TABLE & ~square_mask(39, 29, 51, 71))
+    assert not held(cup, TABLE & ~square_mask(37, 27, 53, 73))
+
+
 def test_words_answer_each_other():
     assert all(OPPOSITE[OPPOSITE[word]] == word for word in OPPOSITE)
+    assert {*IN_THE_PICTURE} == {"above", "below"}
     assert {*FLIPPED} < {*OPPOSITE} == {*SYNONYMS}
     for word, said in SYNONYMS.items():
         assert said[0] == word

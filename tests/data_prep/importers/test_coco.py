@@ -106,6 +106,9 @@ def test_crowds_and_boxes_without_an_inside_are_left_out_and_counted(tmp_path):
     assert [region.box for region in dataset.record(7, drops).regions] == [(5, 5, 6, 6)]
     assert drops == {"crowd": 1, "box_reversed": 2, "box_small": 2, "box_outside": 1}
     assert not dataset.record(3, drops).regions
+    seven = dataset.record(7, drops)
+    assert seven.meta["not_exhaustive"] == [seven.regions[0].label]
+    assert "not_exhaustive" not in dataset.record(3, drops).meta
 
 
 def test_what_is_imported_is_what_a_shard_reader_accepts(tmp_path):

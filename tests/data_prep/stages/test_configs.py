@@ -1,4 +1,4 @@
-"""Every file of `configs/stages` that belongs to phrases, filter or negatives names a stage and
+"""Every file of `configs/stages` that needs no model names a stage and
 gives each of its arguments the default, so that the file can be read as the list of settings."""
 
 import importlib
@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "stages"
-PARTS = ("images", "phrases", "filter", "negatives")
+PARTS = ("images", "phrases", "filter", "negatives", "relations")
 FILES = sorted(
     path
     for part in PARTS
@@ -26,6 +26,7 @@ def test_there_are_as_many_as_stages():
         "phrases/light",
         "phrases/nltk",
         "phrases/spacy",
+        "relations/boxes",
     ]
 
 
