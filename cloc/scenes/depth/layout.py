@@ -18,7 +18,7 @@ from cloc.scenes.depth.arrange import (
 )
 from cloc.scenes.depth.camera import Camera, draw_camera
 from cloc.scenes.depth.place import Placed, at, painted, visible
-from cloc.scenes.depth.relations import AMONG, OF_TWO, extreme
+from cloc.scenes.depth.relations import ENDS, ends
 from cloc.scenes.depth.solids import FRONTED, HELD_OUT, PLAIN, SHAPES, Solid, solids_of
 from cloc.scenes.wherebench.canvas import among, below, one_of, shuffled
 
@@ -85,8 +85,8 @@ def _related(rng: Random, plan: Plan, any_pair: bool, size: int, *, count: int) 
 
 
 def _crowd(rng: Random, any_pair: bool, camera: Camera, size: int, *, count: int) -> Layout | None:
-    """Equal things anywhere on the ground, one of them clearly nearest and one farthest where they
-    are two, one of them clearly something where they are more."""
+    """Equal things anywhere on the ground, of which one is clearly nearest and one farthest, or, of
+    more than two, one leftmost and one rightmost."""
     solid = one_of(rng, solids_of(one_of(rng, (*PLAIN, *FRONTED)), any_pair))
     world = world_of(rng, solid)
     things: list[Placed] = []
@@ -95,8 +95,7 @@ def _crowd(rng: Random, any_pair: bool, camera: Camera, size: int, *, count: int
             thing = _anywhere(rng, solid, camera, size, world)
             if thing is not None and _fits(thing, [things]):
                 things.append(thing)
-    words = OF_TWO if count == 2 else AMONG
-    if len(things) < count or not any(extreme(things, word) for word in words):
+    if len(things) < count or not any(ends(things, words) for words in ENDS[: count - 1]):
         return None
     more = _fillers(rng, any_pair, camera, size, [things])
     # in no order: what is put first has more room, and so is a little oftener the nearer one

@@ -14,17 +14,13 @@ ALIGNED = 4  # tenths of the wider one that the middles of two behind each other
 SEEN = 2  # tenths of the nearer one's height that hide the other's foot, or of ground between them
 DENIED = 30  # tenths of a margin, beyond which a relation surely does not hold
 
-NEARER = {"nearer than": "farther away than", "farther away than": "nearer than"}
-AMONG = {"nearest": "farthest", "leftmost": "rightmost"}
-AMONG |= {other: word for word, other in AMONG.items()}
+ENDS = ("nearest", "farthest"), ("leftmost", "rightmost")
 OF_TWO = {"nearest": "nearer", "farthest": "farther"}
 
 
-def compared(a: Placed, b: Placed) -> str | None:
-    """Which of the two is clearly nearer to the viewer, as what `a` is."""
-    if 10 * b.distance >= CLEARLY * a.distance:
-        return "nearer than"
-    return "farther away than" if 10 * a.distance >= CLEARLY * b.distance else None
+def nearer_than(a: Placed, b: Placed) -> bool:
+    """Whether `a` is clearly nearer to the viewer."""
+    return 10 * b.distance >= CLEARLY * a.distance
 
 
 def directly(a: Placed, b: Placed, *, loose: bool = False) -> set[str]:
@@ -61,7 +57,7 @@ def _in_line(nearer: Placed, farther: Placed, loose: bool) -> bool:
         aligned = 50 * across <= ALIGNED * DENIED * max(higher, wider)
         return nearer.distance < farther.distance and aligned and 10 * apart <= DENIED * higher
     return (
-        compared(nearer, farther) is not None
+        nearer_than(nearer, farther)
         and 10 * abs(foot - nearer.y) >= SEEN * nearer.height
         and 5 * across <= ALIGNED * wider
         and apart <= higher
@@ -87,17 +83,25 @@ def holds(kind: str, a: Placed, word: str, b: Placed, *, loose: bool = False) ->
     return word in here
 
 
-def extreme(things: Sequence[Placed], word: str) -> Placed | None:
-    """The one that is `word` ("nearest", "farthest", "leftmost", "rightmost") of equal things, by
-    a clear margin from every other one; None where there is no such one."""
+def ends(things: Sequence[Placed], words: tuple[str, str]) -> tuple[Placed, Placed] | None:
+    """Of equal things those at the two ends that one of `ENDS` names, by a clear margin from every
+    other one; None where one of them is not clear. For a name to be given as often as its flipped
+    form, both are asked for."""
+    one, other = (_first(things, word) for word in words)
+    return (one, other) if one and other else None
+
+
+def _first(things: Sequence[Placed], word: str) -> Placed | None:
     for one in things:
-        others = [other for other in things if other is not one]
-        if word in ("nearest", "farthest"):
-            wanted = "nearer than" if word == "nearest" else "farther away than"
-            clear = all(compared(one, other) == wanted for other in others)
-        else:  # half a width
-            lead = 1 if word == "leftmost" else -1
-            clear = all(2 * lead * (other.x - one.x) >= one.width for other in others)
-        if clear:
+        if all(_leads(one, other, word) for other in things if other is not one):
             return one
     return None
+
+
+def _leads(one: Placed, other: Placed, word: str) -> bool:
+    if word == "nearest":
+        return nearer_than(one, other)
+    if word == "farthest":
+        return nearer_than(other, one)
+    lead = other.x - one.x if word == "leftmost" else one.x - other.x
+    return 2 * lead >= one.width

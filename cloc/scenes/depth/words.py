@@ -11,13 +11,13 @@ from typing import NamedTuple
 from cloc.data.samples.relations import FLIPPED
 from cloc.scenes.depth.layout import Layout, Version
 from cloc.scenes.depth.place import Placed
-from cloc.scenes.depth.relations import AMONG, NEARER, OF_TWO, aside, compared, extreme
+from cloc.scenes.depth.relations import ENDS, OF_TWO, aside, ends
 from cloc.scenes.depth.solids import FRONTED, HOLDERS
 from cloc.scenes.kinds import article, plural
 from cloc.scenes.wherebench.canvas import below, one_of, shuffled
 from cloc.scenes.words import NUMBERS, Phrase, counted, joined
 
-CONVERSE = {**FLIPPED, **NEARER, "left": "right", "right": "left", "front": "back", "back": "front"}
+CONVERSE = {**FLIPPED, "left": "right", "right": "left", "front": "back", "back": "front"}
 STATED = 3  # pairs of things looked at for a statement
 
 
@@ -35,7 +35,7 @@ def describe(rng: Random, layout: Layout, version: Version) -> Words:
     stated = _statements(rng, version.things, names)
     if len(version.pairs) == 1:
         stated.insert(0, _of_pair(rng, layout.kind, version, "a"))
-    given = _given(layout, version)
+    given = _given(rng, layout, version)
     return Words(_captions(rng, names, stated, given), stated[0] if stated else None, given)
 
 
@@ -46,8 +46,7 @@ def phrase(kind: str, one: str, word: str, other: str, *, fronted: bool) -> str:
     if kind == "hold":
         return f"{one} {word} {other}"
     directly = "directly " if kind == "view" else ""
-    framed = fronted and word not in NEARER
-    return f"{one} {directly}{word} {other}{' from the viewer' if framed else ''}"
+    return f"{one} {directly}{word} {other}{' from the viewer' if fronted else ''}"
 
 
 def _flipped(kind: str, one: str, word: str, other: Placed, *, other_name: str) -> Phrase:
@@ -71,28 +70,25 @@ def _of_pair(rng: Random, kind: str, version: Version, the: str) -> Phrase:
     return _flipped(kind, article(one.solid.name), word, other, other_name=name)
 
 
-def _given(layout: Layout, version: Version) -> dict[Placed, Phrase]:
+def _given(rng: Random, layout: Layout, version: Version) -> dict[Placed, Phrase]:
     """Names of the things that the scene is about."""
-    found = {}
+    given: dict[Placed, Phrase] = {}
     single = len(version.pairs) == 1
     for one, word, other in version.pairs:
         name = f"the {other.solid.name}" if single else article(other.solid.name)
         me = f"the {one.solid.name}"
-        found[one] = _flipped(layout.kind, me, word, other, other_name=name)
+        given[one] = _flipped(layout.kind, me, word, other, other_name=name)
         if single and layout.kind == "view":
             its = f"the {other.solid.name}"
-            found[other] = _flipped("view", its, CONVERSE[word], one, other_name=me)
+            given[other] = _flipped("view", its, CONVERSE[word], one, other_name=me)
     count = len(layout.crowd)
-    for word, converse in AMONG.items():
-        thing = extreme(layout.crowd, word) if count else None
-        if thing is None or (count == 2 and word not in OF_TWO):
-            continue
-        if thing not in found:
-            all_of_them = f"of the {NUMBERS[count]} {plural(thing.solid.name)}"
-            words = (OF_TWO[w] if count == 2 else w for w in (word, converse))
-            text, flipped = (f"the {w} {all_of_them}" for w in words)
-            found[thing] = Phrase(text, flipped)
-    return found
+    told = [(w, found) for w in ENDS[: count - 1] if (found := ends(layout.crowd, w))]
+    if count:
+        words, both = one_of(rng, told)
+        kind = f"of the {NUMBERS[count]} {plural(both[0].solid.name)}"
+        texts = [f"the {OF_TWO[w] if count == 2 else w} {kind}" for w in words]
+        given |= {both[0]: Phrase(*texts), both[1]: Phrase(*texts[::-1])}
+    return given
 
 
 def relational_name(rng: Random, version: Version, words: Words, thing: Placed) -> Phrase | None:
@@ -105,19 +101,17 @@ def relational_name(rng: Random, version: Version, words: Words, thing: Placed) 
         return None
     others = [t for t in things if t is not thing and names.count(t.solid.name) == 1]
     for other in shuffled(rng, others):
-        word = _relation(rng, thing, other)
+        word = _relation(thing, other)
         if word:
             the, name = f"the {thing.solid.name}", f"the {other.solid.name}"
             return _flipped("far", the, word, other, other_name=name)
     return None
 
 
-def _relation(rng: Random, a: Placed, b: Placed) -> str | None:
-    """One that is clear of two things anywhere: by side or by distance."""
-    if a.holder is b or b.holder is a:
-        return None
-    found = [word for word in (aside(a, b), compared(a, b)) if word]
-    return one_of(rng, found) if found else None
+def _relation(a: Placed, b: Placed) -> str | None:
+    """By side, of two things anywhere. Not by distance: large things stand farther away, as they
+    hide more, so the words alone would tell."""
+    return None if a.holder is b or b.holder is a else aside(a, b)
 
 
 def _statements(rng: Random, things: Sequence[Placed], names: list[str]) -> list[Phrase]:
@@ -126,7 +120,7 @@ def _statements(rng: Random, things: Sequence[Placed], names: list[str]) -> list
     found = []
     for _ in range(STATED if len(single) > 1 else 0):
         a, b = shuffled(rng, single)[:2]
-        word = _relation(rng, a, b)
+        word = _relation(a, b)
         if word:
             name = article(b.solid.name)
             found.append(_flipped("far", article(a.solid.name), word, b, other_name=name))

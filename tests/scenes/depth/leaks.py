@@ -76,7 +76,7 @@ def from_names(amount):
     for index in every():
         _, record = composed("train", index, twins=0.0, relational=1.0, **SETTINGS)
         region = record.regions[index % len(record.regions)]
-        if region.negatives and not region.text.startswith("the nea"):
+        if region.negatives:
             rows.append((_pieces(region.text), _pieces(region.negatives[0])))
         if len(rows) >= amount:
             return _of_pieces(rows)

@@ -23,7 +23,7 @@ from tests.helpers.depth import visible_masks
 from tests.helpers.scenes import decoded
 
 # python -c "from tests.scenes.depth.test_generate import digest; print(digest())"
-GOLDEN = "89165917ebf77524cf87c2df0f7677135dbe7db3a32088568f5a14f113bb9cb1"
+GOLDEN = "e99865f52aca6fe5408762eb03fed2ecf45e386cf7e94c541408b879146736bb"
 SETTINGS = {"seed": 0, "size": 64, "twins": 0.4, "relational": 0.5}
 
 

@@ -10,7 +10,7 @@ from cloc.data.samples.relations import AWAY, FLIPPED, TO_THE_LEFT, TO_THE_RIGHT
 from cloc.scenes.depth.camera import Camera
 from cloc.scenes.depth.layout import draw_layout
 from cloc.scenes.depth.place import at, holding
-from cloc.scenes.depth.relations import aside, compared, directly, extreme, holds
+from cloc.scenes.depth.relations import ENDS, aside, directly, ends, holds, nearer_than
 from cloc.scenes.depth.solids import Solid
 
 CAMERA, SIZE = Camera(0), 200
@@ -23,9 +23,9 @@ def put(x, row, *, shape="ball", facing=TOWARDS, world=250):
 
 def test_nearer_by_a_tenth_is_clearly_nearer():
     near, far, farther = put(300, 880), put(600, 810), put(600, 790)
-    assert compared(near, far) is None
-    assert compared(near, farther) == "nearer than"
-    assert compared(farther, near) == "farther away than"
+    assert not nearer_than(near, far)
+    assert nearer_than(near, farther)
+    assert not nearer_than(farther, near)
 
 
 def test_side_by_side_is_on_one_level_and_close():
@@ -86,13 +86,15 @@ def test_beside_is_left_or_right():
     assert not holds("hold", put(500, 960), "beside", box)
 
 
-def test_the_extreme_one_is_clear_of_every_other():
+def test_ends_are_clear_of_every_other_and_both_or_none():
+    depth, sides = ENDS
     things = [put(200, 950), put(500, 700), put(800, 690)]
-    assert extreme(things, "nearest") is things[0]
-    assert extreme(things, "farthest") is None
-    assert extreme(things, "leftmost") is things[0]
-    assert extreme(things, "rightmost") is things[2]
-    assert extreme([put(500, 800), put(540, 650)], "leftmost") is None
+    assert ends(things, depth) is None  # which is farthest is not clear
+    assert ends(things, sides) == (things[0], things[2])
+    things[1] = put(500, 800)
+    assert ends(things, depth) == (things[0], things[2])
+    assert ends([put(500, 800), put(540, 650)], sides) is None
+    assert ends([], depth) is None
 
 
 def test_aside_is_a_side_or_nothing():
@@ -116,4 +118,5 @@ def test_strict_relations_are_loose_ones_flip_and_are_at_most_one():
 def test_distance_decides_not_the_row_of_the_foot():
     """What stands on something is as far away as that is."""
     far, near = put(300, 700), put(600, 900)
-    assert compared(replace(far, distance=near.distance), near) is None
+    assert nearer_than(near, far)
+    assert not nearer_than(near, replace(far, distance=near.distance))

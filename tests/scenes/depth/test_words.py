@@ -39,7 +39,7 @@ def test_a_relational_name_means_its_thing_alone_and_flipped_not_it(told):
                 assert truth.subjects(region.text) == {i}, region.text
                 assert i not in truth.subjects(region.negatives[0]), region.text
     assert heard.keys() >= ALL_WORDS
-    assert min(heard[word] for word in ALL_WORDS) > 10
+    assert min(heard[word] for word in ALL_WORDS) > 5
 
 
 def test_most_things_can_be_named_so(told):
@@ -111,9 +111,6 @@ def test_whose_left_it_is_stands_in_the_words():
     assert phrase("far", a, "left of", "the blue cone", fronted=False) == (
         "the red ball left of the blue cone"
     )
-    assert phrase("far", a, "nearer than", car, fronted=True) == (
-        "the red ball nearer than the blue car"
-    )
     assert phrase("hold", a, "in", "a blue bowl", fronted=False) == "the red ball in a blue bowl"
 
 
@@ -122,3 +119,14 @@ def test_of_two_one_is_nearer_and_of_more_one_is_nearest(told):
         for region in record.regions:
             if found := RANKED.fullmatch(region.text):
                 assert (found[2] == "two") == (found[1] in ("nearer", "farther"))
+
+
+def test_of_a_crowd_both_ends_have_names_or_none(told):
+    """So that no rank is likelier than its flipped form."""
+    ranks = Counter()
+    for record, _ in told:
+        found = [m[1] for region in record.regions if (m := RANKED.fullmatch(region.text))]
+        assert len(found) in (0, 2)
+        ranks.update(found)
+    for one, other in (("nearer", "farther"), ("nearest", "farthest"), ("leftmost", "rightmost")):
+        assert ranks[one] == ranks[other] > 5
