@@ -181,13 +181,8 @@ def _both_ways(
         shown = form(other.shape, turned, pixels(camera.side(worlds[1], row), size), size)
         reach = 500 * (stands.width + shown.width) // size + gap
         step = 1000 * _step(stands.height, shown.height, view, gap - GAP) // size
-        at_x, at_row = {
-            "left of": (x + reach, row + shift),
-            "right of": (x - reach, row + shift),
-            "in front of": (x + shift, row - step),
-            "behind": (x + shift, row + step),
-        }[view]
-        placed = at(other, camera, size, world=worlds[1], x=at_x, row=at_row, facing=turned)
+        spot = _opposite(view, x, row, shift, reach=reach, step=step)
+        placed = at(other, camera, size, world=worlds[1], x=spot[0], row=spot[1], facing=turned)
         if placed is None:
             return None
         found.append(Pair(stands, word, placed))
@@ -206,6 +201,16 @@ def _views(rng: Random, plan: Plan) -> list[tuple[str, int]]:
     turns = [turn for turn in range(4) if from_here(plan.words[0], turn) in plan.axis]
     facing = one_of(rng, turns)
     return [(from_here(word, facing), facing) for word in plan.words]
+
+
+def _opposite(view: str, x: int, row: int, shift: int, *, reach: int, step: int) -> tuple[int, int]:
+    """Where a thing is to be for what stands at (x, row) to be `view` of it."""
+    return {
+        "left of": (x + reach, row + shift),
+        "right of": (x - reach, row + shift),
+        "in front of": (x + shift, row - step),
+        "behind": (x + shift, row + step),
+    }[view]
 
 
 def _step(height: int, other: int, view: str, some: int) -> int:
