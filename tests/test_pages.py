@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -16,6 +17,7 @@ from omegaconf import OmegaConf
 from cloc.cli.config.compose import composed
 from cloc.cli.config.folders import CONFIGS
 from cloc.data.samples.record import from_json
+from cloc.scenes.depth import generate as depth
 from tests.helpers.checkpoints import save_run
 from tests.helpers.models import make_model
 from tests.helpers.pages import PAGES, ROOT, blocks, check_experiment, check_line, lines
@@ -63,8 +65,16 @@ def test_an_experiment_file_changes_keys_that_are_there(block):
 @pytest.mark.parametrize("block", of("json"), ids=numbered(of("json")))
 def test_an_annotation_is_of_the_schema(block):
     record = from_json("key", b"", "jpg", block.text, named(block.page))
-    assert [region.text for region in record.regions] == ["a brown dog"]
-    assert record.regions[0].negatives == ("a black dog",)
+    assert not record.problems
+    assert record.captions
+    assert any(region.negatives for region in record.regions)
+    if record.captions[0].source == "scenes_depth":  # the page says of which scene it is
+        settings = {"seed": 0, "size": 64, "twins": 0.4, "relational": 1.0}
+        _, drawn = depth.composed("train", 5, **settings)
+        assert record.meta == drawn.meta
+        assert set(record.captions) <= set(drawn.captions)
+        for shown, region in zip(record.regions, drawn.regions, strict=True):
+            assert replace(shown, source=region.source) == region
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ A scene depends on (seed, split, index) and the settings alone, so any one can b
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -39,7 +39,7 @@ def scenes(
     `twins` is the share of images with two look-alikes, `relational` the share of regions that are
     named by a relation where one serves; it changes names only, never the image or the captions.
     """
-    _check(split, count, seed=seed, size=size, twins=twins, relational=relational)
+    check(split, count, seed=seed, size=size, twins=twins, relational=relational)
     for index in range(count):
         yield scene(split, index, seed=seed, size=size, twins=twins, relational=relational)
 
@@ -49,7 +49,7 @@ def scene(
 ) -> Record:
     """Number `index` of what `scenes` gives, for settings that `scenes` accepts."""
     image, record = composed(split, index, seed=seed, size=size, twins=twins, relational=relational)
-    return replace(record, image=_png(image))
+    return replace(record, image=png(image))
 
 
 def composed(
@@ -91,7 +91,8 @@ def draw(rng: Random, layout: Layout, size: int) -> PIL.Image.Image:
     return image
 
 
-def _png(image: PIL.Image.Image) -> bytes:
+def png(image: PIL.Image.Image) -> bytes:
+    """Encoded quickly, not tightly."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
@@ -147,27 +148,51 @@ def write_scenes(
     counts = {"train": train, "val": val, "novel": novel}
     settings: dict[str, Any] = dict(seed=seed, size=size, twins=twins, relational=relational)
     for split, count in counts.items():
-        _check(split, count, **settings)
+        check(split, count, **settings)
+    write_splits(
+        out,
+        counts,
+        lambda split, count: scenes(split, count, **settings),
+        source={"name": SOURCE, **settings},
+        classes=class_prompts(),
+        regions=regions,
+        samples_per_shard=samples_per_shard,
+    )
+
+
+def write_splits(
+    out: Path,
+    counts: Mapping[str, int],
+    records_of: Callable[[str, int], Iterator[Record]],
+    *,
+    source: Mapping[str, Any],
+    classes: Mapping[str, list[str]],
+    regions: bool,
+    samples_per_shard: int,
+) -> None:
+    """A shard set for each split of which there is anything, with what it was made by."""
+    for split in counts:
         refuse_existing(out / split)
     quiet = not shows_bars()
     for split, count in counts.items():
         if not count:
             continue
-        records: Iterator[Record] = scenes(split, count, **settings)
-        source = {"name": SOURCE, "split": split, **settings}
+        records = records_of(split, count)
         if not regions:
             records = (replace(record, regions=(), meta={}) for record in records)
         write_shards(
             track(records, f"scenes {split}", total=count, hidden=quiet),
             out / split,
             samples_per_shard=samples_per_shard,
-            extra={"classes": class_prompts(), "source": source},
+            extra={
+                "classes": classes,
+                "source": {"name": source["name"], "split": split, **source},
+            },
         )
 
 
-def _check(
-    split: str, count: int, *, seed: int, size: int, twins: float, relational: float
-) -> None:
+def check(split: str, count: int, *, seed: int, size: int, twins: float, relational: float) -> None:
+    """`UserError` says what is wrong with settings of scenes and what would do."""
     if split not in HELD_OUT_RULE:
         raise UserError(f"split {split!r} of scenes: choose one of {', '.join(HELD_OUT_RULE)}")
     if count < 0:

@@ -55,8 +55,8 @@ def article(words: str) -> str:
 
 
 def plural(words: str) -> str:
-    """ "red stars"."""
-    return words + "s"
+    """ "red stars", "red boxes"."""
+    return words + ("es" if words.endswith("x") else "s")
 
 
 def class_prompts() -> dict[str, list[str]]:

@@ -114,27 +114,28 @@ def _captions(
     rng: Random, things: Sequence[Thing], names: list[str], statements: Sequence[Statement]
 ) -> list[str]:
     """Lists of objects and statements of relations; at most 26 words each."""
-    groups = [_counted(name, names.count(name)) for name in _shuffled(rng, dict.fromkeys(names))]
+    groups = [counted(name, names.count(name)) for name in _shuffled(rng, dict.fromkeys(names))]
     some = dict.fromkeys(article(thing.kind.full) for thing in _shuffled(rng, things))
-    everything, details = _joined(groups), list(some)
-    captions = [everything, _joined(details[:3])]
+    everything, details = joined(groups), list(some)
+    captions = [everything, joined(details[:3])]
     if statements:
         first, last = statements[0].text, statements[-1].text
         captions = [
             first,
             everything,
-            f"{_joined(groups[:2])}; {last}",
-            f"{_joined(details[:2])}; {first}",
+            f"{joined(groups[:2])}; {last}",
+            f"{joined(details[:2])}; {first}",
         ]
     at_most = 2 + int(rng.random() * 3)
     return captions[:at_most]
 
 
-def _counted(name: str, count: int) -> str:
+def counted(name: str, count: int) -> str:
+    """ "a red star", "two red stars"."""
     return article(name) if count == 1 else f"{NUMBERS[count]} {plural(name)}"
 
 
-def _joined(parts: Sequence[str]) -> str:
+def joined(parts: Sequence[str]) -> str:
     """ "a, b and c"."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 

@@ -34,8 +34,9 @@ def test_a_set_of_which_nothing_can_be_learnt_is_told(tmp_path, capsys):
     assert f"{tmp_path}/out/train: none of 1 samples has a caption or a region, so nothing" in told
 
 
-def test_scenes_are_prepared_by_the_same_command(tmp_path):
-    main(["import=scenes", f"out={tmp_path}/s", "train=3", "val=2", "novel=1", "seed=5"])
+@pytest.mark.parametrize("name", ["scenes", "scenes_depth"])
+def test_scenes_are_prepared_by_the_same_command(tmp_path, name):
+    main([f"import={name}", f"out={tmp_path}/s", "train=3", "val=2", "novel=1", "seed=5"])
     samples = {s: read_manifest(tmp_path / "s" / s)["samples"] for s in ("train", "val", "novel")}
     assert samples == {"train": 3, "val": 2, "novel": 1}
     assert summary(tmp_path / "s").row_count == 3

@@ -96,7 +96,12 @@ def test_a_function_that_writes_or_fetches_is_no_part(target):
 
 
 @pytest.mark.parametrize(
-    "target", ["data_prep.importers.folder.write_folder", "cloc.scenes.generate.write_scenes"]
+    "target",
+    [
+        "data_prep.importers.folder.write_folder",
+        "cloc.scenes.generate.write_scenes",
+        "cloc.scenes.depth.generate.write_scenes",
+    ],
 )
 def test_an_importer_stands_at_the_top_of_an_import_alone(target):
     with pytest.raises(UserError, match="writes files: only import= of cloc-pretrain prepare"):

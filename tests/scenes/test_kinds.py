@@ -33,6 +33,7 @@ def test_articles_and_plurals():
     assert kinds.article("orange ring") == "an orange ring"
     assert kinds.plural("red star") == "red stars"
     assert kinds.plural("green moon") == "green moons"
+    assert kinds.plural("red box") == "red boxes"
 
 
 def test_resized_changes_the_size_only():

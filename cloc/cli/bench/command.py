@@ -5,7 +5,7 @@ cloc-pretrain bench what=loader shards=DIR repeat=5
 cloc-pretrain bench what=startup
 
 `what=loader experiment=NAME` is the training loader alone, `what=loader shards=DIR` the loader
-against open_clip's own on photographs of captioned shards, `what=scenes` the generator of scenes,
+against open_clip's own on photographs of captioned shards, `what=scenes` the generators of scenes,
 `what=plan` the planning of a million shards, `what=dirt` the loader on shards with 1 % bad images
 against clean ones, `what=seek` how long the first batch takes in the middle of a shard,
 `what=startup` how long a command takes to say what it is or what is wrong with it, and what

@@ -27,7 +27,8 @@ from cloc.cli.bench.startup import startup
 from cloc.cli.bench.step import circumstances, clip_twin, in_turns, make_step, parts_of, spread
 from cloc.cli.launch.cpu import tune_for_cpu
 from cloc.interfaces import RegionBatch
-from cloc.scenes.generate import composed, scene
+from cloc.scenes import generate
+from cloc.scenes.depth import generate as depth
 
 Measure = Callable[..., dict[str, Any]]
 
@@ -154,11 +155,16 @@ def saving(*, repeat: int) -> dict[str, Any]:
 
 
 def drawing(*, repeat: int, count: int = 500) -> dict[str, Any]:
-    """Scenes of 64 pixels a second of one core's own time, before and after encoding as PNG."""
+    """Scenes of 64 pixels a second of one core's own time, flat and with depth, before and after
+    encoding as PNG."""
     settings: dict[str, Any] = {"seed": 0, "size": 64, "twins": 0.4, "relational": 0.0}
-    speeds: dict[str, list[float]] = {"composed": [], "encoded": []}
+    makers: dict[str, Callable[..., Any]] = {
+        **{"composed": generate.composed, "encoded": generate.scene},
+        **{"depth_composed": depth.composed, "depth_encoded": depth.scene},
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in makers}
     for turn in range(repeat + 2):  # the first two draw the stamps
-        for name, make in (("composed", composed), ("encoded", scene)):
+        for name, make in makers.items():
             started = time.process_time()  # others on the machine do not count
             for index in range(turn * count, (turn + 1) * count):
                 make("train", index, **settings)

@@ -24,7 +24,9 @@ from cloc.errors import UserError, one_line
 DETECTOR = "cloc.cli.tasks.grounding_detector"  # a stage, and no command
 FUNCTIONS = ("cloc.data.sources", "cloc.training.optim.warmup_cosine")  # that read or compute
 # write a folder: what `cloc-pretrain prepare` is asked for, and part of nothing else
-WRITERS = re.compile(r"cloc\.scenes\.generate\.write_scenes|data_prep\.importers\.(\w+)\.write_\1")
+WRITERS = re.compile(
+    r"cloc\.scenes\.(depth\.)?generate\.write_scenes|data_prep\.importers\.(\w+)\.write_\2"
+)
 CLASSES = (  # of these, which also hold functions that write, start, load or measure something
     *("cloc.data", "cloc.losses", "cloc.eval", "cloc.export", "cloc.training", "cloc.scenes"),
     *("data_prep.importers", "data_prep.stages", "data_prep.engines", "data_prep.endpoint"),

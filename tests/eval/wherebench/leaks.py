@@ -79,7 +79,7 @@ def from_patches(relation, pairs):
     for one in items(relation, pairs):
         word, *about = fact(one.captions[0])
         colours = [x for x in about if x in COLOURS]
-        bags = [_bag(np.asarray(example.image), colours) for example in one.examples]
+        bags = [bag(_roles(np.asarray(example.image), colours)) for example in one.examples]
         lead = bags[0] - bags[1]
         leads.append(-lead if word == "outside" else lead)
     words = [_context(*fact(one.captions[0])) for one in items(relation, pairs)]
@@ -94,10 +94,10 @@ def _context(word, *about):
     return word if word.startswith("in the") else ""
 
 
-def _bag(pixels, colours):
-    """Sums over the patches of what each shows: numbers of pixels of each colour and their
-    products, which colour lies right of or below which, and random features."""
-    kinds = _roles(pixels, colours)
+def bag(kinds):
+    """Sums over the patches of what each shows, of pixels that are ground (0) or of the first,
+    second or third kind: numbers of pixels of each kind and their products, which kind lies right
+    of or below which, and random features."""
     count = SIZE // PATCH
     patches = kinds.reshape(count, PATCH, count, PATCH).swapaxes(1, 2).reshape(-1, PATCH, PATCH)
     patches = patches[(patches > 0).any((1, 2))]
