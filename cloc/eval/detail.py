@@ -61,21 +61,27 @@ def detail_of(
 def write(
     folder: Path, results: Mapping[str, Mapping[str, float]], details: Mapping[str, Any]
 ) -> None:
-    """All three files, each staged and renamed: a reader never meets half of one."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """All three files, staged before the first is renamed: a reader never meets half of one, nor
+    new ones beside old where there was no room. `UserError` where they cannot be written."""
     arrays: dict[str, np.ndarray] = {}
     for key, values in results.items():
         if isinstance(values, Measured):
             for metric, cases in values.figures.cases.items():
                 arrays |= _arrays(f"{key}|{metric}", cases)
-    staged = folder / f"{CASES}.partial"
-    with staged.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-    staged.replace(folder / CASES)
-    for name, content in ((DETAIL, details), (METRICS, results)):
-        staged = folder / f"{name}.partial"
-        staged.write_text(json.dumps(content, indent=2) + "\n")
-        staged.replace(folder / name)
+    staged = {name: folder / f"{name}.partial" for name in (CASES, DETAIL, METRICS)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with staged[CASES].open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        for name, content in ((DETAIL, details), (METRICS, results)):
+            staged[name].write_text(json.dumps(content, indent=2) + "\n")
+        for name, path in staged.items():
+            path.replace(folder / name)
+    except OSError as error:
+        for path in staged.values():
+            path.unlink(missing_ok=True)
+        said = f"{folder}: the figures cannot be written ({error.strerror})"
+        raise UserError(f"{said}; make room there, or give another out=") from error
 
 
 def _arrays(key: str, cases: Cases) -> dict[str, np.ndarray]:

@@ -1,17 +1,26 @@
 """Vectors that were computed before, in memory and, where a file is named, on disk."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cloc.errors import UserError
+from cloc.errors import UserError, one_line
 
 Row = tuple[str, bytes, Tensor]  # kind of answer, digest of what was asked, the answer
 
+WAIT_S = 60.0  # for another evaluation to end its writing
+_CURES = {  # by what SQLite says
+    "locked": "is written to by somebody else ({}); wait until that evaluation has ended",
+    "full": "cannot be written ({}); make room, or give features=false",
+    "readonly": "cannot be written ({}); give another out=, or features=false",
+    "": "is no file of features ({}); remove it",
+}
 _TABLE = (
     "create table if not exists rows "
     "(kind text, asked blob, shape text, data blob, primary key (kind, asked))"
@@ -24,20 +33,16 @@ class Features:
     An answer is float32 of any shape. With a `path` they are also kept there, batch by batch, each
     whole or not at all: an evaluation that was stopped goes on, a second one asks nothing. The name
     of the file must tell encoders apart (`encoder_digest`); what was asked is told apart by its
-    digest.
+    digest. There is no file before there is an answer. `UserError` for a file that is none or is
+    damaged, that somebody else writes to for a minute, or that there is no room for.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._held: dict[tuple[str, bytes], Tensor] = {}
         self._file: sqlite3.Connection | None = None
-        if path is None:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._file = sqlite3.connect(path, timeout=60.0)
-            self._file.execute(_TABLE)
-        except sqlite3.Error as error:
-            raise UserError(f"{path} is no file of features ({error}); remove it") from None
+        self._path = path
+        if path is not None and path.exists():
+            self._open(path)
 
     def __contains__(self, key: tuple[str, bytes]) -> bool:
         return self.get(*key) is not None
@@ -47,21 +52,21 @@ class Features:
         found = self._held.get((kind, asked))
         if found is None and self._file is not None:
             query = "select shape, data from rows where kind = ? and asked = ?"
-            row = self._file.execute(query, (kind, asked)).fetchone()
+            with self._told():
+                row = self._file.execute(query, (kind, asked)).fetchone()
             if row is not None:
-                shape = [int(side) for side in row[0].split(",") if side]
-                values = np.frombuffer(row[1], np.float32).reshape(shape).copy()
-                found = self._held[kind, asked] = torch.from_numpy(values)
+                found = self._held[kind, asked] = self._read(*row)
         return found
 
     def put(self, rows: Iterable[Row]) -> None:
         """A batch of answers at once."""
         rows = [(kind, asked, answer.float().contiguous()) for kind, asked, answer in rows]
         self._held.update({(kind, asked): answer for kind, asked, answer in rows})
-        if self._file is None:
+        if self._path is None:
             return
-        with self._file:
-            self._file.executemany(
+        file = self._file or self._open(self._path)
+        with self._told(), file:
+            file.executemany(
                 "insert or replace into rows values (?, ?, ?, ?)",
                 [(k, a, ",".join(map(str, x.shape)), x.numpy().tobytes()) for k, a, x in rows],
             )
@@ -70,3 +75,30 @@ class Features:
         """Of the file, if there is one."""
         if self._file is not None:
             self._file.close()
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._told():
+            self._file = sqlite3.connect(path, timeout=WAIT_S)
+            self._file.execute(_TABLE)
+        return self._file
+
+    def _read(self, shape: Any, data: Any) -> Tensor:
+        """Of a file, so of any type at all."""
+        try:
+            sides = [int(side) for side in shape.split(",") if side]
+            values = np.frombuffer(data, np.float32).reshape(sides)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{self._path} is damaged ({one_line(error)}); remove it") from None
+        if not np.isfinite(values).all():
+            raise UserError(f"{self._path} is damaged (a number is not finite); remove it")
+        return torch.from_numpy(values.copy())
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            said = one_line(error)
+            cure = next((words for word, words in _CURES.items() if word in said), _CURES[""])
+            raise UserError(f"{self._path} {cure.format(said)}") from None

@@ -10,6 +10,7 @@ from cloc.data.eval_splits import read_split
 from cloc.data.samples.record import Record, Region
 from cloc.data.shards.writer import write_shards
 from cloc.data.sources.cloc_regions import parse
+from cloc.errors import UserError
 from cloc.eval.measured import Figures, Measured, cases_of
 from cloc.eval.pictures import case_names
 from tests.helpers.shards import encode, flat
@@ -50,6 +51,10 @@ def test_a_page_shows_boxes_that_are_right_and_wrong(tmp_path):
     assert "x &lt;y&gt;" in html
     assert not write_cases(tmp_path / "none.html", {}, [split], shown=4, title="x")
     assert not (tmp_path / "none.html").exists()
+    assert not write_cases(page, {}, [split], shown=4, title="x")
+    assert not page.exists()  # it was of figures that are gone
+    with pytest.raises(UserError, match=r"cases\.html cannot be written \(No such file or direct"):
+        write_cases(tmp_path / "no/cases.html", results, [split], shown=4, title="x")
 
 
 def test_worst_confused_and_best_are_shown_with_what_a_box_was_taken_for(tmp_path):

@@ -125,6 +125,23 @@ def test_patches_are_left_out_where_a_single_one_means_nothing(capsys):
         evaluate_task.chosen_extractors(embedder, ["roi"])
 
 
+@pytest.mark.parametrize("features", ["true", "false"])
+def test_a_place_where_nothing_can_be_written_is_told_before_anything_is_read(
+    features, clip, shards, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(evaluate_task, "open_encoder", pytest.fail)
+    (tmp_path / "file").write_text("x")
+    for out in ("file", "file/out"):
+        with pytest.raises(
+            UserError, match=rf"^out={tmp_path}/{out}: {tmp_path}/file is no folder"
+        ):
+            evaluate.main([*words(clip, shards, tmp_path / out), f"features={features}"])
+    monkeypatch.setattr("os.access", lambda place, mode: False)
+    with pytest.raises(UserError, match=rf"^out={tmp_path}/a: {tmp_path} cannot be written"):
+        evaluate.main([*words(clip, shards, tmp_path / "a"), f"features={features}"])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_an_encoder_whose_boxes_lie_elsewhere_is_not_scored(clip, shards, tmp_path, monkeypatch):
     prepare = ModelEmbedder.prepare
 

@@ -1,6 +1,8 @@
 """What stands beside every figure, and the cases it is a mean of."""
 
+import errno
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -39,6 +41,23 @@ def test_a_figure_has_its_protocol_chance_interval_and_circumstances():
     plain = detail_of("mine", {"score": 0.5, "score_chance": 0.1}, ABOUT, {})
     assert plain["metrics"] == {"score": {"value": 0.5, "chance": 0.1}}
     assert (plain["extractor"], plain["split"]) == ("own", "")
+
+
+def test_without_room_nothing_is_written_and_what_there_was_stays(tmp_path, monkeypatch):
+    write(tmp_path, {"old": measured()}, {"old": {}})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    text = Path.write_text
+
+    def full(self, *given, **more):
+        if self.name == "metrics.json.partial":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return text(self, *given, **more)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    says = rf"{tmp_path}: the figures cannot be written .No space left on device.; make room"
+    with pytest.raises(UserError, match=says):
+        write(tmp_path, {"new": {"score": 1.0}}, {})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_what_is_written_is_read_back_case_by_case(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cloc.errors import UserError
+from cloc.eval import features as module
 from cloc.eval.features import Features
 
 
@@ -27,3 +28,57 @@ def test_the_file_holds_float32_of_any_shape(tmp_path):
     assert ("a", b"1") in again
     stored = sqlite3.connect(tmp_path / "f.sqlite").execute("select count(*) from rows")
     assert stored.fetchone() == (2,)
+
+
+def test_there_is_no_file_before_there_is_an_answer(tmp_path):
+    features = Features(tmp_path / "new/f.sqlite")
+    assert features.get("a", b"1") is None
+    assert list(tmp_path.iterdir()) == []
+    features.put([("a", b"1", torch.ones(2))])
+    assert Features(tmp_path / "new/f.sqlite").get("a", b"1").equal(torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        ("data = x'0102'", r"is damaged \(buffer size must be"),
+        ("data = x'ffffffffffffffff'", r"is damaged \(a number is not finite\); remove it"),
+        ("shape = 'a,b'", r"is damaged \(invalid literal"),
+        ("shape = null", r"is damaged \('NoneType'"),
+        ("data = 3", r"is damaged \(a bytes-like object is required"),
+    ],
+)
+def test_a_damaged_row_is_named(tmp_path, column, says):
+    Features(path := tmp_path / "f.sqlite").put([("a", b"1", torch.ones(2))])
+    with sqlite3.connect(path) as file:
+        file.execute(f"update rows set {column}")
+    with pytest.raises(UserError, match=rf"f\.sqlite {says}"):
+        Features(path).get("a", b"1")
+
+
+def test_a_file_that_is_cut_or_of_another_table_is_named(tmp_path):
+    path, keys = tmp_path / "f.sqlite", [bytes([i]) for i in range(9)]
+    Features(path).put([("a", key, torch.ones(900)) for key in keys])
+    raw = bytearray(path.read_bytes())
+    raw[4096:12000] = bytes(12000 - 4096)
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match=r"f\.sqlite is no file of features .*; remove it"):
+        list(map(Features(path).get, "a" * 9, keys))
+    path.unlink()
+    with sqlite3.connect(path) as file:
+        file.execute("create table rows (a text)")
+    with pytest.raises(UserError, match=r"is no file of features \(no such column: shape\)"):
+        Features(path).get("a", b"1")
+
+
+def test_a_file_that_another_writes_to_or_that_has_no_room_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "WAIT_S", 0.05)
+    features = Features(path := tmp_path / "f.sqlite")
+    features.put([("a", b"1", torch.ones(2))])
+    with sqlite3.connect(path) as other:
+        other.execute("begin exclusive")
+        with pytest.raises(UserError, match=r"by somebody else \(database is locked\); wait until"):
+            Features(path)
+    features._file.execute("pragma max_page_count = 3")
+    with pytest.raises(UserError, match=r"cannot be written \(.*full\); make room, or give feat"):
+        features.put([("a", b"2", torch.ones(99999))])

@@ -27,8 +27,8 @@ def write_cases(
     title: str,
 ) -> bool:
     """`shown` pictures of each figure: a third of them the worst, a third of the classes that are
-    mixed up most often, the others the best; False where no figure is one of boxes, and no page is
-    written."""
+    mixed up most often, the others the best; False where no figure is one of boxes: no page is
+    written, and one of before, whose figures are gone, is removed."""
     of_split = {split.name: split for split in splits}
     parts = []
     for key, values in results.items():
@@ -40,6 +40,7 @@ def write_cases(
         if metric is not None:
             parts.append(_part(key, metric, values, boxes, shown))
     if not parts or not shown:
+        out.unlink(missing_ok=True)
         return False
     sections = {str(i): part["key"] for i, part in enumerate(parts, 1)}
     main = files("cloc.report").joinpath("cases.html").read_text("utf-8")

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from cloc.errors import UserError
 from cloc.report.curves import RUN_COLOUR, TWIN_COLOUR
 
 _AROUND = """<!doctype html>
@@ -50,8 +51,13 @@ def write_page(
         main=Markup(environment.from_string(main).render(values)),
     )
     partial = out.with_name(out.name + ".partial")
-    partial.write_text(html, encoding="utf-8")
-    partial.replace(out)
+    try:
+        partial.write_text(html, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        said = f"{out} cannot be written ({error.strerror})"
+        raise UserError(f"{said}; make room there, or give another place") from error
 
 
 def _style(environment: Environment) -> Markup:

@@ -17,7 +17,7 @@ from cloc import dist
 from cloc.cli.config.compose import make, plain
 from cloc.cli.launch.cpu import tune_for_cpu
 from cloc.cli.pages.cases import write_cases
-from cloc.cli.tasks.evaluate_output import features_at, write_figures
+from cloc.cli.tasks.evaluate_output import features_at, refuse_place, write_figures
 from cloc.data.eval_splits import read_split
 from cloc.data.samples.json_files import read_mapping
 from cloc.errors import UserError
@@ -92,6 +92,7 @@ def chosen_encoder(cfg: DictConfig, device: torch.device) -> tuple[Encoder, Path
     elif cfg.out is None:
         raise UserError("with model= give out=DIR too: metrics.json is written there")
     else:
+        refuse_place(Path(cfg.out))
         seen = {"frame": cfg.frame, "image_size": plain(cfg)["image_size"]}
         encoder, folder = open_encoder(str(cfg.encoder), **seen, device=device), cfg.out
     if cfg.text_encoder is not None:

@@ -1,5 +1,6 @@
 """What `evaluate` leaves in its folder: the figures, what stands beside them, and the vectors."""
 
+import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from omegaconf import DictConfig
 
 from cloc import dist
 from cloc.cli.config.compose import plain
+from cloc.errors import UserError
 from cloc.eval.detail import Circumstances, detail_of, write
 from cloc.eval.encoders.digest import of_code
 from cloc.eval.encoders.encoder import Encoder
@@ -18,6 +20,14 @@ from cloc.eval.features import Features
 from cloc.frame import hidden
 from cloc.interfaces import Split
 from cloc.training.origin import device_name, git_commit
+
+
+def refuse_place(folder: Path) -> None:
+    """`UserError` where nothing can be written, before hours of work; nothing is made there."""
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        kind = "cannot be written to" if place.is_dir() else "is no folder"
+        raise UserError(f"out={folder}: {place} {kind}; give another")
 
 
 def features_at(cfg: DictConfig, encoder: Encoder, folder: Path, extractor: str) -> Features | None:
