@@ -70,6 +70,8 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         *("stages.*.model", "stages.*.revision", "stages.*.endpoint.model"),
         *("stages.*.endpoint.key_env", "engine.address", "engine.cluster"),
         *("what", "device", "tower", "workers", "shards_of_a_job", "price_per_hour"),
+        *("benchmarks.*.root", "benchmarks.*.pictures", "benchmarks.*.templates"),
+        *("benchmarks.*.prompts", "benchmarks.*.classnames"),
     ),
     Form.LIST: ("extractors", "freeze", "retention.benchmarks", "keep", "resume_changes"),
     Form.NUMBERS: ("*background",),
