@@ -27,6 +27,7 @@ from cloc.errors import UserError
 
 
 def main(overrides: list[str], *, ends: Ends = nullcontext) -> None:
+    check_splits(overrides)
     cfg = compose_config("evaluate", named(overrides), check=check_command)
     check_factories(cfg, trust_of(overrides)[0])
     with ends():
@@ -38,6 +39,17 @@ def main(overrides: list[str], *, ends: Ends = nullcontext) -> None:
 def named(overrides: list[str]) -> list[str]:
     """Hydra would take `model=` for the group configs/model."""
     return [f"encoder{word[5:]}" if word.startswith("model=") else word for word in overrides]
+
+
+def check_splits(overrides: list[str]) -> None:
+    """`UserError` where two have one name: the last would be measured, and the others not told."""
+    words = [word.lstrip("+").partition("=")[::2] for word in overrides]
+    given: dict[str, str] = {}
+    for key, spec in words:
+        if key.startswith("splits.") and given.setdefault(key, spec) != spec:
+            raise UserError(
+                f"{key}={given[key]} and {key}={spec}: two splits of one name; give each its own"
+            )
 
 
 def check_command(cfg: DictConfig) -> None:

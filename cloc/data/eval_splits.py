@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ import PIL.Image
 from cloc.data.samples.decode import decode_shown, origin
 from cloc.data.samples.orientation import to_upright
 from cloc.data.samples.record import Record, refuse_problems
+from cloc.data.samples.validate import is_texts, shown
 from cloc.data.shards.manifest import MANIFEST, parse_manifest
 from cloc.data.shards.reader import Parse, Reader
 from cloc.data.shards.remote import exists, fetch, is_remote
@@ -40,7 +41,7 @@ def read_split(
     config key that holds `spec`, for messages; transparent pixels show `background`, the model's,
     and indexes that are missing are made in `index_folder`. Annotations are held in memory, and
     pictures nowhere: each is read and decoded, upright, at every look, by any thread.
-    Where no sample has a caption or a region, `UserError`.
+    Where no sample has a caption or a region, or a class of the manifest no prompt, `UserError`.
     """
     shards = open_shards(spec, key=key, index_folder=index_folder)
     places = islice(_places(shards, parse, key, background), limit)
@@ -50,15 +51,15 @@ def read_split(
             f"{key}={spec}: none of {len(examples)} samples has a caption or a region, so there is "
             f"nothing to measure; set {key} to shards that have some"
         )
-    manifest = _manifest([shards.paths[i] for i in range(len(shards.paths))])
-    classes = dict(manifest.get("classes", {}))
+    manifest, place = _manifest([shards.paths[i] for i in range(len(shards.paths))])
+    classes, synonyms = (_classes(manifest, kind, place) for kind in ("classes", "synonyms"))
     if not classes and any(label for example in examples for label in example.labels):
         print(
             f"{key}={spec}: regions have labels, but no manifest names the classes, so top-1 over "
             "all classes is left out; name shards of one folder with a manifest.json",
             file=sys.stderr,
         )
-    return Split(name, examples, classes, dict(manifest.get("synonyms", {})))
+    return Split(name, examples, classes, synonyms)
 
 
 @dataclass(frozen=True)
@@ -108,15 +109,32 @@ def _example(record: Record, picture: Any) -> Example:
     )
 
 
-def _manifest(paths: Sequence[str]) -> dict[str, Any]:
-    """Of the folder of all the shards; {} where they lie in several, or it has none. One that is
-    broken was told where the folder was named; tars that are named alone do without it."""
+def _classes(manifest: Mapping[str, Any], kind: str, place: str) -> dict[str, list[str]]:
+    """Class -> its prompts, of a manifest that a person may have written; {} where it has none."""
+    found = manifest.get(kind) or {}
+    if not isinstance(found, dict):
+        raise UserError(
+            f"{place}: {kind} is {shown(found)}, expected {{class: [prompt, ...]}}; correct it"
+        )
+    for name, prompts in found.items():
+        if not is_texts(prompts):
+            raise UserError(
+                f"{place}: {kind} has for class {name!r} the prompts {shown(prompts)}, expected a "
+                "list of texts; give it at least one"
+            )
+    return found
+
+
+def _manifest(paths: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Of the folder of all the shards, and where it is; {} where they lie in several, or it has
+    none. One that is broken was told where the folder was named; tars that are named alone do
+    without it."""
     folder, *others = {path.rpartition("/")[0] for path in paths}
     place = f"{folder or '.'}/{MANIFEST}"
     if others or not (exists(place) if is_remote(folder) else Path(place).is_file()):
-        return {}
+        return {}, place
     try:
         data = fetch(place) if is_remote(folder) else Path(place).read_bytes()
-        return parse_manifest(data, place)
+        return parse_manifest(data, place), place
     except UserError:
-        return {}
+        return {}, place

@@ -10,10 +10,11 @@ from cloc.eval.pictures import picture_example
 from cloc.interfaces import Example
 
 
-def read_names(path: Path, *, key: str) -> list[str]:
-    """What the classes are called, one a line, in the order of their numbers."""
+def read_names(path: Path, *, cure: str) -> list[str]:
+    """What the classes are called, one a line, in the order of their numbers; `cure` says what to
+    set where there is no such file."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file; set {key} to a text file with a class name a line")
+        raise UserError(f"{path}: no such file; {cure}")
     found = [line.strip() for line in lines(path.read_text(encoding="utf-8", errors="replace"))]
     while found and not found[-1]:
         found.pop()

@@ -22,8 +22,8 @@ def require_pictures(paths: Sequence[Path], *, key: str) -> None:
     missing = [path for path in dict.fromkeys(paths) if not path.is_file()]
     if missing:
         raise UserError(
-            f"{missing[0]}: no such picture, and so are {len(missing)} of {len(set(paths))} that "
-            f"the annotations name; set {key} to the folder that holds them"
+            f"{missing[0]}: no such picture; {len(missing)} of {len(set(paths))} that the "
+            f"annotations name are missing; set {key} to the folder that holds them"
         )
 
 

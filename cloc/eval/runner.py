@@ -61,9 +61,12 @@ def evaluate(
     return results
 
 
-def refuse_empty(results: Mapping[str, object], splits: Sequence[Split]) -> None:
+def refuse_empty(
+    results: Mapping[str, object], splits: Sequence[Split], asked: Iterable[str]
+) -> None:
     """`UserError` that says what a split lacks on which no benchmark gave a number: written, it
-    would stand in the place of earlier numbers."""
+    would stand in the place of earlier numbers. `asked` are the benchmarks, one of which at least
+    must have given one."""
     for split in splits:
         of = [key.partition("/")[2] or DEFAULT_SPLIT for key in results]
         if split.name in of:
@@ -79,6 +82,11 @@ def refuse_empty(results: Mapping[str, object], splits: Sequence[Split]) -> None
             f"split {split.name}: no benchmark had anything to measure ({len(split.examples)} "
             f"samples, {told}); nothing was written. Give splits.{split.name}= what they need, or "
             "other benchmarks="
+        )
+    if not results:
+        raise UserError(
+            f"benchmarks=[{','.join(asked)}]: none has anything to measure of this encoder, as one "
+            "that cannot ground has no boxes; nothing was written. Give others"
         )
 
 

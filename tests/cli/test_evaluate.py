@@ -1,6 +1,8 @@
 """The command: anybody's encoder in, figures with what stands beside them out."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import timm
@@ -178,6 +180,34 @@ def test_a_trusted_factory_is_measured(shards, tmp_path):
     given = ["model=module:tests.helpers.vectors.Vectors", "+trust=[tests]", "extractors=[crop]"]
     evaluate.main([*given, f"splits.val={shards}", f"out={tmp_path}/out"])
     assert "image_text_retrieval" in read(tmp_path / "out")[0]
+
+
+@pytest.mark.parametrize("root", ["null", "3", "[a]", ""])
+def test_a_root_is_a_text(clip, tmp_path, root):
+    """Whatever stands there: a folder may have such a name."""
+    given = ["benchmarks=[whatsup_a]", f"benchmarks.whatsup_a.root={root}", f"out={tmp_path}/a"]
+    says = rf"^{re.escape(root)}/controlled_images_dataset\.json: no such file"
+    with pytest.raises(UserError, match=says if root else r"whatsup_a\.root=; give a text$"):
+        evaluate.main([f"model=open_clip:{clip}", *given])
+
+
+def test_two_splits_of_one_name_are_told(clip, shards, tmp_path):
+    given = [*words(clip, shards, tmp_path), "splits.val=other"]
+    says = r"^splits\.val=.* and splits\.val=other: two splits of one name; give each its own"
+    with pytest.raises(UserError, match=says):
+        evaluate.main(given)
+
+
+def test_benchmarks_that_an_encoder_cannot_do_are_named(clip, tmp_path):
+    root = Path(__file__).parents[1] / "eval/regions/referring"
+    name = "refcoco_box_head"
+    given = [f"benchmarks.{name}.root={root}", f"benchmarks.{name}.sets=[refcoco]"]
+    says = rf"^benchmarks=\[{name}\]: none has anything to measure of this enc.*; nothing was"
+    with pytest.raises(UserError, match=says):
+        evaluate.main(
+            [f"model=open_clip:{clip}", f"benchmarks=[{name}]", *given, f"out={tmp_path}/a"]
+        )
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_benchmark_with_pictures_of_its_own_needs_no_split(clip, tmp_path):

@@ -60,6 +60,28 @@ def test_labels_meta_and_the_classes_of_the_manifest(tmp_path, capsys):
     assert "set: regions have labels, but no manifest names the classes" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["classes", "synonyms"])
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (["a"], r"{kind} is \['a'\], expected {{class: \[prompt, ...\]}}; correct it"),
+        ("a", r"{kind} is 'a', expected"),
+        ({"red": []}, r"{kind} has for class 'red' the prompts \[\], expected a list of texts"),
+        ({"red": "a red"}, r"{kind} has for class 'red' the prompts 'a red', expected"),  # letters
+        ({"red": ["a", " "]}, r"{kind} has for class 'red' the prompts \['a', ' '\], expected"),
+        ({"red": None}, r"{kind} has for class 'red' the prompts None"),
+    ],
+)
+def test_classes_without_prompts_are_told_with_the_manifest(tmp_path, kind, value, says):
+    folder = make_shards(tmp_path / "set", shards=1, each=3)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {kind: value}))
+    with pytest.raises(UserError, match=rf"set/manifest\.json: {says.format(kind=kind)}"):
+        read_split(str(folder), name="val", parse=parse)
+    (folder / "manifest.json").write_text(json.dumps(manifest | {kind: None}))
+    assert getattr(read_split(str(folder), name="val", parse=parse), kind) == {}
+
+
 def test_missing_shards_name_the_key(tmp_path):
     with pytest.raises(UserError, match=r"splits\.novel.*nowhere"):
         read_split(str(tmp_path / "nowhere"), name="novel", parse=parse, key="splits.novel")

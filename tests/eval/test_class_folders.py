@@ -49,11 +49,11 @@ def test_what_is_told(root):
 
 
 def test_names(tmp_path):
-    assert read_names(ROOT / "classnames.txt", key="k") == ["red", "green", "blue"]
+    assert read_names(ROOT / "classnames.txt", cure="") == ["red", "green", "blue"]
     file = tmp_path / "names.txt"
     for text, says in {"red\n\nblue\n": "line 2 is empty", "\n": "the file is empty"}.items():
         file.write_text(text)
         with pytest.raises(UserError, match=says):
-            read_names(file, key="k")
-    with pytest.raises(UserError, match=r"nowhere.txt: no such file; set k to a text file"):
-        read_names(tmp_path / "nowhere.txt", key="k")
+            read_names(file, cure="")
+    with pytest.raises(UserError, match=r"nowhere.txt: no such file; set k$"):
+        read_names(tmp_path / "nowhere.txt", cure="set k")

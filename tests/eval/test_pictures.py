@@ -48,7 +48,7 @@ def test_the_digest_hangs_on_picture_boxes_and_what_else_is_given(path):
 def test_missing_pictures_are_told_with_the_first_and_how_many(path, tmp_path):
     require_pictures([path], key="k")
     some = [path, tmp_path / "b.png", tmp_path / "a.png", tmp_path / "b.png"]
-    with pytest.raises(UserError, match=r"b.png: no such picture, and so are 2 of 3 .*; set k to"):
+    with pytest.raises(UserError, match=r"b.png: no such picture; 2 of 3 .*; set k to"):
         require_pictures(some, key="k")
 
 

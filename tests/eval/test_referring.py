@@ -85,7 +85,7 @@ def test_a_wrong_ref_is_told_in_one_line(folder, change, says):
 
 
 def test_a_missing_picture_and_a_file_of_training_alone(folder, tmp_path):
-    with pytest.raises(UserError, match=r"000000000001.png: no such picture, and so are 3 of 3"):
+    with pytest.raises(UserError, match=r"000000000001.png: no such picture; 3 of 3"):
         read(folder, tmp_path)
     path = folder / "refs.json"
     refs = [{**ref, "split": "train"} for ref in json.loads(path.read_text())]

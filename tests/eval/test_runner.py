@@ -132,13 +132,16 @@ def test_two_splits_of_one_name_are_refused():
 
 def test_a_split_on_which_nothing_could_be_measured_is_named_with_what_it_lacks():
     found = evaluate({"": Oracle()}, splits=SPLITS, benchmarks=BENCHMARKS)
-    refuse_empty(found, SPLITS)
+    refuse_empty(found, SPLITS, ["x"])
     bare = split(example(captions=["red"]), name="bare")
     more = evaluate({"": Oracle()}, splits=[*SPLITS, bare], benchmarks=BENCHMARKS)
     says = (
         r"^split bare: no benchmark had .* \(1 samples, 1 captions, 0 regions, .*; nothing was wr"
     )
     with pytest.raises(UserError, match=says):
-        refuse_empty(more, [*SPLITS, bare])
+        refuse_empty(more, [*SPLITS, bare], ["x"])
     with pytest.raises(UserError, match="split val: no benchmark had"):
-        refuse_empty({}, SPLITS)
+        refuse_empty({}, SPLITS, ["x"])
+    says = r"^benchmarks=\[x,y\]: none has anything to measure of this encoder, .* Give others"
+    with pytest.raises(UserError, match=says):
+        refuse_empty({}, [], ["x", "y"])

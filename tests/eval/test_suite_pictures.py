@@ -88,7 +88,7 @@ def test_blind_is_one_grey_square_for_all(tmp_path):
 def test_missing_pictures_are_counted_and_the_first_is_named(tmp_path):
     paint(tmp_path / "a.png", 1)
     paths = [tmp_path / f"{name}.png" for name in ("a", "no", "nor", "no")]
-    with pytest.raises(UserError, match=r"no\.png: no such picture, and so are 2 of 3 that"):
+    with pytest.raises(UserError, match=r"no\.png: no such picture; 2 of 3 that"):
         file_pictures(paths, root=tmp_path)
 
 

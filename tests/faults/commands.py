@@ -174,6 +174,7 @@ def _of_keys(script, name, given, place):
 
 def _of_key(script, given, defaults, key, place):
     parent = key.rpartition(".")[0]
+    given = tuple(word for word in given if word.partition("=")[0] != key or "splits" not in key)
     for value in _wrong(defaults, key, place):
         yield Line(script, (*given, f"{key}={value}"), (key, key.rpartition(".")[2]))
     yield Line(script, (*given, f"{key}s=1"), (f"{key}s",))

@@ -71,6 +71,8 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         "stages.relations.larger_is",
         *("stages.*.endpoint.key_env", "engine.address", "engine.cluster"),
         *("what", "device", "tower", "workers", "shards_of_a_job", "price_per_hour"),
+        *("benchmarks.*.root", "benchmarks.*.pictures", "benchmarks.*.templates"),
+        *("benchmarks.*.prompts", "benchmarks.*.classnames"),
     ),
     Form.LIST: ("extractors", "freeze", "retention.benchmarks", "keep", "resume_changes"),
     Form.NUMBERS: ("*background",),

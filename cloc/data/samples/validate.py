@@ -59,6 +59,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def is_texts(value: Any) -> bool:
+    """A list of texts, each with a word in it; at least one."""
+    is_list = isinstance(value, list) and bool(value)
+    return is_list and all(isinstance(inner, str) and inner.strip() for inner in value)
+
+
 def is_finite(value: Any) -> bool:
     """False for NaN, for a bool, and for an integer that no float holds: JSON has no bounds."""
     if type(value) is float:  # nearly always

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from cloc.data.samples.validate import shown
+from cloc.data.samples.validate import is_texts, shown
 from cloc.errors import UserError
 from cloc.eval.annotations import read_json
 from cloc.eval.classes import (
@@ -98,7 +98,7 @@ class ClipselfMacc:
         found = {}
         for name in things:
             own = given.get(name) if isinstance(given, dict) else None
-            if not isinstance(own, list) or not own or not all(isinstance(x, str) for x in own):
+            if own is None or not is_texts(own):
                 raise UserError(
                     f"{self.prompts}: class {name!r} has the prompts {shown(own)}, expected a list "
                     f"of texts; give it some, or set {KEY}.prompts=null"

@@ -48,7 +48,8 @@ class ZeroShot:
         templates = read_templates(self.templates, key=f"{key}.templates")
         names: list[str] | None = None
         if self.classnames is not None:
-            names = read_names(root / self.classnames, key=f"{key}.classnames")
+            cure = f"set {key}.root to the folder that has it, or {key}.classnames to another"
+            names = read_names(root / self.classnames, cure=cure)
         count = None if names is None else len(names)
         examples, folders = read_class_folders(
             root, names=count, limit=self.limit, key=f"{key}.root"
@@ -76,7 +77,8 @@ class ZeroShotWds:
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
         root, key = Path(self.root), "benchmarks.zero_shot_wds"
-        names = read_names(root / "classnames.txt", key=f"{key}.root")
+        cure = f"set {key}.root to a folder as CLIP_benchmark has it"
+        names = read_names(root / "classnames.txt", cure=cure)
         file = root / "zeroshot_classification_templates.txt"
         templates = read_templates(self.templates or str(file), key=f"{key}.templates")
         examples = read_class_tars(root / self.subset, classes=len(names), key=f"{key}.root")

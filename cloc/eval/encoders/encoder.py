@@ -19,7 +19,7 @@ from cloc.models.start import KINDS, read_start
 
 FRAMES = ("own", "pad", "squash", "crop")
 SPECS = (
-    "open_clip:NAME/TAG, hf:FOLDER, timm:NAME, run:runs/NAME, onnx:FOLDER, "
+    "open_clip:NAME/TAG, hf:FOLDER, timm:NAME,FILE, run:runs/NAME, onnx:FOLDER, "
     "module:your.module.factory or the folder of an export"
 )
 TEXTS_OF = "give text_encoder=, an encoder whose texts share its space"
@@ -61,6 +61,8 @@ def open_encoder(
     resized = colon and kind in KINDS and not (kind == "hf" and _is_naflex(where))
     if image_size is not None and not resized:
         raise UserError(f"image_size={image_size}: the size of {spec} is fixed; leave it null")
+    if colon and not where:
+        raise UserError(f"{key}={spec}; write {SPECS}")
     if colon and kind in ("onnx", "module"):
         opened: Encoder = import_module(f"cloc.eval.encoders.{kind}").read(where, frame)
         return opened

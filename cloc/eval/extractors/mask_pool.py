@@ -17,7 +17,8 @@ from cloc.eval.extractors.roi import look_at_patches
 from cloc.interfaces import Embedder, Prepared, tokens_of
 
 NO_MASKS = (
-    "mask_pool needs a mask for each box; measure a split or benchmark with masks, or take roi"
+    "mask_pool needs a mask for each box; measure a split or benchmark with masks, "
+    "or take extractors=[roi]"
 )
 
 

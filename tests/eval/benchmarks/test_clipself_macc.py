@@ -86,6 +86,9 @@ def test_prompts_may_come_from_a_file(tmp_path):
     file.write_text(json.dumps({name: [word] for name, word in names.items()}))
     found = run(Colours(), prompts=str(file))
     assert (found["thing_macc"], found["stuff_macc"]) == (0, 1)  # red and green are exchanged
+    file.write_text(json.dumps({"red": [" "]}))
+    with pytest.raises(UserError, match=r"class 'red' has the prompts \[' '\], expected a list"):
+        run(Colours(), prompts=str(file))
     file.write_text(json.dumps({"red": ["red"]}))
     with pytest.raises(UserError, match=r"class 'green' has the prompts None, .*prompts=null$"):
         run(Colours(), prompts=str(file))
@@ -102,7 +105,7 @@ def test_a_missing_picture_is_named_and_counted(tmp_path):
     shutil.copytree(ROOT, root)
     for number in (2, 3):
         (root / f"val2017/00000000000{number}.png").unlink()
-    with pytest.raises(UserError, match=r"000000000002.png: no such picture, and so are 2 of 3"):
+    with pytest.raises(UserError, match=r"000000000002.png: no such picture; 2 of 3"):
         run(Colours(), root)
 
 

@@ -74,7 +74,7 @@ def test_captions_that_the_encoder_reads_alike_are_ties_and_counted():
         ({"negatives": 0}, "negatives=0: give 1 or more"),
         ({"levels": ["hardest"]}, "levels has 'hardest'; known are hard, medium"),
         ({"levels": ["color"]}, "color.json: no such file; set benchmarks.fg_ovd.root"),
-        ({"pictures": "nowhere"}, r"no such picture, and so are 2 of 2 .* set .*pictures to the"),
+        ({"pictures": "nowhere"}, r"no such picture; 2 of 2 .* set .*pictures to the"),
     ],
 )
 def test_what_cannot_be_read_is_told_in_one_line(more, says):

@@ -82,6 +82,15 @@ def test_two_classes_may_have_one_name(tmp_path):
     assert found["top1_chance"] == 1 / 2
 
 
+def test_a_root_that_is_none_is_told(tmp_path):
+    says = r"classnames\.txt: no such file; set benchmarks\.zero_shot\.root to the folder that"
+    with pytest.raises(UserError, match=says):
+        folders(Colours(), tmp_path)
+    says = r"classnames\.txt: no such file; set benchmarks\.zero_shot_wds\.root to a folder as"
+    with pytest.raises(UserError, match=says):
+        tars(Colours(), tmp_path)
+
+
 def test_a_templates_file_that_is_not_there_is_told(tmp_path):
     shutil.copytree(ROOT / "wds", tmp_path / "wds")
     (tmp_path / "wds/zeroshot_classification_templates.txt").unlink()

@@ -95,6 +95,7 @@ def test_a_run_sees_the_long_side_padded_as_it_was_trained():
     ("spec", "says"),
     [
         ("nowhere", "model=nowhere: no such folder; write open_clip:NAME/TAG"),
+        ("open_clip:", "model=open_clip:; write open_clip:NAME/TAG"),
         ("onnx:nowhere", "onnx:nowhere: no onnx_config.json there"),
         ("module:nowhere.factory", "module:nowhere.factory cannot be imported"),
         ("module:factory", "module:factory; write module:your.module.factory"),

@@ -108,7 +108,7 @@ def test_a_missing_picture_is_told_in_one_line(suite, tmp_path):
     paths = list(dict.fromkeys(truth.path for truth in truths(name)))
     for path in paths[-2:]:
         (tmp_path / path).unlink()
-    with pytest.raises(UserError, match=r"no such picture, and so are \d of \d+ that") as told:
+    with pytest.raises(UserError, match=r"no such picture; \d of \d+ that the") as told:
         bench.run(Same({}), EMPTY)
     assert "\n" not in str(told.value)
 
