@@ -95,11 +95,11 @@ def make_positions(options: Mapping[str, Any] | None, *, pretrained: bool) -> Po
     absolute = dict(asked) if isinstance(asked, Mapping) else {"kind": asked}
     kind = absolute.pop("kind", "learned")
     if kind not in ABSOLUTE:
-        raise UserError(f"{KEY}.absolute.kind={kind}; choose {', '.join(ABSOLUTE)}")
+        raise UserError(f"kind={kind} of {KEY}.absolute; choose {', '.join(ABSOLUTE)}")
     relative, rotary = (_checked(given, name) for name in ("relative", "rotary"))
     zero_start = None if rotary is None else rotary.pop("zero_start", None)
     if zero_start not in (None, True, False):
-        raise UserError(f"{KEY}.rotary.zero_start={zero_start}; give true, false or null")
+        raise UserError(f"zero_start={zero_start} of {KEY}.rotary; give true, false or null")
     return Positions(
         kind,
         make_kernel(absolute),
@@ -121,19 +121,19 @@ def _checked(given: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     kinds = {"relative": RELATIVE, "rotary": ROTARY}[name]
     options = dict(given[name]) if isinstance(given[name], Mapping) else {"kind": given[name]}
     if options.get("kind") not in kinds:
-        raise UserError(f"{KEY}.{name}.kind={options.get('kind')}; choose {', '.join(kinds)}")
+        raise UserError(f"kind={options.get('kind')} of {KEY}.{name}; choose {', '.join(kinds)}")
     signature = inspect.signature(kinds[options["kind"]]).parameters.values()
     known = {p.name for p in signature if p.kind is p.KEYWORD_ONLY} | {"kind"}
     known |= {"zero_start"} if name == "rotary" else set()
     if unknown := sorted(set(options) - known):
         raise UserError(
-            f"{KEY}.{name}.{unknown[0]} is unknown; {options['kind']} has "
+            f"{unknown[0]} of {KEY}.{name} is unknown; {options['kind']} has "
             f"{', '.join(sorted(known))}"
         )
     for option, value in options.items():
         fits, words = VALUES.get(option, (lambda x: True, ""))
         if not fits(value):
-            raise UserError(f"{KEY}.{name}.{option}={value!r}; give {words}")
+            raise UserError(f"{option}={value!r} of {KEY}.{name}; give {words}")
     return options
 
 
@@ -144,7 +144,7 @@ def refuse_positions(positions: Positions, vision: Mapping[str, Any]) -> None:
     plain = not vision.get("timm_model_name") and not isinstance(vision.get("layers"), list | tuple)
     if not plain and (name is not None or positions.kind != "learned"):
         raise UserError(
-            f"{KEY}.{name or 'absolute.kind'} is for open_clip's own Vision Transformer; a timm "
+            f"{KEY}.{name or 'absolute'} is for open_clip's own Vision Transformer; a timm "
             "trunk has what its name says (vit_*_rope_*, vit_relpos_*, eva02_*, vit_*_dinov3), a "
             "ResNet none: leave it out"
         )
@@ -163,9 +163,7 @@ def refuse_positions(positions: Positions, vision: Mapping[str, Any]) -> None:
                 f"but a head has {head}; set vision_cfg.head_width to a multiple of {multiple}"
             )
     if positions.kind == "sincos" and width % 4:
-        raise UserError(
-            f"{KEY}.absolute.kind=sincos needs a width that is a multiple of 4, not {width}"
-        )
+        raise UserError(f"{KEY}.absolute=sincos needs a width that is a multiple of 4, not {width}")
 
 
 def set_positions(visual: Any, positions: Positions) -> Positions:

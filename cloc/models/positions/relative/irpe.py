@@ -121,12 +121,12 @@ def _tables(count: int, shape: Sequence[int]) -> nn.ParameterList:
 def _check(method: str, mode: str, on: str, ratio: float | None) -> None:
     key = "model.tower.positions.relative"
     if method not in METHODS:
-        raise UserError(f"{key}.method={method}; choose {', '.join(METHODS)}")
+        raise UserError(f"method={method} of {key}; choose {', '.join(METHODS)}")
     if mode not in MODES:
-        raise UserError(f"{key}.mode={mode}; choose {', '.join(MODES)}")
+        raise UserError(f"mode={mode} of {key}; choose {', '.join(MODES)}")
     if not on or set(on) - set("kqv") or len(set(on)) < len(on):
-        raise UserError(f"{key}.on={on}; give k, q, v or several of them, such as qk")
+        raise UserError(f"on={on} of {key}; give k, q, v or several of them, such as qk")
     if mode == "bias" and on != "k":
-        raise UserError(f"{key}.on={on} is for mode=contextual: a bias is added to the logits once")
+        raise UserError(f"on={on} of {key} is for mode=contextual: a bias is added to the logits")
     if ratio is not None and not ratio >= 1:
-        raise UserError(f"{key}.ratio={ratio}; give 1 or more, or null for the paper's")
+        raise UserError(f"ratio={ratio} of {key}; give 1 or more, or null for the paper's")

@@ -21,7 +21,7 @@ class Shaw(Relative):
     def __init__(self, head_width: int, num_heads: int, *, reach: int = 8) -> None:
         super().__init__()
         if reach < 1:
-            raise UserError(f"model.tower.positions.relative.reach={reach}; give 1 or more")
+            raise UserError(f"reach={reach} of model.tower.positions.relative; give 1 or more")
         self.reach, self.num_buckets = reach, (2 * reach + 1) ** 2
         shape = (1, head_width, self.num_buckets + 1)
         self.keys, self.of_values = (nn.Parameter(torch.zeros(shape)) for _ in range(2))

@@ -39,13 +39,14 @@ class DINOv3(nn.Module):
         super().__init__()
         if normalize not in ("separate", "max", "min"):
             raise UserError(
-                f"model.tower.positions.rotary.normalize={normalize}; choose separate, max or min"
+                f"normalize={normalize} of model.tower.positions.rotary; choose separate, max or "
+                "min"
             )
         for name, value in (("jitter", jitter), ("rescale", rescale)):
             if value is not None and value < 1:
                 raise UserError(
-                    f"model.tower.positions.rotary.{name}={value}: a factor in [1/{name}, {name}] "
-                    "is drawn; give 1 or more, or null"
+                    f"{name}={value} of model.tower.positions.rotary: a factor in [1/{name}, "
+                    f"{name}] is drawn; give 1 or more, or null"
                 )
         self.count, self.base, self.normalize = head_width // 4, base, normalize
         self.shift, self.jitter, self.rescale = shift, jitter, rescale

@@ -43,14 +43,14 @@ class MRoPE(nn.Module):
         super().__init__()
         if layout not in LAYOUTS:
             raise UserError(
-                f"model.tower.positions.rotary.layout={layout}; choose {', '.join(LAYOUTS)}"
+                f"layout={layout} of model.tower.positions.rotary; choose {', '.join(LAYOUTS)}"
             )
         whole = num_heads if layout == "head_wise" else head_width // 2
         given = _quarter(whole) if sections is None else list(sections)
         if len(given) != 3 or min(given) < 0 or sum(given) != whole:
             what = "heads" if layout == "head_wise" else "pairs of channels of a head"
             raise UserError(
-                f"model.tower.positions.rotary.sections={given}: give three whole numbers, of "
+                f"sections={given} of model.tower.positions.rotary: give three whole numbers, of "
                 f"time, row and column, whose sum is the {whole} {what}, or null"
             )
         self.count, self.base, self.layout, self.sections = head_width // 2, base, layout, given

@@ -32,5 +32,5 @@ def test_keys_and_values_are_those_of_the_equations():
 def test_offsets_beyond_the_reach_count_as_the_reach():
     found = Shaw(8, 1, reach=2).buckets(on(1, 6), CPU)[0, 1:, 1:]
     assert found[0].tolist() == [12, 13, 14, 14, 14, 14]
-    with pytest.raises(UserError, match=r"relative\.reach=0; give 1 or more"):
+    with pytest.raises(UserError, match=r"reach=0 of .*relative; give 1 or more"):
         Shaw(8, 1, reach=0)

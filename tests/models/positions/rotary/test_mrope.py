@@ -59,8 +59,8 @@ def test_every_head_has_one_axis_and_all_frequencies():
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"layout": "spiral"}, "rotary.layout=spiral; choose chunked, interleaved, head_wise"),
-        ({"sections": [1, 2]}, r"sections=\[1, 2\]: give three whole numbers"),
+        ({"layout": "spiral"}, "layout=spiral of .*rotary; choose chunked, interleaved, head_wise"),
+        ({"sections": [1, 2]}, r"sections=\[1, 2\] of .*rotary: give three whole numbers"),
         ({"sections": [1, 2, 3]}, "whose sum is the 8 pairs of channels of a head"),
         ({"layout": "head_wise", "sections": [1, 2, 2]}, "whose sum is the 4 heads"),
     ],
