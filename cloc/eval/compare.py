@@ -63,7 +63,18 @@ def read_result(folder: Path) -> Result:
         )
     cure = f"measure {folder} again"
     details = read_mapping(folder / DETAIL, needs=(), cure=cure)
+    if wrong := [key for key, detail in details.items() if not _is_whole(detail)]:
+        raise UserError(f"{folder / DETAIL}: {wrong[0]} has no figures; {cure}")
     return Result(str(folder), details, read_cases(folder))
+
+
+def _is_whole(detail: Any) -> bool:
+    """As `cloc.eval.detail.detail_of` makes it, as far as it is read here."""
+    metrics = detail.get("metrics") if isinstance(detail, dict) else None
+    return isinstance(metrics, dict) and all(
+        isinstance(figure, dict) and isinstance(figure.get("value"), int | float)
+        for figure in metrics.values()
+    )
 
 
 def table_of(results: Sequence[Result]) -> dict[Column, list[Cell | None]]:

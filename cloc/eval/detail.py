@@ -1,9 +1,11 @@
 """What stands beside every figure: `metrics_detail.json`, and the cases of `cases.npz`."""
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -100,10 +102,10 @@ def read_cases(folder: Path) -> dict[tuple[str, str], Cases]:
     if not path.is_file():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} cannot be read ({error}); measure {folder} again") from None
+    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error):
+        raise UserError(f"{path} is damaged, or no file of cases; measure {folder} again") from None
     cases = {}
     for name, array in arrays.items():
         key, metric, kind = name.rsplit("|", 2)

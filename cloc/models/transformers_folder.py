@@ -4,6 +4,7 @@ hub. None of them is code."""
 import json
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,22 @@ BESIDE = (
     *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt"),
     *(CONFIG, PIXELS, PROCESSOR, INDEX, PICKLED_INDEX),
 )
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No bars, reports and remarks on a person's stderr for a load they did not ask for."""
+    from transformers.utils import logging
+
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity(logging.CRITICAL)  # it remarks on ids of its own default configurations
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()
 
 
 def fetch_description(repository: str) -> Path:

@@ -22,7 +22,7 @@ from cloc.cli.bench.positions import ENCODINGS, positions
 from cloc.cli.bench.region_cost import phrases_per_image
 from cloc.cli.bench.stages import Machine, Stages, exchange_rate
 from cloc.cli.bench.startup import SHOWN, imports_of
-from cloc.cli.bench.step import parts_of
+from cloc.cli.bench.step import parts_of, spread
 from cloc.cli.config.compose import compose_config
 from cloc.cli.tasks import train as train_task
 from cloc.data.sources import cloc_regions
@@ -235,6 +235,11 @@ def test_mfu_is_of_the_datasheet_with_the_measured_product_beside_it():
     assert found["mfu"] == pytest.approx(0.358, abs=1e-3)
     assert found["of_product"] == pytest.approx(0.448, abs=1e-3)
     assert utilisation(2900, 122e9, peak=None, product=790e12)["mfu"] is None
+
+
+def test_a_single_turn_has_no_spread():
+    assert spread([2.0]) == {"median": 2.0, "q1": 2.0, "q3": 2.0}
+    assert spread([1.0, 2.0, 3.0])["median"] == 2.0
 
 
 def test_positions_are_each_beside_learned_ones_in_turns(tmp_path, capsys):

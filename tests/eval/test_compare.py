@@ -95,11 +95,17 @@ def test_what_was_not_measured_is_one_line(tmp_path):
     measured = result(tmp_path / "a", HALF)
     (tmp_path / "old").mkdir()
     (tmp_path / "old/metrics.json").write_text(json.dumps({"x": {"y": 1}}))
+    for name, detail in {"damaged": {"x": 3}, "empty": {"x": {"metrics": {"y": {}}}}}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics_detail.json").write_text(json.dumps(detail))
+        with pytest.raises(UserError, match="x has no figures"):
+            read_result(tmp_path / name)
     for given, says in (
         ([], "give one or more folders"),
         ([str(measured)] * 2, "the same folder twice; give each once"),
         ([f"{tmp_path}/none"], r"none has no metrics_detail.json \(not measured\); cloc-pretrain"),
         ([f"{tmp_path}/old"], r"\(it is of before these were kept\)"),
+        ([f"{tmp_path}/damaged"], r"metrics_detail\.json: x has no figures; measure .* again"),
         ([str(measured), "out=nowhere/p.html"], "out=nowhere/p.html: nowhere is no folder"),
     ):
         with pytest.raises(UserError, match=says):

@@ -77,6 +77,9 @@ def test_what_is_written_is_read_back_case_by_case(tmp_path):
         "metrics_detail.json",
     ]
     assert read_cases(tmp_path) == {}
-    (tmp_path / "new/cases.npz").write_bytes(b"PK but not whole")
-    with pytest.raises(UserError, match=r"cases.npz cannot be read .*; measure .* again"):
-        read_cases(tmp_path / "new")
+    raw = (tmp_path / "new/cases.npz").read_bytes()
+    middle = raw[:200] + bytes(200) + raw[400:]
+    for damaged in (b"PK but not whole", b"text", b"", raw[:500], middle):
+        (tmp_path / "new/cases.npz").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"cases.npz is damaged, or no file of c.*; measure .*"):
+            read_cases(tmp_path / "new")

@@ -108,12 +108,14 @@ def ours(name, geometry="pad"):
 
 
 def onnx(name):
-    """A folder of `export format=onnx`, read as the command reads it; the graphs are not there,
+    """A folder of `export format=onnx`, read as the command reads it; the graphs are empty,
     since nothing but the frame is asked."""
     size = open_clip.get_model_config(name)["vision_cfg"]["image_size"]
     with tempfile.TemporaryDirectory() as folder:
         told = {"image_size": [size, size], "background": [255, 255, 255]}
         (Path(folder) / "onnx_config.json").write_text(json.dumps(told))
+        for graph in ("image_encoder", "text_encoder"):
+            (Path(folder) / f"{graph}.onnx").touch()
         Tokenizer(WordLevel({"": 0}, "")).save(f"{folder}/tokenizer.json")
         graphs = open_encoder(f"onnx:{folder}", device=torch.device("cpu")).embedder
     return graphs, placed("longest", size)

@@ -78,8 +78,9 @@ def in_turns(runs: Mapping[str, Callable[[], None]], repeat: int) -> dict[str, l
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles, three significant digits."""
-    low, middle, high = statistics.quantiles(values, n=4)
+    """Median and quartiles, three significant digits; of a single value itself."""
+    several = values if len(values) > 1 else values * 2
+    low, middle, high = statistics.quantiles(several, n=4)
     return {k: float(f"{v:.3g}") for k, v in (("median", middle), ("q1", low), ("q3", high))}
 
 

@@ -23,6 +23,7 @@ from cloc.foreign_code import refuse_code
 from cloc.frame import WHITE
 from cloc.interfaces import Prepared
 from cloc.models.inputs import check_pictures, check_pixel_boxes, check_texts
+from cloc.models.transformers_folder import TOKENIZER, quiet_transformers
 
 TEXTS_AT_ONCE = 256
 
@@ -35,7 +36,10 @@ class NaFlex:
         from transformers import AutoTokenizer, Siglip2ImageProcessor, Siglip2Model
 
         self.device = device
-        self.model: Any = Siglip2Model.from_pretrained(folder).eval().to(device)
+        told: Any = Siglip2Model.from_pretrained(folder, output_loading_info=True)
+        self.model: Any = told[0].eval().to(device)
+        if lacks := sorted(told[1]["missing_keys"]):  # transformers goes on with random ones
+            raise UserError(f"the weights lack {', '.join(lacks[:3])}; take the whole model")
         self.processor: Any = Siglip2ImageProcessor.from_pretrained(folder)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.length: int = self.model.config.text_config.max_position_embeddings
@@ -130,9 +134,14 @@ def read(where: str, frame: str, device: torch.device) -> Encoder:
     folder = Path(where).expanduser()
     only_own(frame, f"hf:{where}", "sees every picture in its own aspect (NaFlex)")
     refuse_code(folder)
+    if not any((folder / name).is_file() for name in TOKENIZER):
+        raise UserError(f"{folder} has no tokenizer; put its {' or '.join(TOKENIZER[:2])} there")
     try:
-        embedder = NaFlex(folder, device)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        with quiet_transformers():
+            embedder = NaFlex(folder, device)
+        picture, no_boxes = PIL.Image.new("RGB", (64, 48)), np.zeros((0, 4))
+        embedder.images(embedder.prepare([picture], [no_boxes]).images)  # do its files fit?
+    except Exception as error:  # of a dozen classes, of transformers and of what it stands on
         raise UserError(f"hf:{where} cannot be read by transformers: {one_line(error)}") from error
     most = embedder.processor.max_num_patches
     told = digest.of_weights(embedder.model.state_dict(), str(most))

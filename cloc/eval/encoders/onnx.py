@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cloc.data.samples.json_files import read_mapping
-from cloc.errors import UserError
+from cloc.data.samples.validate import shown
+from cloc.errors import UserError, one_line
 from cloc.eval.encoders import digest
 from cloc.eval.encoders.encoder import Encoder, chosen
 from cloc.frame import Framing
@@ -20,6 +21,7 @@ from cloc.interfaces import Prepared
 from cloc.models.framing import in_frame
 
 CONFIG, TOKENIZER = "onnx_config.json", "tokenizer.json"
+REQUIRED = ("image_encoder.onnx", "text_encoder.onnx")
 TEXTS_AT_ONCE = 256
 
 
@@ -79,20 +81,35 @@ class Graphs:
 
     def _run(self, name: str, wanted: list[str], **inputs: Tensor) -> list[Tensor]:
         if name not in self._sessions:
-            path = self.folder / f"{name}.onnx"
-            self._sessions[name] = self._runtime.InferenceSession(
-                path, providers=["CPUExecutionProvider"]
-            )
+            self._sessions[name] = self._session(self.folder / f"{name}.onnx")
         fed = {key: value.numpy() for key, value in inputs.items()}
         return [torch.from_numpy(out).float() for out in self._sessions[name].run(wanted, fed)]
 
+    def _session(self, path: Path) -> Any:
+        try:
+            return self._runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        except Exception as error:  # of classes of its own
+            said = f"{path} cannot be run by onnxruntime ({one_line(error)})"
+            raise UserError(f"{said}; export it again") from error
+
 
 def read(where: str, frame: str) -> Encoder:
-    """`where` is a folder that `cloc-pretrain export format=onnx` wrote."""
+    """`where` is a folder that `cloc-pretrain export format=onnx` wrote; `UserError` for one that
+    is not whole."""
     folder = Path(where).expanduser()
     if not (folder / CONFIG).is_file():
         raise UserError(f"onnx:{where}: no {CONFIG} there; give a folder of export format=onnx")
-    config = read_mapping(folder / CONFIG, needs=("image_size",), cure="export it again")
+    needs = {"image_size": 2, "background": 3}
+    config = read_mapping(folder / CONFIG, cure="export it again")
+    for key, count in needs.items():
+        numbers = config.get(key)
+        if not isinstance(numbers, list) or [type(x) for x in numbers] != [int] * count:
+            raise UserError(
+                f"{folder / CONFIG}: {key} is {shown(numbers)}, not {count} whole numbers; export "
+                "it again"
+            )
+    if missing := [name for name in REQUIRED if not (folder / name).is_file()]:
+        raise UserError(f"{folder} has no {' and no '.join(missing)}; export it again")
     own = Framing("pad", tuple(config["image_size"]))
     framing = own if frame == "own" else chosen(frame, own)
     graphs = Graphs(folder, framing, config)
@@ -124,4 +141,8 @@ def _packages(folder: Path) -> tuple[Any, Any]:
             f"{folder} has no {TOKENIZER}, so texts cannot be read: open_clip's own code does more "
             "than a file can say; measure the run or its open_clip export"
         )
-    return onnxruntime, Tokenizer.from_file(str(folder / TOKENIZER))
+    try:
+        return onnxruntime, Tokenizer.from_file(str(folder / TOKENIZER))
+    except Exception as error:  # it has no other class
+        said = f"{folder / TOKENIZER} cannot be read ({one_line(error)})"
+        raise UserError(f"{said}; export it again") from error

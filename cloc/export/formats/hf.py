@@ -1,14 +1,14 @@
 """A folder that transformers' own classes load without remote code, the region head beside it."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cloc.errors import UserError
 from cloc.export.parity import Probe, answers, embeddings, run_usage, write_parity
 from cloc.export.weights import save_region_head, save_weights, tower_state
+from cloc.models.transformers_folder import quiet_transformers
 from cloc.transformers_layout.convert import to_transformers
 from cloc.transformers_layout.tokenizer import write_tokenizer
 
@@ -98,7 +98,7 @@ class HF:
             written = _write_tokenizer(config, tower, folder)
             self.usage = USAGE if written else WITHOUT_TOKENIZER
         save_region_head(model, folder, precision=self.precision)
-        with _quiet(transformers):
+        with quiet_transformers():
             names = run_usage(self.usage, folder, probe)
             _check_loading(type(names["model"]), folder)
         write_parity(
@@ -169,21 +169,6 @@ def _transformers() -> Any:
             f"format=hf needs the package transformers ({error}): pip install 'cloc-pretrain[hf]'"
         ) from None
     return transformers
-
-
-@contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """No bars and remarks on a person's stderr for a load they did not ask for."""
-    logging = transformers.utils.logging
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()  # it remarks on ids that its own default configurations have
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

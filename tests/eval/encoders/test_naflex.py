@@ -1,12 +1,14 @@
 """SigLIP 2 of variable resolution: a tiny one of transformers, made here."""
 
 import json
+import shutil
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from transformers import Siglip2Config, Siglip2ImageProcessor, Siglip2Model
 
 from cloc.errors import UserError
@@ -84,6 +86,48 @@ def test_answers_are_those_of_transformers(folder):
     assert embedder.tokens([]) == []
 
 
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda f: cut(f / "model.safetensors"), r"cannot be read by transformers: .*header"),
+        (lambda f: vision_alone(f / "model.safetensors"), r"the weights lack text_model\..*whole"),
+        (
+            lambda f: (f / "tokenizer.json").unlink(),
+            r"has no tokenizer; put its tokenizer\.json or",
+        ),
+        (lambda f: processor(f, patch_size=8), r"cannot be read by transformers: mat1 and mat2"),
+        (lambda f: processor(f, max_num_patches=0), r"cannot be read by transformers: "),
+        (lambda f: (f / "config.json").write_text(STRANGE), r"cannot be read by transformers: "),
+    ],
+    ids=["cut", "vision alone", "no tokenizer", "patches", "no patches", "strange"],
+)
+def test_a_folder_whose_files_do_not_fit_is_a_line(folder, tmp_path, spoil, says, capfd):
+    shutil.copytree(folder, tmp_path / "spoilt")
+    spoil(tmp_path / "spoilt")
+    capfd.readouterr()
+    with pytest.raises(UserError, match=says) as error:
+        open_encoder(f"hf:{tmp_path}/spoilt", device=CPU)
+    assert "\n" not in str(error.value)
+    assert capfd.readouterr().err == ""
+
+
+STRANGE = '{"model_type": "siglip2", "text_config": {"hidden_size": "a"}}'
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:999])
+
+
+def vision_alone(path):
+    kept = {k: v for k, v in load_file(path).items() if not k.startswith("text_model.")}
+    save_file(kept, path, metadata={"format": "pt"})
+
+
+def processor(folder, **change):
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+
+
 def test_what_it_cannot_do_is_said(folder, tmp_path):
     embedder = open_encoder(f"hf:{folder}", device=CPU).embedder
     assert embedder.ground(torch.zeros(0), [["a"]]) is None
@@ -92,6 +136,7 @@ def test_what_it_cannot_do_is_said(folder, tmp_path):
     with pytest.raises(UserError, match=r"frame=crop: .* sees every picture in its own aspect"):
         open_encoder(f"hf:{folder}", frame="crop", device=CPU)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip2"}))
+    (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match=r"cannot be read by transformers") as error:
         open_encoder(f"hf:{tmp_path}", device=CPU)
     assert "\n" not in str(error.value)
