@@ -83,7 +83,7 @@ def figures(clip, root, photographs, vectors, templates, *, drawn=False, name=ca
 
 def by_box(regions):
     """The vectors of an extractor of boxes."""
-    return lambda photo, kept: regions.vectors(photo.file, photo.open, [s.box for s in kept])
+    return lambda photo, kept: regions.vectors(photo.seen, photo.open, [s.box for s in kept])
 
 
 def by_mask(clip, *, weigh, upstream=False):
