@@ -29,14 +29,17 @@ PHOTOGRAPHS = 12
 POINTED = 2  # of them for the pointing game: 144 regions each
 LARGE = {**SMALL, "vision_cfg": {**SMALL["vision_cfg"], "image_size": 224, "patch_size": 32}}
 SUITES = [*FOLDERS]
-# folder of the figures -> encoder, shards, benchmarks, extractors
+# folder of the figures -> encoder, shards, benchmarks, extractors, frame
 MEASURED = {
-    "all": ("clip", "coco", [*ours.SPLIT, *SUITES], EXTRACTORS),
-    "masks": ("clip", "coco", ["clipself_macc"], ["mask_pool"]),
-    "points": ("clip", "few", ["pointing"], EXTRACTORS),
-    "large": ("large", "few", ["cloc_macc"], ["crop"]),
+    "all": ("clip", "coco", [*ours.SPLIT, *SUITES], EXTRACTORS, "own"),
+    "masks": ("clip", "coco", ["clipself_macc"], ["mask_pool"], "own"),
+    "points": ("clip", "few", ["pointing"], EXTRACTORS, "own"),
+    "pad": ("clip", "coco", ["cloc_macc"], ["roi"], "pad"),
+    "squash": ("clip", "coco", ["cloc_macc"], ["roi"], "squash"),
+    "large": ("large", "few", ["cloc_macc"], ["crop"], "own"),
 }
-TOLD = ("clip", "coco", ["cloc_macc", "fg_ovd", "whatsup_a"], ["crop"])  # of a planted fault
+FRAMES = {"pad": "longest", "squash": "squash"}  # our names, and open_clip's
+TOLD = ("clip", "coco", ["cloc_macc", "fg_ovd", "whatsup_a"], ["crop"], "own")  # of a fault
 
 
 def make(folder):
@@ -57,8 +60,8 @@ def make(folder):
 
 
 def measure(folder, name, planted=None):
-    """(metrics, cases) of ours, or why there are none."""
-    clip, shards, benchmarks, extractors = TOLD if planted else MEASURED[name]
+    """(metrics, cases) of ours, or why there are none; in another frame under another name."""
+    clip, shards, benchmarks, extractors, frame = TOLD if planted else MEASURED[name]
     out = folder / f"{name}_out"
     why = ours.evaluate(
         folder / clip,
@@ -67,9 +70,10 @@ def measure(folder, name, planted=None):
         benchmarks=benchmarks,
         extractors=extractors,
         files=folder / "files",
+        frame=frame,
         planted=planted,
     )
-    return why or read_ours(out)
+    return why or read_ours(out, "" if frame == "own" else f" {frame}")
 
 
 def recompute(folder, photos):
@@ -80,6 +84,9 @@ def recompute(folder, photos):
         regions = Regions(clip, extractor)
         found |= theirs.of_regions(regions, files, photos)
         found |= theirs.pointed(regions, photos[:POINTED])
+    for frame, mode in FRAMES.items():
+        regions = Regions(Clip(folder / "clip", mode), "roi")
+        found[f"cloc_macc@roi {frame}"] = theirs.of_classes(regions, photos)
     return found, upstream.departures(clip, photos, files, found)
 
 
@@ -110,8 +117,8 @@ def told(answers, found):
     """Of all that was measured: nothing may differ, but with a fault something must."""
     wrong = [f"{name}: {answers[name]}" for name in MEASURED if isinstance(answers[name], str)]
     metrics, cases = {}, {}
-    for name in ("all", "masks", "points"):
-        if not isinstance(answers[name], str):
+    for name in MEASURED:
+        if name != "large" and not isinstance(answers[name], str):
             metrics |= answers[name][0]
             cases |= answers[name][1]
     rows, lonely = compare((metrics, cases), found)

@@ -61,7 +61,7 @@ def _turn(told, turned):
             row["bbox"] = [x0, y0, x1 - x0, y1 - y0]
 
 
-def evaluate(clip, shards, out, *, benchmarks, extractors, files, planted=None):
+def evaluate(clip, shards, out, *, benchmarks, extractors, files, frame="own", planted=None):
     """metrics.json and cases.npz in `out`; why there are none, or "". FG-CLIP's templates are those
     of its repository and of our page, which are not what is shipped (clip_7)."""
     own = [f"benchmarks.{n}.root={files / FOLDERS[n]}" for n in benchmarks if n in FOLDERS]
@@ -76,6 +76,7 @@ def evaluate(clip, shards, out, *, benchmarks, extractors, files, planted=None):
             f"benchmarks=[{','.join(benchmarks)}]",
             *own,
             f"out={out}",
+            f"frame={frame}",
             "features=false",
         ],
         planted=planted,

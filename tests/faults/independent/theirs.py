@@ -44,6 +44,13 @@ def of_regions(regions, root, photographs, *, fgclip=CLIP_80):
     return {f"{name}@{regions.extractor}": figures for name, figures in found.items()}
 
 
+def of_classes(regions, photographs):
+    """CLOC's protocol alone."""
+    names, seen = class_names(), [upright(photo) for photo in photographs]
+    bare = boxes.class_texts(regions.clip, names, ["{}"])
+    return boxes.classification(regions, seen, bare, names)
+
+
 def pointed(regions, photographs):
     names = class_names()
     bare = boxes.class_texts(regions.clip, names, ["{}"])
