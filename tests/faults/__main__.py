@@ -2,9 +2,9 @@
 
 python -m tests.faults [SUITE ...]     # all; exit code 1 if any of them is wrong
 
-A suite is a module of this folder that defines `run`; run by itself it prints one line of JSON and
-exits 1 where something is wrong. All are run, whatever one of them finds; their JSON lines are
-printed as they come.
+A suite is a module of this folder that defines `run`, or a package whose `__main__` does; run by
+itself it prints one line of JSON and exits 1 where something is wrong. All are run, whatever one of
+them finds; their JSON lines are printed as they come.
 """
 
 import ast
@@ -19,13 +19,15 @@ NOT_FIGURES = ("what", "seconds", "wrong")
 WIDTH = 100
 
 
-def suites():
-    """Names of the modules here that define `run`, in order."""
-    found = []
-    for path in sorted(FOLDER.glob("*.py")):
+def sources():
+    """The file that defines `run` of each suite here, by name and in order."""
+    files = {path.stem: path for path in FOLDER.glob("*.py") if path.stem != "__main__"}
+    files |= {path.parent.name: path for path in FOLDER.glob("*/__main__.py")}
+    found = {}
+    for name, path in sorted(files.items()):
         defined = {getattr(node, "name", None) for node in ast.parse(path.read_text()).body}
-        if "run" in defined and path.stem != "__main__":
-            found.append(path.stem)
+        if "run" in defined:
+            found[name] = path
     return found
 
 
@@ -66,11 +68,12 @@ def table(rows):
 
 
 def main(names):
-    unknown = sorted({*names} - {*suites()})
+    known = sources()
+    unknown = sorted({*names} - {*known})
     if unknown:
-        return f"error: {unknown[0]} is no suite; choose from {', '.join(suites())}"
+        return f"error: {unknown[0]} is no suite; choose from {', '.join(known)}"
     rows = {}
-    for name in names or suites():
+    for name in names or known:
         rows[name] = run_suite(name)
         print(json.dumps({"suite": name, "found": rows[name][0]}), flush=True)
     print(f"\n{table(rows)}")

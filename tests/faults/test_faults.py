@@ -64,12 +64,11 @@ if __name__ == "__main__":
 
 
 def test_every_suite_is_found_and_tells_its_verdict_by_its_exit_code():
-    names = suite.suites()
-    assert {"annotations", "launches", "layouts", "resume", "tars"} <= {*names}
-    assert not {"mutants", "test_faults", "__main__"} & {*names}
-    for name in names:
-        text = (suite.FOLDER / f"{name}.py").read_text()
-        assert name == "memory" or "sys.exit(" in text
+    found = suite.sources()
+    assert {"annotations", "independent", "launches", "layouts", "resume", "tars"} <= {*found}
+    assert not {"mutants", "test_faults", "__main__"} & {*found}
+    for name, path in found.items():
+        assert name == "memory" or "sys.exit(" in path.read_text()
 
 
 def test_all_suites_run_and_one_table_says_which_is_wrong(tmp_path, monkeypatch, capsys):
@@ -82,6 +81,9 @@ def test_all_suites_run_and_one_table_says_which_is_wrong(tmp_path, monkeypatch,
         (tmp_path / f"{name}.py").write_text(SUITE.format(body=body, code=code))
     (tmp_path / "d_broken.py").write_text("def run(): pass\nraise SystemExit(3)\n")
     (tmp_path / "helper.py").write_text("def other(): pass\n")
+    (tmp_path / "f_package").mkdir()
+    body = '{"what": "f_package", "figures": 9, "wrong": []}'
+    (tmp_path / "f_package/__main__.py").write_text(SUITE.format(body=body, code=0))
     monkeypatch.setattr(suite, "FOLDER", tmp_path)
     monkeypatch.setattr(suite.run_suite, "__defaults__", (tmp_path.name,))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path.parent))
@@ -92,7 +94,7 @@ def test_all_suites_run_and_one_table_says_which_is_wrong(tmp_path, monkeypatch,
         "found": {"what": "a_good", "kills": 20, "wrong": []},
     }
     rows = [line.split(" | ") for line in lines if line.startswith("| ")][1:]
-    verdicts = ["well", "WRONG", "WRONG", "WRONG", "well"]
+    verdicts = ["well", "WRONG", "WRONG", "WRONG", "well", "well"]
     assert [row[2] for row in rows] == verdicts
     assert rows[0][3] == "kills 20 |"
     assert "b_wrong: ['third kill']" in lines

@@ -59,10 +59,14 @@ def fit(folder, images, texts):
 class Clip:
     """`pictures` and `texts` give unit vectors, float32 [n, d]; only those of texts are kept."""
 
-    def __init__(self, folder):
-        self.model, self.see = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+    def __init__(self, folder, resize_mode="shortest"):
+        where = f"local-dir:{folder}"
+        self.resize_mode = resize_mode  # open_clip's: shortest, longest, squash
+        self.model, self.see = open_clip.create_model_from_pretrained(
+            where, image_resize_mode=resize_mode
+        )
         self.model.eval()
-        self.read = open_clip.get_tokenizer(f"local-dir:{folder}")
+        self.read = open_clip.get_tokenizer(where)
         self.size = self.model.visual.image_size[0]
         self.patch = self.model.visual.patch_size[0]
         self._said = {}

@@ -7,18 +7,19 @@ import numpy as np
 EXACT = 1e-6  # of a figure: ours keeps cases in float32 and sums in float64
 
 
-def read_ours(out):
-    """(metrics, {(benchmark, metric): {case: value}})"""
-    metrics = json.loads((out / "metrics.json").read_text())
+def read_ours(out, behind=""):
+    """(metrics, {(benchmark, metric): {case: value}}); `behind` the names of benchmarks."""
+    told = json.loads((out / "metrics.json").read_text())
+    metrics = {f"{benchmark}{behind}": own for benchmark, own in told.items()}
     cases = {}
     with np.load(out / "cases.npz") as arrays:
         for key in arrays:
             if key.endswith("|names"):
                 name = key.removesuffix("|names")
                 values = arrays[f"{name}|values"]
-                cases[tuple(name.split("|"))] = dict(
-                    zip(map(_bare, arrays[key]), map(float, values), strict=True)
-                )
+                benchmark, metric = name.split("|")
+                both = zip(map(_bare, arrays[key]), map(float, values), strict=True)
+                cases[f"{benchmark}{behind}", metric] = dict(both)
     return metrics, cases
 
 

@@ -38,17 +38,28 @@ def _unmixed(block, x):
     return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
-def in_frame(box, size, side):
-    """A box in pixels of a picture of `size` as pixels of the frame of CLIP's transform: the short
-    side resized to `side`, the middle cut out. What is outside is cut off; of a box at least a
-    pixel stays, or all of a thinner one, at the nearest edge."""
-    width, height = size
-    short = min(size)
-    new = [side if length == short else int(side * length / short) for length in size]
+def place(size, side, resize_mode="shortest"):
+    """(scale, offset) of each axis of a picture in the frame of open_clip's transform."""
+    short, long = min(size), max(size)
+    if resize_mode == "squash":
+        new = [side, side]
+    elif resize_mode == "longest":
+        new = [round(length * side / long) for length in size]
+    else:
+        new = [side if length == short else int(side * length / short) for length in size]
+    rests = [side - length for length in new]
+    offsets = [rest // 2 if rest >= 0 else -round(-rest / 2) for rest in rests]
+    return [
+        (made / length, offset) for length, made, offset in zip(size, new, offsets, strict=True)
+    ]
+
+
+def in_frame(box, size, side, resize_mode="shortest"):
+    """A box in pixels of a picture of `size` as pixels of the frame. What is outside is cut off; of
+    a box at least a pixel stays, or all of a thinner one, at the nearest edge."""
     found = [0.0] * 4
-    for axis, (old, long) in enumerate(zip((width, height), new, strict=True)):
-        cut = round((long - side) / 2)
-        low, high = (box[axis + k] * long / old - cut for k in (0, 2))
+    for axis, (scale, offset) in enumerate(place(size, side, resize_mode)):
+        low, high = (box[axis + k] * scale + offset for k in (0, 2))
         least = min(1.0, high - low)
         low = min(max(low, 0.0), side - least)
         found[axis], found[axis + 2] = low, min(max(high, low + least), side)

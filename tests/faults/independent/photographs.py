@@ -1,8 +1,15 @@
-"""COCO's own JSON and JPEG files, read without anything of ours."""
+"""COCO's own JSON and JPEG files, read without anything of ours.
+
+The last photograph has an EXIF orientation: its stored pixels lie on their side. Published loaders
+ignore that, and annotations in the published files are of the stored pixels; those of the shards
+are of what people see, so there it is shown upright.
+"""
 
 import json
+import os
 from typing import NamedTuple
 
+import PIL.ExifTags
 import PIL.Image
 
 from tests.helpers.photos import MINI
@@ -29,10 +36,17 @@ class Photograph(NamedTuple):
     height: int
     things: tuple[Thing, ...]  # crowds too, in the order of the file
     captions: tuple[str, ...]
+    on_its_side: bool = False  # the file has EXIF's code 6: to be turned clockwise
+    upright: bool = False  # sizes, boxes and pixels are those after the turn
 
     @property
     def key(self):
         return self.file.removesuffix(".jpg")
+
+    @property
+    def seen(self):
+        """A name of its pixels as they are opened."""
+        return f"{self.file} upright" if self.upright else self.file
 
     @property
     def boxed(self):
@@ -40,9 +54,44 @@ class Photograph(NamedTuple):
         return [thing for thing in self.things if not thing.crowd]
 
     def open(self):
-        """The stored pixels in RGB."""
+        """In RGB; the stored pixels, or turned."""
         with PIL.Image.open(PICTURES / self.file) as image:
-            return image.convert("RGB")
+            stored = image.convert("RGB")
+        turned = self.on_its_side and self.upright
+        return stored.transpose(PIL.Image.Transpose.ROTATE_270) if turned else stored
+
+    def data(self):
+        """The file, with its EXIF."""
+        data = (PICTURES / self.file).read_bytes()
+        if not self.on_its_side:
+            return data
+        exif = PIL.Image.Exif()
+        exif[PIL.ExifTags.Base.Orientation] = 6
+        told = exif.tobytes()
+        return data[:2] + b"\xff\xe1" + (len(told) + 2).to_bytes(2, "big") + told + data[2:]
+
+    def put(self, path):
+        """A file at `path`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            return
+        if self.on_its_side:
+            path.write_bytes(self.data())
+        else:
+            os.symlink(PICTURES / self.file, path)
+
+
+def upright(photo):
+    """As people see it: what was left of the bottom edge is now its top left corner."""
+    if not photo.on_its_side:
+        return photo
+    tall = photo.height
+    things = tuple(
+        thing._replace(box=(tall - y1, x0, tall - y0, x1))
+        for thing in photo.things
+        for x0, y0, x1, y1 in [thing.box]
+    )
+    return photo._replace(width=tall, height=photo.width, things=things, upright=True)
 
 
 def class_names():
@@ -69,7 +118,7 @@ def photographs(most=None):
     for row in said["annotations"]:
         captions.setdefault(row["image_id"], []).append(row["caption"])
     rows = sorted(told["images"], key=lambda row: row["file_name"])[:most]
-    return [
+    found = [
         Photograph(
             row["file_name"],
             row["id"],
@@ -80,3 +129,4 @@ def photographs(most=None):
         )
         for row in rows
     ]
+    return [*found[:-1], found[-1]._replace(on_its_side=True)]

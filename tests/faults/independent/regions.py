@@ -40,7 +40,8 @@ class Regions:
         if self.extractor in OF_PATCHES:
             seen = patches.patch_map(self.clip, image, values=OF_PATCHES[self.extractor])
             side = self.clip.size
-            places = [patches.in_frame(box, image.size, side) for box in boxes]
+            mode = self.clip.resize_mode
+            places = [patches.in_frame(box, image.size, side, mode) for box in boxes]
             return _unit(np.stack([patches.roi(seen, place, side) for place in places]))[None]
         kinds = AS_PICTURES[self.extractor]
         rest = views.blurred(image) if views.blur in kinds else None

@@ -13,23 +13,24 @@ from tests.faults.independent.figures import (
     statements,
 )
 from tests.faults.independent.made.everything import FOLDERS
-from tests.faults.independent.photographs import class_names
+from tests.faults.independent.photographs import class_names, upright
 
 CLIP_80 = [make("{}") for make in open_clip.OPENAI_IMAGENET_TEMPLATES]
 CLIP_7 = [make("{}") for make in open_clip.SIMPLE_IMAGENET_TEMPLATES]
 KS = (1, 5, 10)
 
 
-def of_regions(regions, photographs, root, *, fgclip=CLIP_80):
+def of_regions(regions, root, photographs, *, fgclip=CLIP_80):
     """Those of one extractor of boxes."""
     clip, names = regions.clip, class_names()
     bare, ensemble = (boxes.class_texts(clip, names, t) for t in (["{}"], fgclip))
-    given = (regions, photographs, bare, names)
+    seen = [upright(photo) for photo in photographs]  # what reads shards
+    given = (regions, seen, bare, names)
     found = {
         "region_classification": boxes.region_classification(*given),
         "region_retrieval": retrieval.region(*given, KS),
         "cloc_macc": boxes.classification(*given),
-        "fgclip_top1": boxes.classification(regions, photographs, ensemble, names),
+        "fgclip_top1": boxes.classification(regions, seen, ensemble, names),
         "grounding_none_best_box": heat.none_there(*given),
         "fg_ovd": captioned_boxes.fg_ovd(regions, root / FOLDERS["fg_ovd"], photographs),
         "clipself_macc": panoptic.figures(
@@ -43,22 +44,35 @@ def of_regions(regions, photographs, root, *, fgclip=CLIP_80):
     return {f"{name}@{regions.extractor}": figures for name, figures in found.items()}
 
 
+def of_classes(regions, photographs):
+    """CLOC's protocol alone."""
+    names, seen = class_names(), [upright(photo) for photo in photographs]
+    bare = boxes.class_texts(regions.clip, names, ["{}"])
+    return boxes.classification(regions, seen, bare, names)
+
+
 def pointed(regions, photographs):
     names = class_names()
     bare = boxes.class_texts(regions.clip, names, ["{}"])
-    return {f"pointing@{regions.extractor}": heat.pointing(regions, photographs, bare, names)}
+    return {
+        f"pointing@{regions.extractor}": heat.pointing(
+            regions, [upright(photo) for photo in photographs], bare, names
+        )
+    }
 
 
-def of_masks(clip, photographs, root):
+def of_masks(clip, root, photographs):
     vectors = panoptic.by_mask(clip, weigh=panoptic.share_of_patch)
     given = (clip, root / FOLDERS["clipself_macc"], photographs, vectors, CLIP_80)
     return {"clipself_macc@mask_pool": panoptic.figures(*given)}
 
 
-def of_pictures(clip, photographs, root):
+def of_pictures(clip, root, photographs):
     """Those that show whole pictures."""
     found = {
-        "image_text_retrieval": retrieval.image_text(clip, photographs, KS),
+        "image_text_retrieval": retrieval.image_text(
+            clip, [upright(photo) for photo in photographs], KS
+        ),
         "sugarcrepe": choices.sugarcrepe(clip, root / "sugarcrepe"),
         "zero_shot": pictures.folders(clip, root / "folders", CLIP_80),
         "zero_shot_wds": pictures.tars(clip, root / "tars"),

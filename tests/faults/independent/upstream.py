@@ -12,7 +12,7 @@ import PIL.ImageFilter
 from tests.faults.independent import patches, theirs, views
 from tests.faults.independent.clip import unit
 from tests.faults.independent.figures import boxes, panoptic, retrieval
-from tests.faults.independent.photographs import class_names
+from tests.faults.independent.photographs import class_names, upright
 
 PANOPTIC = ("thing_macc", "thing_macc_top5", "stuff_macc", "stuff_macc_top5")
 
@@ -48,12 +48,13 @@ def reclip_blur(image, box):
 
 def departures(clip, photographs, root, found):
     """`found` are the figures of `theirs`."""
+    seen = [upright(photo) for photo in photographs]
     rows = [
         *_panoptic(clip, photographs, root / "panoptic", found),
-        *_fgclip(clip, photographs, found),
+        *_fgclip(clip, seen, found),
     ]
     own = found["image_text_retrieval"]
-    counts = retrieval.image_text_upstream(clip, photographs)
+    counts = retrieval.image_text_upstream(clip, seen)
     rows += _beside(
         "CLIP_benchmark: equal captions each count", "image_text_retrieval", own, counts
     )

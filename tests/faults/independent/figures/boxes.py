@@ -26,7 +26,7 @@ def classification(regions, photographs, classes, names):
         things = photo.boxed
         if not things:
             continue
-        scores = regions.scores(photo.file, photo.open, [t.box for t in things], classes)
+        scores = regions.scores(photo.seen, photo.open, [t.box for t in things], classes)
         for i, (thing, row) in enumerate(zip(things, scores, strict=True)):
             case = f"{photo.key}:{i}"
             labels[case], sizes[case] = names.index(thing.name), _area(thing.box)
@@ -65,7 +65,7 @@ def region_classification(regions, photographs, classes, names):
             continue
         texts = classes[[names.index(name) for name in own]]
         boxes = [thing.box for thing in photo.boxed]
-        scores = regions.scores(photo.file, photo.open, boxes, texts)
+        scores = regions.scores(photo.seen, photo.open, boxes, texts)
         for i, (thing, row) in enumerate(zip(photo.boxed, scores, strict=True)):
             case = f"{photo.key}:{i}"
             margins[case] = margin(row, [name == thing.name for name in own])

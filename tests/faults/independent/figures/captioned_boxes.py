@@ -29,7 +29,7 @@ def fg_ovd(regions, root, photographs, negatives=10):
             place = places[row["image_id"]] = places.get(row["image_id"], -1) + 1
             photo = by_number[row["image_id"]]
             said = regions.clip.texts([texts[i] for i in (row["category_id"], *wrong)])
-            [scores] = regions.scores(photo.file, photo.open, [_corners(row["bbox"])], said)
+            [scores] = regions.scores(photo.seen, photo.open, [_corners(row["bbox"])], said)
             margins[f"{photo.key}:{place}"] = margin(scores, np.arange(negatives + 1) == 0)
         found[level] = counted(margins, 1 / (1 + negatives))
     return found
@@ -90,5 +90,5 @@ def _asked(regions, photo, ref, meant, boxes, split):
         margins[case], chances[case] = -1.0, hits.mean() if len(hits) else 0.0
         if hits.any():
             vector = regions.clip.texts([text])
-            scores = regions.scores(photo.file, photo.open, boxes, vector)[:, 0]
+            scores = regions.scores(photo.seen, photo.open, boxes, vector)[:, 0]
             margins[case] = margin(scores, hits)

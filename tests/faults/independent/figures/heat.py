@@ -47,7 +47,7 @@ def pointing(regions, photographs, classes, names):
             continue
         middles, boxes = grid(photo)
         texts = classes[[names.index(name) for name in own]]
-        scores = regions.scores(f"{photo.file} grid", photo.open, boxes, texts)
+        scores = regions.scores(f"{photo.seen} grid", photo.open, boxes, texts)
         for (name, case), heat in zip(own.items(), scores.T, strict=True):
             true = [thing.box for thing in photo.boxed if thing.name == name]
             hits = np.array([any(inside(point, box) for box in true) for point in middles])
@@ -91,7 +91,7 @@ def none_there(regions, photographs, classes, names):
         own, absent = asked[photo.key]
         texts = classes[[names.index(phrase) for phrase in (*own, *absent)]]
         boxes = [thing.box for thing in photo.boxed]
-        scores += regions.scores(photo.file, photo.open, boxes, texts).max(0).tolist()
+        scores += regions.scores(photo.seen, photo.open, boxes, texts).max(0).tolist()
         there += [True] * len(own) + [False] * len(absent)
         even += [hashlib.blake2b(photo.key.encode()).digest()[0] % 2 == 0] * 2 * len(own)
         cases += [first_of(photo)[name] for name in own]

@@ -83,7 +83,7 @@ def figures(clip, root, photographs, vectors, templates, *, drawn=False, name=ca
 
 def by_box(regions):
     """The vectors of an extractor of boxes."""
-    return lambda photo, kept: regions.vectors(photo.file, photo.open, [s.box for s in kept])
+    return lambda photo, kept: regions.vectors(photo.seen, photo.open, [s.box for s in kept])
 
 
 def by_mask(clip, *, weigh, upstream=False):
@@ -107,19 +107,13 @@ def by_mask(clip, *, weigh, upstream=False):
 
 def share_of_patch(clip, segment):
     """The part of each patch of CLIP's frame that the mask covers."""
-    width, height = segment.photo.width, segment.photo.height
-    rows = columns = clip.size // clip.patch
-    edges = [_edges(columns, width, min(width, height), clip)]
-    edges.append(_edges(rows, height, min(width, height), clip))
-    down, across = _overlap(edges[1], height), _overlap(edges[0], width)
+    size = segment.photo.width, segment.photo.height
+    edges = np.arange(0, clip.size + 1, clip.patch)
+    across, down = (
+        _overlap((edges - offset) / scale, length)
+        for length, (scale, offset) in zip(size, patches.place(size, clip.size), strict=True)
+    )
     return down @ np.float64(segment.mask) @ across.T
-
-
-def _edges(cells, length, short, clip):
-    """Where the cells' edges lie in the picture, along one axis."""
-    long = clip.size if length == short else int(clip.size * length / short)
-    cut = round((long - clip.size) / 2)
-    return (np.arange(cells + 1) * clip.patch + cut) * length / long
 
 
 def _overlap(edges, length):

@@ -52,7 +52,7 @@ def region(regions, photographs, classes, names, ks):
     for photo in photographs:
         boxes = [thing.box for thing in photo.boxed]
         if boxes:
-            scores.append(regions.scores(photo.file, photo.open, boxes, texts))
+            scores.append(regions.scores(photo.seen, photo.open, boxes, texts))
         cases += [f"{photo.key}:{i}" for i in range(len(boxes))]
         owners += [thing.name for thing in photo.boxed]
     scores = np.concatenate(scores)

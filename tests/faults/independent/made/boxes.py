@@ -1,10 +1,7 @@
 """FG-OVD's and RefCOCO's files about the boxes of the photographs, with made-up captions."""
 
 import json
-import os
 import random
-
-from tests.faults.independent.photographs import PICTURES
 
 COLOURS = "red green blue black white brown grey yellow pink purple orange dark bright".split()
 LEVELS = {
@@ -18,9 +15,8 @@ SIDES = ("on the left", "on the right", "in the middle", "that is nearest", "in 
 
 
 def _pictures(folder, photographs):
-    folder.mkdir(parents=True)
     for photo in photographs:
-        os.symlink(PICTURES / photo.file, folder / photo.file)
+        photo.put(folder / photo.file)
 
 
 def write_fg_ovd(root, photographs):

@@ -2,10 +2,7 @@
 captions say is made up: a protocol does not mind whether it is so."""
 
 import json
-import os
 import random
-
-from tests.faults.independent.photographs import PICTURES
 
 WHATSUP = {
     "A": ("controlled_images", ("on", "under", "left_of", "right_of")),
@@ -28,12 +25,6 @@ VSR = (
 )
 
 
-def linked(photo, path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        os.symlink(PICTURES / photo.file, path)
-
-
 def two_of(photo, draw):
     """Two names of different things in the picture, or of anything."""
     names = sorted({thing.name.replace(" ", "-") for thing in photo.things})
@@ -51,7 +42,7 @@ def write_whatsup(root, photographs, subset):
         one = f"{one}{start}"  # a pair of things is one group
         for photo, place in zip(photographs[start : start + 4], places, strict=True):
             file = f"{one}_{place}_{two}.jpeg"
-            linked(photo, root / folder / file)
+            photo.put(root / folder / file)
             others = [other for other in places if other != place]
             said = [SAID[p].format(one, two) for p in (place, *others)]
             if start == 8:
@@ -75,7 +66,7 @@ def write_spatial(root, photographs, source, objects):
     ]
     for i, photo in enumerate(photographs):
         name = f"{photo.number:012d}.jpg" if source == "coco" else f"{photo.number}.jpg"
-        linked(photo, root / folder / name)
+        photo.put(root / folder / name)
         one, two = two_of(photo, draw)
         if objects == "one":
             said = [f"A photo of a {one} on the {side}" for side in turns[i % 4]]
@@ -92,7 +83,7 @@ def write_vsr(root, photographs, split):
     for name, turn in (("dev", 0), ("test", 1)):
         rows = []
         for photo in photographs:
-            linked(photo, root / "images" / photo.file)
+            photo.put(root / "images" / photo.file)
             for relation, said in draw.sample(VSR, 2):
                 caption = said.format(*two_of(photo, draw))
                 label = int(draw.random() < (0.6 if turn else 0.4))

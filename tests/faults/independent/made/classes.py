@@ -3,9 +3,6 @@
 import io
 import tarfile
 
-from tests.faults.independent.made.captions import linked
-from tests.faults.independent.photographs import PICTURES
-
 TEMPLATES = ("a photo of a {c}.", "a blurry {c} in the house", "art of the {c}.")
 
 
@@ -24,7 +21,7 @@ def write_folders(root, photographs):
     folders = {f"n{len(name):02d}{name[::-1].replace(' ', '')}": name for name in named}
     for folder, name in folders.items():
         for photo in named[name]:
-            linked(photo, root / folder / photo.file)
+            photo.put(root / folder / photo.file)
     said = [f"{folders[folder]} thing" for folder in sorted(folders)]
     (root / "classnames.txt").write_text("".join(f"{name}\n" for name in said))
 
@@ -41,7 +38,7 @@ def write_tars(root, photographs):
         with tarfile.open(root / f"test/{shard}.tar", "w") as tar:
             for i, photo in enumerate(seen[shard::2]):
                 _add(tar, f"s{i:07d}.cls", str(names.index(class_of(photo))).encode())
-                _add(tar, f"s{i:07d}.jpg", (PICTURES / photo.file).read_bytes())
+                _add(tar, f"s{i:07d}.jpg", photo.data())
 
 
 def _add(tar, name, data):

@@ -3,7 +3,7 @@
 import json
 import random
 
-from tests.faults.independent.made.captions import linked, two_of
+from tests.faults.independent.made.captions import two_of
 
 RELATIONS = ("riding", "holding", "next to", "to the left of", "above")
 ATTRIBUTES = (("white", "black"), ("large", "old"), ("wooden", "red"))
@@ -33,7 +33,7 @@ def write_aro(root, photographs):
     """visual_genome_relation.json, visual_genome_attribution.json and images."""
     draw, relations, attributions = random.Random("aro"), [], []
     for i, photo in enumerate(photographs):
-        linked(photo, root / "images" / photo.file)
+        photo.put(root / "images" / photo.file)
         one, two = two_of(photo, draw)
         relation = RELATIONS[i * i % 7 % 5]
         relations.append(
@@ -64,7 +64,7 @@ def write_order(root, photographs, name):
     """The published loader's `test_cases` as JSON: a caption, and four orders of its words."""
     draw, rows = random.Random(name), []
     for photo in photographs:
-        linked(photo, root / "val2014" / photo.file)
+        photo.put(root / "val2014" / photo.file)
         for caption in photo.captions[:2]:
             words = [word.strip(".,").lower() for word in caption.split()]
             said = [" ".join(words)]
@@ -78,7 +78,7 @@ def write_sugarcrepe(root, photographs):
     for of_file, name in enumerate(SUGARCREPE):
         draw, rows = random.Random(name), {}
         for i, photo in enumerate(photographs[of_file:]):
-            linked(photo, root / "val2017" / photo.file)
+            photo.put(root / "val2017" / photo.file)
             own = photo.captions[of_file % 5]
             false = own.upper() if i == 3 else _changed(own, photo, draw)
             rows[str(i)] = {"filename": photo.file, "caption": own, "negative_caption": false}

@@ -1,13 +1,12 @@
 """A small COCO panoptic set, in COCO's files: the things of the photographs, and stuff behind."""
 
 import json
-import os
 
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 
-from tests.faults.independent.photographs import INSTANCES, PICTURES
+from tests.faults.independent.photographs import INSTANCES
 
 # COCO's ids; (x0, y0, x1, y1) in shares of the picture
 STUFF = {
@@ -23,14 +22,13 @@ STUFF = {
 def write_panoptic(root, photographs):
     """annotations/panoptic_val2017.json, its PNGs, and val2017 under `root`."""
     (root / "annotations/panoptic_val2017").mkdir(parents=True)
-    (root / "val2017").mkdir()
     things = json.loads(INSTANCES.read_text())["categories"]
     ids = {row["name"]: row["id"] for row in things}
     categories = [{**row, "isthing": 1} for row in things]
     categories += [{"id": i, "name": n, "supercategory": "", "isthing": 0} for i, n in STUFF]
     images, annotations = [], []
     for turn, photo in enumerate(photographs):
-        os.symlink(PICTURES / photo.file, root / "val2017" / photo.file)
+        photo.put(root / "val2017" / photo.file)
         size = {"width": photo.width, "height": photo.height}
         images.append({"id": photo.number, "file_name": photo.file, **size})
         numbers, segments = _segments(photo, ids, turn)
