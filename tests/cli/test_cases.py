@@ -67,11 +67,11 @@ def test_worst_confused_and_best_are_shown_with_what_a_box_was_taken_for(tmp_pat
     assert write_cases(tmp_path / "a.html", results, [split], shown=3, title="x")
     html = (tmp_path / "a.html").read_text()
     assert shots(html) == [
-        ("worst", "dog for cow", "5:0"),
-        ("confused", "cat for dog", "2:0"),
+        ("worst", "dog, taken for cow", "5:0"),
+        ("confused", "cat, taken for dog", "2:0"),
         ("best", "cat", "3:0"),
     ]
-    assert " ".join(html.split()).count("cat for dog (3), dog for cow (1)") == 1
+    assert " ".join(html.split()).count("cat as dog (3), dog as cow (1)") == 1
 
 
 @pytest.mark.parametrize("shown", [1, 2, 3, 5, 8, 20])

@@ -1,7 +1,14 @@
 """The command: anybody's encoder in, figures with what stands beside them out."""
 
+import contextlib
 import json
+import os
 import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -229,3 +236,35 @@ def test_ranks_share_the_work_and_write_the_figures_of_one_process(clip, shards,
     assert set(one) == set(two)
     for key, values in one.items():
         assert two[key] == pytest.approx(values, abs=1e-6), key
+
+
+@pytest.mark.rare
+@pytest.mark.slow
+def test_interrupted_by_ctrl_c_it_ends_without_a_word_and_goes_on_where_it_was(clip, tmp_path):
+    script = Path(__file__).parents[2] / "scripts/evaluate.py"
+    given = [f"model=open_clip:{clip}", "benchmarks=[wherebench1_quick]"]
+    command = [sys.executable, str(script), *given, f"out={tmp_path}/out"]
+    with (tmp_path / "said").open("w") as said:
+        run = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+        while not rows_of(tmp_path / "out"):
+            assert run.poll() is None
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal sends it, to all
+        assert run.wait(60) == 130
+    assert (tmp_path / "said").read_text() == ""
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["features"]
+    kept = rows_of(tmp_path / "out")
+    evaluate.main([*given, f"out={tmp_path}/out"])
+    assert kept < rows_of(tmp_path / "out")
+    evaluate.main([*given, f"out={tmp_path}/whole"])
+    assert read(tmp_path / "out")[0] == read(tmp_path / "whole")[0]
+
+
+def rows_of(out):
+    """What is kept there, of all files."""
+    found = set()
+    for path in out.glob("features/*.sqlite"):
+        with contextlib.suppress(sqlite3.OperationalError):  # it is being made
+            rows = sqlite3.connect(path).execute("select kind, asked from rows")
+            found |= {(path.name, *row) for row in rows}
+    return found

@@ -76,13 +76,18 @@ def test_figures_without_kept_cases_are_told_apart_without_an_interval(tmp_path)
     assert not cells[1].is_clear
 
 
-def test_the_command_prints_a_table_and_writes_a_page(tmp_path, capsys):
+def test_the_command_prints_a_table_and_writes_a_page(tmp_path, capsys, monkeypatch):
     a, b, c = (str(result(tmp_path / n, r)) for n, r in (("a", HALF), ("b", MORE), ("<c>", FEW)))
+    monkeypatch.setenv("COLUMNS", "160")
     command.main([a, b, c, f"out={tmp_path}/page.html"])
     printed = " ".join(capsys.readouterr().out.split())
-    assert "0.500" in printed
-    assert "+0.100 (+0.0" in printed
-    assert "[+0.003]" in printed
+    assert "whatsup_a accuracy │ 0.500 │ 0.600 │ 0.503 │ +0.100 (+0.0" in printed
+    assert "│ [+0.003] │ 0.250 │" in printed
+    monkeypatch.setenv("COLUMNS", "80")
+    command.main([a, b, c])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "whatsup_a accuracy │ 0.500 │ 0.600 │ [0.503] │ 0.250 │" in printed
+    assert "[in brackets]: not clearly apart from a;" in printed
     page = (tmp_path / "page.html").read_text()
     assert page.count('data-value="0.5"') == 1
     assert "&lt;c&gt;" in page
