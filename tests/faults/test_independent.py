@@ -81,11 +81,6 @@ class CentreCrop:
         return in_frame(images, boxes, framing=self.framing, background=WHITE)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a box outside of the crop is kept as one pixel, which float32 makes 1.0000000447 of "
-    "224; conformance_edges.Row.problem takes what is above 1 for a box that should be seen",
-)
 @pytest.mark.parametrize("size", [224, 336, 384])
 def test_a_plain_clip_in_its_own_centre_crop_is_not_refused(size):
     refuse(CentreCrop(size))
