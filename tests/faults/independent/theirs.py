@@ -62,7 +62,7 @@ def pointed(regions, photographs):
 
 
 def of_masks(clip, root, photographs):
-    vectors = panoptic.by_mask(clip, weigh=panoptic.share_of_patch)
+    vectors = panoptic.by_mask(clip)
     given = (clip, root / FOLDERS["clipself_macc"], photographs, vectors, CLIP_80)
     return {"clipself_macc@mask_pool": panoptic.figures(*given)}
 

@@ -86,9 +86,9 @@ def by_box(regions):
     return lambda photo, kept: regions.vectors(photo.seen, photo.open, [s.box for s in kept])
 
 
-def by_mask(clip, *, weigh, upstream=False):
-    """Mean patch under a mask; `weigh`(clip, segment) -> [rows, columns]. Upstream takes the unit
-    vectors of the values of the last attention, ours the patches that it mixes, as they are."""
+def by_mask(clip, *, upstream=False):
+    """The mean patch, each weighted by what the mask covers of it. CLIPSelf takes the unit vectors
+    of the values of the last attention, ours the patches that it mixes, as they are."""
 
     def vectors(photo, kept):
         seen = patches.patch_map(clip, photo.open(), values=upstream)
@@ -96,7 +96,7 @@ def by_mask(clip, *, weigh, upstream=False):
             seen = unit(seen)
         found = []
         for segment in kept:
-            weights = weigh(clip, segment)
+            weights = share_of_patch(clip, segment)
             mean = np.tensordot(weights, seen, 2)
             length = np.linalg.norm(mean)
             found.append(mean / length if weights.sum() > 0 else mean)
@@ -121,19 +121,3 @@ def _overlap(edges, length):
     pixel = np.arange(length)
     low = np.maximum(edges[:-1, None], pixel)
     return np.clip(np.minimum(edges[1:, None], pixel + 1) - low, 0, None)
-
-
-def any_of_patch(clip, segment):
-    """Upstream's: the mask resized to the grid (bicubic, antialiased) and above 0 counts in full;
-    here in CLIP's frame and not in bars."""
-    long = [
-        clip.size if n == min(segment.mask.shape) else int(clip.size * n / min(segment.mask.shape))
-        for n in segment.mask.shape
-    ]
-    image = PIL.Image.fromarray(np.float32(segment.mask))
-    grown = image.resize(long[::-1], PIL.Image.Resampling.BICUBIC)
-    top, left = (round((n - clip.size) / 2) for n in long)
-    frame = grown.crop((left, top, left + clip.size, top + clip.size))
-    cells = clip.size // clip.patch
-    small = frame.resize((cells, cells), PIL.Image.Resampling.BICUBIC)
-    return np.float64(np.asarray(small) > 0)
