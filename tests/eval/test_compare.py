@@ -108,6 +108,7 @@ def test_what_was_not_measured_is_one_line(tmp_path):
     for given, says in (
         ([], "give one or more folders"),
         ([str(measured)] * 2, "the same folder twice; give each once"),
+        ([str(measured), "results=[x]"], r"^results=\[x\] beside .*: give them in one way"),
         ([f"{tmp_path}/none"], r"none has no metrics_detail.json \(not measured\); cloc-pretrain"),
         ([f"{tmp_path}/old"], r"\(it is of before these were kept\)"),
         ([f"{tmp_path}/damaged"], r"metrics_detail\.json: x has no figures; measure .* again"),

@@ -30,6 +30,7 @@ from cloc.cli.config.compose import composed  # noqa: E402
 from cloc.cli.config.explain import REMOVABLE  # noqa: E402
 from cloc.cli.config.help import _leaves, groups_of  # noqa: E402
 from cloc.cli.config.kinds import Form, default_of, kind  # noqa: E402
+from cloc.cli.evaluate import named  # noqa: E402
 from tests.helpers.coco import coco_overrides  # noqa: E402
 
 LIMIT_S = 100  # of one command
@@ -157,7 +158,7 @@ def _of_keys(script, name, given, place):
     keys = [word for word in given if "=" in word]
     if name == "train":
         keys = [word for word in keys if word not in ("what=tax", "repeat=0")]
-    renamed = [f"++{word}" if word.startswith("splits.") else word for word in keys]
+    renamed = [f"++{word}" if word.startswith("splits.") else word for word in named(keys)]
     defaults = composed(name, renamed)[1]
     chosen = dict(word.split("=", 1) for word in given if word.startswith("pipeline="))
     for group in groups_of(name, chosen):
@@ -175,8 +176,9 @@ def _of_keys(script, name, given, place):
 def _of_key(script, given, defaults, key, place):
     parent = key.rpartition(".")[0]
     given = tuple(word for word in given if word.partition("=")[0] != key or "splits" not in key)
-    for value in _wrong(defaults, key, place):
-        yield Line(script, (*given, f"{key}={value}"), (key, key.rpartition(".")[2]))
+    for value in _wrong(defaults, key, place, is_kept=script == "evaluate"):
+        typed = ("model",) if key == "encoder" else ()
+        yield Line(script, (*given, f"{key}={value}"), (key, key.rpartition(".")[2], *typed))
     yield Line(script, (*given, f"{key}s=1"), (f"{key}s",))
     if not any(fnmatchcase(key, pattern) for pattern in REMOVABLE):
         yield Line(script, (*given, f"~{key}"), (key,))
@@ -184,7 +186,8 @@ def _of_key(script, given, defaults, key, place):
         yield Line(script, (*given, f"{parent}=3"), (parent,))
 
 
-def _wrong(defaults, key, place):
+def _wrong(defaults, key, place, *, is_kept):
+    """With `is_kept` an out= may be there already."""
     wanted = kind(defaults, key)
     last = key.rpartition(".")[2]
     if last in ("shards", "sets", "runs") or (wanted.form is Form.TEXT and last in FREE):
@@ -199,7 +202,7 @@ def _wrong(defaults, key, place):
     if last in ("instances", "captions", "panoptic"):
         values += [str(place / "pictures"), str(place / "noise")]
     if last == "out":
-        values = ["", str(place / "noise/x"), str(place / "pictures")]
+        values = ["", str(place / "noise/x"), *([] if is_kept else [str(place / "pictures")])]
     return values
 
 
@@ -224,14 +227,15 @@ def _region_demo(place):
 
 
 def make_place(place):
-    """Shards, a run of one step, pictures and files of no kind; in a process of its own."""
+    """Shards, a measured run of a step, pictures and files of no kind; in a process of its own."""
     (place / "empty").mkdir()
     (place / "noise").write_bytes(b"\x00\xff{not json")
     coco_overrides(place)
     os.chdir(place)
     sizes = ("train=8", "val=4", "novel=0", "samples_per_shard=4")
     ended = [attempt(Line("prepare", ("import=scenes", "out=scenes", *sizes), ()))]
-    ended.append(attempt(Line("train", commands(place)[0][2], ())))
+    for script, _, given in commands(place)[:2]:  # trained, then measured
+        ended.append(attempt(Line(script, given, ())))
     wrong = [said for code, said, _ in ended if code]
     if wrong:
         raise RuntimeError(wrong[0])
@@ -261,11 +265,11 @@ def _run(line, out, err):
         os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY), number)
     code = 1
     try:
-        if line.script == "region_demo":
-            sys.argv = ["cloc-pretrain", "region-demo", *line.words]
+        path = ROOT / "scripts" / f"{line.script}.py"
+        if not path.is_file():
+            sys.argv = ["cloc-pretrain", line.script.replace("_", "-"), *line.words]
             runpy.run_module("cloc", run_name="__main__")
         else:
-            path = ROOT / "scripts" / f"{line.script}.py"
             sys.argv = [str(path), *line.words]
             runpy.run_path(str(path), run_name="__main__")
         code = 0

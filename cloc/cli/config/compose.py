@@ -213,8 +213,11 @@ def compose_words(name: str, arguments: Sequence[str], *, key: str) -> DictConfi
     """Of a command whose arguments without KEY= are texts of the list `key`; one with a = that
     exists is such a text too."""
     overrides = [word for word in arguments if is_override(word)]
+    words = [word for word in arguments if not is_override(word)]
+    if twice := [word for word in overrides if words and word.partition("=")[0] == key]:
+        raise UserError(f"{twice[0]} beside {words[0]}: give them in one way, as words")
     cfg = compose_config(name, overrides)
-    cfg[key] = [literal(word) for word in arguments if not is_override(word)]
+    cfg[key] = [literal(word) for word in words]
     return cfg
 
 

@@ -102,9 +102,16 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
 # Keys that have a value by default, and may be null.
 NULL = (
     *("start", "checkpoints", "lora", "model.region_head", "model.region_scale", "model.box_head"),
-    *("trainer.gradient_clip_val", "ema.decay", "eval.limit", "retention.floor", "caption_key"),
+    *(
+        "trainer.gradient_clip_val",
+        "ema.decay",
+        "eval.limit",
+        "limit",
+        "retention.floor",
+        "caption_key",
+    ),
     *("stages.filter.duplicate_iou", "stages.filter.nms_iou", "stages.filter.regions_at_most"),
-    *("stages.images.phash_distance", "twin", "engine.workers"),
+    *("stages.images.phash_distance", "twin", "engine.workers", "limit"),
 )
 EMPTY = ("stages.*.prompt", "logger.*")  # texts that may have no letter
 # Numbers that are not all of 0 and more: the least, whether more than it, and the most.

@@ -55,8 +55,7 @@ def open_encoder(
     `key` is the config key that gave `spec`. `UserError` for what cannot be opened, or shown in
     another frame or size than its own.
     """
-    if frame not in FRAMES:
-        raise UserError(f"frame={frame}; choose {', '.join(FRAMES)}")
+    _check_frame(frame)
     kind, colon, where = spec.partition(":")
     resized = colon and kind in KINDS and not (kind == "hf" and _is_naflex(where))
     if image_size is not None and not resized:
@@ -111,6 +110,7 @@ def _is_naflex(where: str) -> bool:
 
 def of_model(model: CLOC, name: str, *, frame: str = "own", device: torch.device) -> Encoder:
     """A model of ours: what was trained here sees the long side padded."""
+    _check_frame(frame)
     tower = model.to(device).tower
     own = tower.own_framing or Framing("pad", tower.image_size)
     framing = own if frame == "own" else chosen(frame, own)
@@ -124,6 +124,11 @@ def of_model(model: CLOC, name: str, *, frame: str = "own", device: torch.device
         model=model,
         has_regions=model.region_head is not None,
     )
+
+
+def _check_frame(frame: str) -> None:
+    if frame not in FRAMES:
+        raise UserError(f"frame={frame}; choose {', '.join(FRAMES)}")
 
 
 def chosen(frame: str, own: Framing) -> Framing:

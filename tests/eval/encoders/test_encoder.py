@@ -54,6 +54,8 @@ def test_another_frame_is_chosen_at_the_same_size(tmp_path):
     assert chosen("pad", Framing("crop", 32, "bilinear", shorter=40)) == Framing(
         "pad", 32, "bilinear"
     )
+    with pytest.raises(UserError, match="frame=nope; choose own, pad, squash, crop"):
+        of_model(make_model(), "mine", frame="nope", device=CPU)  # as of run=
     with pytest.raises(UserError, match="frame=letterbox; choose own, pad, squash, crop"):
         open_encoder(f"open_clip:{folder}", frame="letterbox", device=CPU)
 
