@@ -52,17 +52,16 @@ def region_text_loss(  # noqa: PLR0913 - tensors of rows, and an option each of 
     Logs, all shares: `masked_fraction` of the pairs of two valid rows, taken out by the filter;
     `accuracy`, of regions whose own phrase beats all of its row; `coverage`, of images with one.
     """
-    _check(conflict, threshold, chunk)
-    at_most = _cosine_at_most(conflict, threshold)
+    at_most = _check(conflict, threshold, chunk)
     with full_precision(regions):
         mine = _pairs(regions, phrases, valid, _ids(valid.flatten(), phrase_ids, box_ids, conflict))
         every = _Pairs(*dist.gather(*mine))
         hard, hard_valid = _negatives(mine, negatives, negative_valid)
         own, scale = own_columns(mine.valid), upcast(scale)
 
-        def partial(rows: slice) -> Tensor:
-            some = _Pairs(*(x[rows] for x in mine))
-            return _sums(some, every, own[rows], scale, at_most, hard[rows], hard_valid[rows])
+        def partial(at: slice) -> Tensor:
+            some = _Pairs(*(x[at] for x in mine))
+            return _sums(some, every, own[at], scale, at_most, hard[at], hard_valid[at])
 
         sums = dist.total(sum_over_chunks(partial, len(mine.valid), chunk=chunk))
     return _term(sums, every.valid, valid.shape[-1] if valid.ndim > 1 else 1)
@@ -79,25 +78,20 @@ def _pairs(
     return _Pairs(regions, phrases, valid.flatten(), ids)
 
 
-def _check(conflict: str, threshold: float | None, chunk: int) -> None:
+def _check(conflict: str, threshold: float | None, chunk: int) -> float | None:
+    """The cosine of two texts above which they conflict; None where it does not matter."""
     check_option("conflict of the region_text loss", conflict, CONFLICTS)
     check_chunk("chunk of the region_text loss", chunk)
-    if threshold is None:
-        return
-    if conflict != "cosine":
+    if threshold is not None and conflict != "cosine":
         raise UserError(
             f"threshold of the region_text loss is {threshold}, but conflict={conflict} has none; "
             "set losses.region_text.threshold=null"
         )
-    if not -1 <= threshold <= 1:
+    if threshold is not None and not -1 <= threshold <= 1:
         raise UserError(
             f"threshold of the region_text loss is {threshold}; a cosine lies in [-1, 1], and "
             "conflict=none turns the filter off"
         )
-
-
-def _cosine_at_most(conflict: str, threshold: float | None) -> float | None:
-    """None where the cosine of two texts does not matter."""
     if conflict != "cosine":
         return None
     return PAPER_THRESHOLD if threshold is None else threshold
