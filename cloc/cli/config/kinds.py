@@ -122,7 +122,7 @@ BOUNDS: Mapping[tuple[float, bool, float], tuple[str, ...]] = {
         *("checkpoint_every", "eval.limit", "limit", "region_context", "data.view.max_regions"),
         *("data.shuffle.*", "failures.compare_every", "failures.give_up_after", "lora.rank"),
         *("*.num_heads", "*.config.*", "ema.warmup", "optimizer.ns_steps", "samples_per_shard"),
-        *("size", "engine.workers", "engine.tasks"),
+        *("size", "engine.workers", "engine.tasks", "images"),
         *("stages.*.batch_size", "stages.*.concurrency", "stages.*.endpoint.concurrency"),
         *("stages.*.max_new_tokens", "stages.*.max_tokens", "stages.*.num_beams", "stages.*.count"),
         *("stages.*.size", "stages.*.side_px_at_least", "stages.*.aspect_at_most"),

@@ -42,6 +42,11 @@ class Graphs:
     def images(self, x: Tensor) -> Float[Tensor, "b d"]:
         return self._run("image_encoder", ["image"], pixels=x)[0]
 
+    def patch_tokens(self, x: Tensor) -> tuple[Float[Tensor, "b p w"], tuple[int, int]]:
+        """The un-pooled tokens of the graph, row by row, and rows and columns."""
+        [tokens] = self._run("image_encoder", ["tokens"], pixels=x)
+        return tokens.flatten(1, 2), (tokens.shape[1], tokens.shape[2])
+
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
         ids = torch.tensor([row.ids for row in self._read(texts)])
         parts = [self._run("text_encoder", ["text"], tokens=p)[0] for p in ids.split(TEXTS_AT_ONCE)]
