@@ -97,7 +97,7 @@ class ModelEmbedder:
         boxes, _ = check_regions(boxes, valid, len(x))
         if not len(x):
             return torch.zeros(*boxes.shape[:2], tower.dim)
-        tokens = tower.images(x.to(self.device)).tokens
+        tokens = tower.images(x.to(self.device)).read
         region, _ = self.model.region_head(
             tokens, boxes.to(self.device), None, grid=tower.grid_at(x)
         )
@@ -137,7 +137,7 @@ class ModelEmbedder:
         asked = flat.new_zeros(len(phrases), max(counts, default=0), model.tower.dim)
         for row, part in zip(asked, flat.split(counts), strict=True):
             row[: len(part)] = part
-        tokens = model.tower.images(x.to(self.device)).tokens
+        tokens = model.tower.images(x.to(self.device)).read
         _, grounded = model.region_head(
             tokens, None, asked.to(self.device), grid=model.tower.grid_at(x)
         )

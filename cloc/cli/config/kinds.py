@@ -96,6 +96,7 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
     Form.ANY: (
         *("trainer.devices", "trainer.num_nodes", "region_context"),
         *("trainer.strategy.*_parallel_size", "*image_size", "*._target_"),
+        *("model.tower.norm_balance", "model.region_head.norm_balance", "model.region_head.layers"),
         *("stages.images.reject", "engine.actors", "engine.slurm"),
     ),
 }

@@ -89,7 +89,10 @@ def _panels(document: Mapping[str, Any]) -> dict[str, list[Panel]]:
     token = {"median": norms("p50"), "5 %": norms("p05"), "95 %": norms("p95")}
     token |= {"longest": norms("max"), "class token and registers": _of("prefix_norms", "mean")}
     parts = {"content": place("content_norm"), "place": place("position_norm")}
-    own: dict[str, Value] = {"as it is": place("place"), "positions off": itemgetter("place_without_positions")}
+    own: dict[str, Value] = {
+        "as it is": place("place"),
+        "positions off": itemgetter("place_without_positions"),
+    }
     others = {"picture": place("picture"), "rest": place("rest")}
     found = {
         "norms": [
