@@ -80,13 +80,7 @@ class Prompter(nn.Module):
         self.project = nn.Linear(width, dim, bias=False)
         self.layers = None if layers is None else list(layers)
         self.gather = None if layers is None else nn.Linear(len(layers) * width, width)
-        balance = make_balance(norm_balance, "model.region_head.norm_balance")
-        if balance is not None and pool == "prompt" and not patch_positions:
-            raise UserError(
-                "model.region_head.norm_balance has no effect with pool=prompt and without "
-                "patch_positions: image tokens are read behind a norm alone; leave one of them out"
-            )
-        self.loudness = None if balance is None else Loudness(balance)
+        self.loudness = _loudness(norm_balance, is_heard=pool == "tokens" or patch_positions)
         self.num_waves, self.max_cycles = width // 4, max_cycles
 
     def forward(
@@ -208,6 +202,19 @@ class Prompter(nn.Module):
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         rows = rows + self.attend_out(attended.transpose(1, 2).flatten(2))
         return rows + self.mlp(self.norm_mlp(rows))
+
+
+def _loudness(options: Any, *, is_heard: bool) -> Loudness | None:
+    """Of a `norm_balance`, which `is_heard` where tokens are not only read behind a norm."""
+    balance = make_balance(options, "model.region_head.norm_balance")
+    if balance is None:
+        return None
+    if not is_heard:
+        raise UserError(
+            "model.region_head.norm_balance has no effect with pool=prompt and without "
+            "patch_positions: image tokens are read behind a norm alone; leave one of them out"
+        )
+    return Loudness(balance)
 
 
 def _patch_centres(grid: tuple[int, int], device: torch.device) -> Float[Tensor, "p 2"]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import unasked
 from cloc.frame import WHITE, Colour, height_and_width
-from cloc.heads.shared.norm_balance import Balance, make_balance
+from cloc.heads.shared.norm_balance import make_balance
 from cloc.models.norm_balance import KEY as BALANCE
 from cloc.models.norm_balance import LEARNED, refuse_balance
 from cloc.models.positions.absolute import IMAGE_TABLES, aspect_of, fit_positions
@@ -54,18 +54,14 @@ def make_tower(  # noqa: PLR0913 - each is a key of a configuration
     with the architecture and weights of `start` (`cloc.models.start`).
 
     `image_size` in pixels (of a square, or height and width) and `context_length` in tokens replace
-    the configured ones. `positions` are the image tower's encodings (`make_positions`), with the
-    kernel that carries a table over to another grid, here and in forward. `norm_balance` makes
-    patches as loud beside them as it says (`make_balance`), or the start's. `mean` and `std`, of
-    pixels in [0, 1], replace those the weights were trained with, or CLIP's. `folder` holds the
-    tokenizer's files. Transparent pixels show `background` (RGB of 0 to 255), the start's, or
-    white. `vocabulary` is a file of T5's (`t5.py`).
-    """
+    the configured ones. `positions` are encodings (`make_positions`) with the kernel that carries a
+    table to another grid, `norm_balance` how loud patches are beside them (`make_balance`), or the
+    start's. `mean` and `std`, of pixels in [0, 1], replace the start's, or CLIP's. `folder` holds
+    the tokenizer's files, transparent pixels show `background` (RGB of 0 to 255), the start's, or
+    white; `vocabulary` is a file of T5's (`t5.py`)."""
     found = _with_vocabulary(_chosen(config, start, folder), vocabulary)
-    model_config = resized(found.config, image_size, context_length)
-    refuse(model_config)
-    encodings = _encodings(positions, found, model_config)
-    balance = _balance(norm_balance, found, encodings, model_config)
+    refuse(model_config := resized(found.config, image_size, context_length))
+    own = _encodings(positions, norm_balance, found, model_config)
     _fit_input((clip := _from_config(model_config)).visual)
     tower = Tower(
         clip,
@@ -73,28 +69,25 @@ def make_tower(  # noqa: PLR0913 - each is a key of a configuration
         mean=mean or found.mean or open_clip.constants.OPENAI_DATASET_MEAN,
         std=std or found.std or open_clip.constants.OPENAI_DATASET_STD,
         folder=found.folder,
-        positions=encodings,
-        norm_balance=balance,
         background=_colour(found.background if background is None else background),
         own_framing=found.framing,
+        **own,
     )
     return _filled(tower, found)
 
 
-def _encodings(given: Any, start: Start, model_config: Mapping[str, Any]) -> Positions:
-    """Those of the command, or the start's own; `UserError` where the tower cannot have them."""
-    found = make_positions(chosen(given) or start.positions, pretrained=start.state is not None)
-    refuse_positions(found, model_config["vision_cfg"])
-    return found
-
-
-def _balance(
-    given: Any, start: Start, positions: Positions, model_config: Mapping[str, Any]
-) -> Balance | None:
-    """That of the command, or the start's own; `UserError` where the tower cannot have it."""
-    found = make_balance(start.norm_balance if given is None else given, BALANCE)
-    refuse_balance(found, positions, model_config["vision_cfg"])
-    return found
+def _encodings(
+    positions: Any, norm_balance: Any, start: Start, model_config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`Tower`'s `positions` and `norm_balance`: those of the command, or the start's own;
+    `UserError` where the tower cannot have them."""
+    vision = model_config["vision_cfg"]
+    own = chosen(positions) or start.positions
+    encodings = make_positions(own, pretrained=start.state is not None)
+    refuse_positions(encodings, vision)
+    balance = make_balance(start.norm_balance if norm_balance is None else norm_balance, BALANCE)
+    refuse_balance(balance, encodings, vision)
+    return {"positions": encodings, "norm_balance": balance}
 
 
 def _with_vocabulary(found: Start, path: str | Path | None) -> Start:
