@@ -98,7 +98,7 @@ def _panels(document: Mapping[str, Any]) -> dict[str, list[Panel]]:
         "norms": [
             _panel(layers, "norm of a token", token, log=True),
             _panel(layers, "part of the place, part of the content", parts, log=True),
-            _panel(layers, "outliers, share of tokens", {"share": norms("outliers")}),
+            *_outliers(layers, norms("outliers")),
         ],
         "place": [
             _panel(layers, "place, share of variance", own),
@@ -114,6 +114,12 @@ def _panels(document: Mapping[str, Any]) -> dict[str, list[Panel]]:
         ],
     }
     return {name: [p for p in panels if p.curves] for name, panels in found.items()}
+
+
+def _outliers(layers: Sequence[Layer], share: Value) -> list[Panel]:
+    """Nothing where no layer has one."""
+    found = _panel(layers, "outliers, share of tokens", {"share": share})
+    return [found] if any(map(share, layers)) else []
 
 
 def _of(part: str, key: str) -> Value:
@@ -167,7 +173,7 @@ def _row(layer: Layer) -> list[str]:
         found = seen.get(key)
         if not found or found["mean"] is None:
             return _shown(None)
-        return f"{_shown(found['mean'])} ({_shown(found['low'])} to {_shown(found['high'])})"
+        return f"{found['mean']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
 
     return [
         layer["name"],

@@ -14,7 +14,7 @@ from cloc.eval.diagnosis.layers import Layers, Look
 from cloc.eval.diagnosis.norms import Norms
 from cloc.eval.diagnosis.place_share import PlaceShare
 from cloc.eval.diagnosis.towers import Patches
-from cloc.eval.patch_order import random_order, shuffle_patches
+from cloc.models.patch_order import random_order, shuffle_patches
 
 FOLLOWS = 1e-3  # relative error to which tokens without positions must follow their patches
 AT_LEAST = 2  # pictures: what varies between one is nothing

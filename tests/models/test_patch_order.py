@@ -2,7 +2,7 @@
 
 import torch
 
-from cloc.eval.patch_order import random_order, shuffle_patches
+from cloc.models.patch_order import random_order, shuffle_patches
 from tests.helpers.models import random_pixels
 
 
