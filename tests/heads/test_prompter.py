@@ -278,7 +278,7 @@ LOUD = [form for form in FORMS if form["patch_positions"] or form["pool"] == "to
 
 
 @pytest.mark.parametrize("form", LOUD)
-@pytest.mark.parametrize("balance", [0.5, {"ratio": 2.0, "learned": True}])
+@pytest.mark.parametrize("balance", [0.5, {"learned": 2.0}])
 def test_image_tokens_have_the_norm_of_a_place_times_the_ratio(form, balance):
     """Before places are added; and nothing else is balanced."""
     head, (tokens, boxes, phrases) = make(**form, norm_balance=balance), make_input()
@@ -295,7 +295,7 @@ def test_image_tokens_have_the_norm_of_a_place_times_the_ratio(form, balance):
 
 @pytest.mark.parametrize("form", LOUD)
 def test_what_balance_and_layers_learn_has_a_gradient_and_null_has_nothing(form):
-    own = {"layers": [1, 2], "norm_balance": {"learned": True}}
+    own = {"layers": [1, 2], "norm_balance": {"learned": 1.0}}
     head, (tokens, boxes, phrases) = make(**form, **own), make_input()
     answers = head(torch.cat([tokens, tokens], -1), boxes, phrases, grid=GRID)
     sum(a.pow(3).sum() for a in answers).backward()

@@ -30,7 +30,7 @@ from tests.helpers.models import (
 from tests.helpers.probe import probe_of
 from tests.helpers.tracing import without_type_checks
 
-RATIOS = [0.25, 1.0, {"ratio": 3.0, "learned": True}]
+RATIOS = [0.25, 1.0, {"learned": 3.0}]
 POSITIONS = [None, {"absolute": "sincos"}, {"relative": "irpe", "rotary": "axial"}]
 
 
@@ -41,7 +41,7 @@ def made(balance=1.0, positions=None, **more):
 
 
 def ratio_of(balance):
-    return balance["ratio"] if isinstance(balance, dict) else balance
+    return balance["learned"] if isinstance(balance, dict) else balance
 
 
 def seen(tower, pixels):
@@ -137,7 +137,7 @@ def test_dropped_patches_count_for_the_norms():
 def test_recompute_and_accumulation_give_the_same_gradients(how):
     grads = []
     for on in (False, True):
-        model = made({"ratio": 2.0, "learned": True}).train()
+        model = made({"learned": 2.0}).train()
         if on and how == "recompute":
             model.tower.recompute_blocks()
         batch = model_batch(model, valid=((1, 1), (1, 0), (1, 1), (0, 0)))
@@ -150,7 +150,7 @@ def test_recompute_and_accumulation_give_the_same_gradients(how):
 
 
 def test_what_is_learned_has_a_gradient_and_a_picture_of_nothing_no_trouble():
-    model = made({"ratio": 1.0, "learned": True}).train()
+    model = made({"learned": 1.0}).train()
     pixels = random_pixels(0, 2)
     mean = (model.tower.mean * 255).round().to(torch.uint8)
     pixels[0] = mean[0]
@@ -192,7 +192,7 @@ def test_a_run_keeps_it_and_hands_it_on(tmp_path, balance):
 
 def test_a_trained_tower_gains_it_from_its_ratio(tmp_path):
     save_run(tmp_path / "run", make_model())
-    found = build_model({"start": f"run:{tmp_path}/run", "norm_balance": {"learned": True}}).eval()
+    found = build_model({"start": f"run:{tmp_path}/run", "norm_balance": {"learned": 1.0}}).eval()
     content, position = seen(found.tower, random_pixels(0, 1))
     ratio = content.norm(dim=-1).mean() / position.norm(dim=-1).mean()
     assert float(ratio) == pytest.approx(1.0, rel=1e-4)
@@ -233,7 +233,7 @@ def test_other_libraries_are_refused_with_the_reason(tmp_path, exporter):
 @pytest.mark.parametrize("exporter", [TorchExport(), pytest.param(ONNX(), marks=pytest.mark.rare)])
 def test_traced_graphs_have_it(tmp_path, exporter):
     """Compared with the model by the exporter itself, at another size that is not square too."""
-    model = made({"ratio": 2.0, "learned": True})
+    model = made({"learned": 2.0})
     with without_type_checks():
         exporter.export(model, tmp_path, probe_of(model))
 

@@ -1,6 +1,7 @@
 """How loud content is beside position: the ratio of their norms, fixed or learned."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -16,23 +17,23 @@ class Balance(NamedTuple):
     ratio: float
     learned: bool = False
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> Any:
         """As a configuration has it."""
-        return self._asdict()
+        return {"learned": self.ratio} if self.learned else self.ratio
 
 
 def make_balance(options: Any, key: str) -> Balance | None:
-    """Of a number, or of `{ratio: 1.0, learned: true}`; None of None. `UserError`, which names
-    `key`, for anything else."""
+    """Of a number, or of `{learned: 1.0}`; None of None. `UserError`, which names `key`, for
+    anything else."""
     if options is None:
         return None
-    given = dict(options) if hasattr(options, "items") else {"ratio": options}
-    ratio, learned = given.pop("ratio", 1.0), given.pop("learned", False)
-    number = isinstance(ratio, int | float) and not isinstance(ratio, bool)
-    if given or not isinstance(learned, bool) or not number or not 0 < ratio < math.inf:
+    learned = isinstance(options, Mapping) and set(options) == {"learned"}
+    ratio = options["learned"] if learned else options
+    is_number = isinstance(ratio, int | float) and not isinstance(ratio, bool)
+    if not is_number or not 0 < ratio < math.inf:
         raise UserError(
             f"{key}={options}; give how many times as long as position content is to be, a number "
-            "above 0, or {ratio: 1.0, learned: true}"
+            "above 0, or {learned: 1.0}"
         )
     return Balance(float(ratio), learned)
 

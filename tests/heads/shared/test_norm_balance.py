@@ -15,9 +15,8 @@ from cloc.heads.shared.norm_balance import Balance, Loudness, make_balance
         (None, None),
         (1, Balance(1.0)),
         (0.25, Balance(0.25)),
-        ({"ratio": 2}, Balance(2.0)),
-        ({"learned": True}, Balance(1.0, True)),
-        ({"ratio": 0.5, "learned": True}, Balance(0.5, True)),
+        ({"learned": 2}, Balance(2.0, True)),
+        ({"learned": 0.5}, Balance(0.5, True)),
     ],
 )
 def test_a_number_or_a_mapping(given, found):
@@ -26,12 +25,16 @@ def test_a_number_or_a_mapping(given, found):
         assert make_balance(found.described(), "key") == found
 
 
-WRONG = [0, -1, float("inf"), float("nan"), "auto", True, [1.0], {"ratio": 0}, {"ratio": "x"}]
+WRONG = [0, -1, float("inf"), float("nan"), "auto", True, [1.0], {}]
 
 
-@pytest.mark.parametrize("given", [*WRONG, {"target": 1}, {"learned": 1}, {"learned": None}])
+@pytest.mark.parametrize(
+    "given", [*WRONG, {"ratio": 1}, {"learned": 0}, {"learned": True}, {"learned": 1, "x": 2}]
+)
 def test_anything_else_is_one_line_with_the_key(given):
-    with pytest.raises(UserError, match=r"^model\.x=.*; give how many times as long as .*true\}$"):
+    with pytest.raises(
+        UserError, match=r"^model\.x=.*; give how many times as long as .*learned: 1\.0\}$"
+    ):
         make_balance(given, "model.x")
 
 
