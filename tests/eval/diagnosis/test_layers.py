@@ -7,7 +7,7 @@ from cloc.eval.diagnosis.layers import Layers
 from cloc.eval.diagnosis.towers import opened
 from cloc.eval.encoders.encoder import of_model
 from cloc.models.build import build_model
-from tests.helpers.models import AVERAGE, CONVOLUTIONAL, EVA, NATIVE, random_pixels
+from tests.helpers.models import AVERAGE, CONVOLUTIONAL, EVA, NATIVE, VISION, random_pixels
 
 CPU = torch.device("cpu")
 
@@ -122,3 +122,13 @@ def test_unpositioned_is_for_a_while():
     assert found == ["positional_embedding"]
     assert torch.equal(off.position[:, :], torch.zeros_like(off.position))
     assert torch.equal(view.look(x).layers["2"].patches, before.layers["2"].patches)
+
+
+def test_a_norm_that_the_pooler_calls_again_is_seen_on_the_tokens():
+    """There it is called on the pooled vector at last."""
+    late = {**NATIVE, "vision_cfg": {**VISION, "final_ln_after_pool": True}}
+    model, view = view_of(late)
+    x = random_pixels(0, 2)
+    with torch.no_grad():
+        tokens = model.tower.images(x).tokens
+    torch.testing.assert_close(view.look(x).layers["norm"].patches, tokens)
