@@ -24,6 +24,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "measure": {
         "evaluate": ("cloc.cli.evaluate", "metrics and report of a run, or of any encoder"),
+        "diagnose": ("cloc.cli.diagnose", "what tokens say of content and of place, by layer"),
         "compare": ("cloc.cli.compare", "results of any encoders, protocol by protocol"),
         "compare-runs": ("cloc.cli.compare_runs", "the main numbers of runs side by side"),
         "compare-regions": ("cloc.cli.compare_regions", "found regions against true ones"),

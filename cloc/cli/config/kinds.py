@@ -25,6 +25,7 @@ class Form(Enum):
     INT = "a whole number"
     NUMBER = "a number"
     NUMBER_OR_MAP = "a number, or {step: number}, each"
+    NUMBER_OR_LEARNED = "a number, or {learned: number},"
     BOOL = "true or false"
     TEXT_OR_MAP = "a text, or {key: value}"
     MAP = "a mapping, such as {key: value}"
@@ -75,7 +76,7 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         *("benchmarks.*.prompts", "benchmarks.*.classnames"),
     ),
     Form.LIST: ("chosen", "extractors", "freeze", "retention.benchmarks", "keep", "resume_changes"),
-    Form.NUMBERS: ("*background",),
+    Form.NUMBERS: ("*background", "model.region_head.layers"),
     Form.INT: (
         *("steps", "batch_size", "limit", "repeat", "model.tower.context_length"),
         *("engine.workers", "engine.tasks", "stages.detect.size", "stages.images.phash_distance"),
@@ -87,6 +88,7 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         "stages.*.endpoint.requests_per_s",
     ),
     Form.NUMBER_OR_MAP: ("data.sources.*.weight",),
+    Form.NUMBER_OR_LEARNED: ("model.tower.norm_balance", "model.region_head.norm_balance"),
     Form.BOOL: ("optimizer.fused",),
     Form.MAP: ("lora", "model.region_head", "model.region_scale", "model.box_head"),
     Form.TEXT_OR_MAP: (
@@ -123,13 +125,14 @@ BOUNDS: Mapping[tuple[float, bool, float], tuple[str, ...]] = {
         *("checkpoint_every", "eval.limit", "limit", "region_context", "data.view.max_regions"),
         *("data.shuffle.*", "failures.compare_every", "failures.give_up_after", "lora.rank"),
         *("*.num_heads", "*.config.*", "ema.warmup", "optimizer.ns_steps", "samples_per_shard"),
-        *("size", "engine.workers", "engine.tasks"),
+        *("size", "engine.workers", "engine.tasks", "images"),
         *("stages.*.batch_size", "stages.*.concurrency", "stages.*.endpoint.concurrency"),
         *("stages.*.max_new_tokens", "stages.*.max_tokens", "stages.*.num_beams", "stages.*.count"),
         *("stages.*.size", "stages.*.side_px_at_least", "stages.*.aspect_at_most"),
-        "stages.*.regions_at_most",
+        *("stages.*.regions_at_most", "model.region_head.layers"),
     ),
     ABOVE: (
+        *("model.tower.norm_balance", "model.region_head.norm_balance"),
         *("optimizer.lr", "optimizer.eps", "optimizer.clipping_threshold", "failures.*_s"),
         *("checkpoint_minutes", "model.region_scale.initial", "peak_tflops", "data.cache.gib"),
         *("engine.poll_s", "stages.*.timeout_s", "stages.*.endpoint.timeout_s"),
