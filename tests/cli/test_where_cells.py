@@ -15,7 +15,7 @@ from cloc.cli.pages.where import write_where
 from cloc.errors import UserError
 
 ARMS = {name: {"experiment": "where", "scenes": "plain"} for name in ("CLIP", "CLOC")}
-ENCODINGS = {"none": {"absolute": "none"}, "learned": {"absolute": "learned"}}
+ENCODINGS = {name: {"positions": {"absolute": name}} for name in ("none", "learned")}
 PLANNED = cells(ARMS, ENCODINGS, [0, 1, 2], [])
 PICK, *_, TOP1, RETRIEVAL = FIGURES
 
@@ -43,10 +43,12 @@ def test_a_seed_of_all_comes_before_the_next_seed_and_each_has_a_name_of_its_own
 
 
 def test_a_training_is_told_its_positions_its_seed_and_its_scenes(tmp_path):
-    rotary = {"absolute": "none", "relative": {"kind": "irpe", "method": "product"}}
-    cell = Cell("CLOC", "where", "plain", "irpe", rotary, 2, ("steps=5",))
+    positions = {"absolute": "none", "relative": {"kind": "irpe", "method": "product"}}
+    tower = {"positions": positions, "norm_balance": 1.0}
+    cell = Cell("CLOC", "where", "plain", "irpe", tower, 2, ("steps=5",))
     words = cell.overrides(tmp_path)
     assert "model.tower.positions.relative={kind:irpe,method:product}" in words
+    assert "model.tower.norm_balance=1.0" in words
     assert {"seed=2", f"data.train={tmp_path}/plain/train", "steps=5"} <= set(words)
 
 

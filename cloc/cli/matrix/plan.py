@@ -19,13 +19,13 @@ PLACES = ("name", "runs", "seed", "logger", "resume", "resume_changes", "eval")
 
 @dataclass(frozen=True)
 class Cell:
-    """`positions` is a value of `model.tower.positions`, `words` what else the training is told."""
+    """`tower` holds keys of `model.tower`, `words` what else the training is told."""
 
     arm: str
     experiment: str
     scenes: str  # the folder of them in that of all drawn scenes
     encoding: str
-    positions: Mapping[str, Any] = field(hash=False)
+    tower: Mapping[str, Any] = field(hash=False)
     seed: int
     words: tuple[str, ...] = ()
 
@@ -43,7 +43,7 @@ class Cell:
             "logger=jsonl",
             f"data.train={data / self.scenes}/train",
             f"eval.splits.val={data}/plain/val",
-            *(f"model.tower.positions.{key}={_word(x)}" for key, x in self.positions.items()),
+            *_words("model.tower", self.tower),
             *self.words,
         ]
 
@@ -51,7 +51,7 @@ class Cell:
         """A digest of all that the training is told but its seed, names and places: figures of
         another recipe are no figures of this cell."""
         told = _told(self.experiment, self.words)
-        text = json.dumps([told, self.scenes, dict(self.positions)], sort_keys=True, default=str)
+        text = json.dumps([told, self.scenes, dict(self.tower)], sort_keys=True, default=str)
         return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -70,9 +70,9 @@ def cells(
 ) -> list[Cell]:
     """A seed of all of them before the next seed: a table that was stopped has all its rows."""
     found = [
-        Cell(arm, of["experiment"], of["scenes"], encoding, positions, seed, tuple(words))
+        Cell(arm, of["experiment"], of["scenes"], encoding, tower, seed, tuple(words))
         for seed in seeds
-        for encoding, positions in encodings.items()
+        for encoding, tower in encodings.items()
         for arm, of in arms.items()
     ]
     names = [cell.name for cell in found]
@@ -99,6 +99,17 @@ def read_cells(folder: Path, planned: Sequence[Cell]) -> dict[Cell, dict[str, An
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def _words(key: str, values: Mapping[str, Any]) -> list[str]:
+    """One of each key of `values`, and of each key of its positions."""
+    found = []
+    for name, value in values.items():
+        if name == "positions":
+            found += _words(f"{key}.positions", value)
+        else:
+            found.append(f"{key}.{name}={_word(value)}")
+    return found
 
 
 def _word(value: Any) -> str:

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from cloc.cli.matrix.summary import WHAT, WHERE, Figure, Found, Mean, apart
 
+REFERENCE = "learned"  # what other encodings are compared with
+BALANCED = "_balanced"  # ends the name of an encoding with norm balance
+
 
 class Contrast(NamedTuple):
     """One suspect's change, from `other` to `one`."""
@@ -30,23 +33,17 @@ class Change(NamedTuple):
 
 
 def contrasts(arms: Sequence[str], encodings: Sequence[str]) -> list[Contrast]:
-    """Each objective against the one before it, each encoding against the second of them (the
-    first is none), and what has norm balance against the same without it."""
+    """Each objective against the one before it, each encoding against learned positions, and what
+    has norm balance against the same without it; encodings in the objectives that have regions."""
+    within = tuple(arms[1:] or arms)
     found = [Contrast("objective", "arm", one, other) for other, one in pairwise(arms)]
-    if len(encodings) > 1:
-        found += [
-            Contrast("position encoding", "encoding", one, encodings[1], tuple(arms[1:] or arms))
-            for one in encodings
-            if one != encodings[1] and not one.endswith(BALANCED)
-        ]
-    return found + [
-        Contrast("loudness", "encoding", one, one.removesuffix(BALANCED), tuple(arms[1:] or arms))
-        for one in encodings
-        if one.endswith(BALANCED)
-    ]
-
-
-BALANCED = ", balanced"  # ends the name of an encoding whose content and positions are equally loud
+    for one in encodings:
+        plain = one.removesuffix(BALANCED)
+        if plain != one and plain in encodings:
+            found.append(Contrast("loudness", "encoding", one, plain, within))
+        elif one != REFERENCE and REFERENCE in encodings:
+            found.append(Contrast("position encoding", "encoding", one, REFERENCE, within))
+    return found
 
 
 def changes(found: Found, asked: Sequence[Contrast], *, size: str) -> list[Change]:
