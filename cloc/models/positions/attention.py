@@ -74,7 +74,13 @@ class PositionedAttention(nn.MultiheadAttention):
 
     rotary: Any
     relative: Relative | None
-    gate: nn.Parameter | None
+    gate: nn.Parameter | None  # [1]: FSDP spreads nothing that has no axis
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        name = f"{prefix}gate"
+        if name in state and state[name].ndim == 0:  # of runs before it had an axis
+            state[name] = state[name][None]
+        super()._load_from_state_dict(state, prefix, *rest)
 
     def forward(
         self, query: Float[Tensor, "b n w"], *_: Any, attn_mask: Any = None, **__: Any
@@ -91,6 +97,7 @@ class PositionedAttention(nn.MultiheadAttention):
 
     def _turned(self, q: Tensor, k: Tensor, place: Place) -> list[Float[Tensor, "b h n d"]]:
         angles = self.rotary(place, q.device) if place.angles is None else place.angles
+        angles = angles.to(torch.promote_types(angles.dtype, q.dtype))  # float32, or 64 as all else
         if self.gate is not None:
             angles = angles * self.gate
         angles = F.pad(angles, (0, 0, place.num_prefix, 0))  # what stands nowhere turns by nothing
@@ -131,4 +138,4 @@ def install(
         block.attn.__class__ = PositionedAttention
         block.attn.relative = None if relative is None else relative[i]
         block.attn.rotary = None if rotary is None else rotary[i]
-        block.attn.gate = nn.Parameter(torch.zeros(())) if gated and rotary is not None else None
+        block.attn.gate = nn.Parameter(torch.zeros(1)) if gated and rotary is not None else None

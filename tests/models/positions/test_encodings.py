@@ -11,6 +11,8 @@ from cloc.models.tower_build import make_tower
 from tests.helpers.checkpoints import save_run
 from tests.helpers.models import EVA, NATIVE, make_model, random_pixels
 
+ZERO = {"zero_start": True}
+
 
 def made(options, *, pretrained=False):
     return make_positions(options, pretrained=pretrained)
@@ -146,3 +148,17 @@ def test_a_start_without_them_keeps_what_it_has_and_gains_what_it_has_not(tmp_pa
     torch.testing.assert_close(
         found.tower.images(pixels).pooled, plain.tower.images(pixels).pooled, rtol=0, atol=1e-6
     )
+
+
+@torch.no_grad()
+def test_a_run_of_before_whose_gates_have_no_axis_goes_on(tmp_path):
+    model = build_model({"config": NATIVE, "positions": {"rotary": {"kind": "axial", **ZERO}}})
+    gates = [p for name, p in model.named_parameters() if name.endswith(".gate")]
+    for number, gate in enumerate(gates):
+        gate.data = torch.tensor(0.1 + number)
+    save_run(tmp_path / "run", model.eval())
+    again = build_model({"start": f"run:{tmp_path}/run"}).eval()
+    found = [p for name, p in again.named_parameters() if name.endswith(".gate")]
+    assert [p.shape for p in found] == [(1,), (1,)]
+    pixels = random_pixels(0, 2)
+    torch.testing.assert_close(again.tower.images(pixels).pooled, model.tower.images(pixels).pooled)

@@ -4,12 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cloc.numerics import upcast
+
 
 def rotate(
     x: Float[Tensor, "b h n d"], angles: Float[Tensor, "one g n f"]
 ) -> Float[Tensor, "b h n d"]:
     """Channels 2m and 2m + 1 of `x` turned by `angles`[..., m], in radians; d = 2 f. Computed in
-    float32 whatever the autocast, since a position is lost in the eight bits of bfloat16."""
+    float32 at least, whatever the autocast: a position is lost in the eight bits of bfloat16."""
     return turn(x, *tables(angles))
 
 
@@ -22,7 +24,7 @@ def tables(angles: Float[Tensor, "one g n f"]) -> tuple[Tensor, Tensor]:
 
 def turn(x: Float[Tensor, "b h n d"], cos: Tensor, sin: Tensor) -> Float[Tensor, "b h n d"]:
     """`rotate` with the `tables` of its angles, which several tensors share."""
-    own = x.float()
+    own = upcast(x)
     neighbours = own.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
     return torch.addcmul(own * cos, neighbours, sin).to(x.dtype)
 
