@@ -13,6 +13,7 @@ from typing import Any
 
 from jaxtyping import Float
 from open_clip.modified_resnet import ModifiedResNet
+from timm.models.naflexvit import NaFlexVit
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -98,6 +99,9 @@ class Trunk:
         self.num_prefix: int = getattr(self.trunk, "num_prefix_tokens", 0)
         self.channels_last = getattr(self.trunk, "output_fmt", None) == "NHWC"
         grid = getattr(getattr(self.trunk, "patch_embed", None), "grid_size", None)
+        self.any_size = isinstance(self.trunk, NaFlexVit)  # it resamples its positions itself
+        if self.any_size:
+            grid = _divided(visual.image_size, self.trunk.embeds.patch_size[0], self.trunk)
         self.flat = grid is not None and not self.channels_last
         if grid is None or self.channels_last:
             info = getattr(self.trunk, "feature_info", None)
@@ -119,7 +123,7 @@ class Trunk:
         own = self.visual.image_size
         if (height, width) == tuple(own):
             return self.grid
-        if self.tables is None and (self.flat or self.channels_last):
+        if self.tables is None and not self.any_size and (self.flat or self.channels_last):
             raise UserError(
                 f"{type(self.trunk).__name__} takes {own[0]}x{own[1]} pixels, not {height}x{width}:"
                 f" its positions are no table; set model.tower.image_size=[{height},{width}]"
@@ -138,6 +142,11 @@ class Trunk:
             return features[:, self.num_prefix :], pooled
         if self.channels_last:
             return features.flatten(1, 2), pooled
+        if features.ndim != 4:
+            raise UserError(
+                f"{type(self.trunk).__name__} gives {list(features.shape)} and no map of features, "
+                "so it is not known where its tokens lie; choose a ViT, ConvNeXt or Swin tower"
+            )
         return features.flatten(2).transpose(1, 2), pooled
 
     def project(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
