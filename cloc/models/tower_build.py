@@ -16,11 +16,11 @@ from cloc.models.positions.absolute import IMAGE_TABLES, aspect_of, fit_position
 from cloc.models.positions.encodings import (
     Positions,
     beginning,
-    chosen,
+    continued,
     make_positions,
     of_encodings,
-    refuse_positions,
 )
+from cloc.models.positions.refusals import refuse_positions
 from cloc.models.start import Start, read_start
 from cloc.models.t5 import t5_file, with_t5
 from cloc.models.tower_config import refuse, resized, resolve_config
@@ -75,8 +75,11 @@ def make_tower(
 
 
 def _encodings(given: Any, start: Start, model_config: Mapping[str, Any]) -> Positions:
-    """Those of the command, or the start's own; `UserError` where the tower cannot have them."""
-    found = make_positions(chosen(given) or start.positions, pretrained=start.state is not None)
+    """Those of the command and the start; `UserError` where the tower cannot have them."""
+    trained = start.state is not None
+    found = (
+        continued(given, start.positions) if trained else make_positions(given, pretrained=False)
+    )
     refuse_positions(found, model_config["vision_cfg"])
     return found
 
