@@ -6,6 +6,7 @@ import re
 BEFORE = {
     *("conv1", "class_embedding", "positional_embedding", "ln_pre"),  # open_clip's ViT
     *("patch_embed", "pos_embed", "cls_token", "reg_token", "norm_pre"),  # timm
+    *("embeds", "rope", "shared_rel_pos"),  # timm's NaFlex; positions that all blocks share
     *("token_embedding", "cls_emb"),  # open_clip's text tower
     *("embeddings", "embed_tokens", "shared"),  # Hugging Face
 }

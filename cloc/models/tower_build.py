@@ -19,11 +19,11 @@ from cloc.models.positions.absolute import IMAGE_TABLES, aspect_of, fit_position
 from cloc.models.positions.encodings import (
     Positions,
     beginning,
-    chosen,
+    continued,
     make_positions,
     of_encodings,
-    refuse_positions,
 )
+from cloc.models.positions.refusals import refuse_positions
 from cloc.models.start import Start, read_start
 from cloc.models.t5 import t5_file, with_t5
 from cloc.models.tower_config import refuse, resized, resolve_config
@@ -79,11 +79,14 @@ def make_tower(  # noqa: PLR0913 - each is a key of a configuration
 def _encodings(
     positions: Any, norm_balance: Any, start: Start, model_config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """`Tower`'s `positions` and `norm_balance`: those of the command, or the start's own;
-    `UserError` where the tower cannot have them."""
-    vision = model_config["vision_cfg"]
-    own = chosen(positions) or start.positions
-    encodings = make_positions(own, pretrained=start.state is not None)
+    """`Tower`'s `positions` and `norm_balance`: those of the command and the start; `UserError`
+    where the tower cannot have them."""
+    vision, trained = model_config["vision_cfg"], start.state is not None
+    encodings = (
+        continued(positions, start.positions)
+        if trained
+        else make_positions(positions, pretrained=False)
+    )
     refuse_positions(encodings, vision)
     balance = make_balance(start.norm_balance if norm_balance is None else norm_balance, BALANCE)
     refuse_balance(balance, encodings, vision)

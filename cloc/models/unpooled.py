@@ -14,6 +14,7 @@ from typing import Any
 from jaxtyping import Float
 from open_clip.modified_resnet import ModifiedResNet
 from timm.models.eva import Eva
+from timm.models.naflexvit import NaFlexVit
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -120,6 +121,9 @@ class Trunk:
         self.num_prefix: int = getattr(self.trunk, "num_prefix_tokens", 0)
         self.channels_last = getattr(self.trunk, "output_fmt", None) == "NHWC"
         grid = getattr(getattr(self.trunk, "patch_embed", None), "grid_size", None)
+        self.any_size = isinstance(self.trunk, NaFlexVit)  # it resamples its positions itself
+        if self.any_size:
+            grid = _divided(visual.image_size, self.trunk.embeds.patch_size[0], self.trunk)
         self.flat = grid is not None and not self.channels_last
         if grid is None or self.channels_last:
             info = getattr(self.trunk, "feature_info", None)
@@ -141,7 +145,7 @@ class Trunk:
         own = self.visual.image_size
         if (height, width) == tuple(own):
             return self.grid
-        if self.tables is None and (self.flat or self.channels_last):
+        if self.tables is None and not self.any_size and (self.flat or self.channels_last):
             raise UserError(
                 f"{type(self.trunk).__name__} takes {own[0]}x{own[1]} pixels, not {height}x{width}:"
                 f" its positions are no table; set model.tower.image_size=[{height},{width}]"
@@ -160,14 +164,16 @@ class Trunk:
             return features[:, self.num_prefix :], pooled, beside(found, self.layers)
         if self.channels_last:
             return features.flatten(1, 2), pooled, None
+        if features.ndim != 4:
+            given = f"{type(self.trunk).__name__} gives {list(features.shape)}, no map of features"
+            raise UserError(f"{given}; choose a ViT, ConvNeXt or Swin tower")
         return features.flatten(2).transpose(1, 2), pooled, None
 
     def _features(self, trunk: Any, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         if not self.layers:
             return trunk.forward_features(x), []
-        indices = indices_of(self.layers, len(trunk.blocks))
         found: tuple[Tensor, list[Tensor]] = trunk.forward_intermediates(
-            x, indices=indices, norm=True, output_fmt="NLC"
+            x, indices=indices_of(self.layers, len(trunk.blocks)), norm=True, output_fmt="NLC"
         )
         return found
 

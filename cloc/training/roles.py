@@ -19,7 +19,7 @@ TOKENS = {"token_embedding", "word_embeddings", "embed_tokens", "shared"}
 # whole sub-modules that give positions (timm: Swin v2, relative positions, RoPE; EdgeNeXt, ConViT,
 # and a lambda network's filter over distances)
 PLACES = {
-    *("cpb_mlp", "rel_pos", "rel_pos_bias", "pos_embed", "rope"),
+    *("cpb_mlp", "rel_pos", "rel_pos_bias", "shared_rel_pos", "pos_embed", "rope"),
     *("pos_embd", "pos_proj", "conv_lambda"),
     "relative",  # ours (cloc.models.positions)
 }

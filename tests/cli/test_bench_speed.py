@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 
 import open_clip
 import pytest
@@ -22,7 +23,7 @@ from cloc.cli.bench.positions import ENCODINGS, positions
 from cloc.cli.bench.region_cost import phrases_per_image
 from cloc.cli.bench.stages import Machine, Stages, exchange_rate
 from cloc.cli.bench.startup import SHOWN, imports_of
-from cloc.cli.bench.step import parts_of, spread
+from cloc.cli.bench.step import in_turns, parts_of, spread
 from cloc.cli.config.compose import compose_config
 from cloc.cli.tasks import train as train_task
 from cloc.data.sources import cloc_regions
@@ -242,6 +243,13 @@ def test_a_single_turn_has_no_spread():
     assert spread([1.0, 2.0, 3.0])["median"] == 2.0
 
 
+def test_a_processors_clock_stands_while_others_run():
+    [waited] = in_turns({"waits": partial(time.sleep, 0.05)}, 1)["waits"]
+    [worked] = in_turns({"waits": partial(time.sleep, 0.05)}, 1, clock=time.process_time)["waits"]
+    assert waited >= 0.05
+    assert worked < 0.04
+
+
 def test_positions_are_each_beside_learned_ones_in_turns(tmp_path, capsys):
     (tmp_path / "positions-tiny.json").write_text(json.dumps(NATIVE))
     open_clip.add_model_config(tmp_path / "positions-tiny.json")
@@ -249,6 +257,7 @@ def test_positions_are_each_beside_learned_ones_in_turns(tmp_path, capsys):
     found, _ = answer(capsys, *given)
     assert set(found["over_learned"]) == set(found["seconds"]) == set(ENCODINGS)
     assert found["over_learned"]["learned"]["median"] == 1
+    assert found["load"] >= 0
     with pytest.raises(UserError, match="tower=nope: open_clip has no such model"):
         positions({"tower": "nope"}, repeat=1)
 

@@ -1,6 +1,6 @@
 """Compiled parts over ragged batches: graphs made, graphs made again, distance from eager code.
 
-python -m tests.faults.recompiles [BACKEND [TOWER]]     # aot_eager; inductor needs a C++ compiler
+python -m tests.faults.recompiles [BACKEND [CASE]]     # aot_eager; inductor needs a C++ compiler
 """
 
 import json
@@ -13,25 +13,44 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from cloc.losses.grounding import Grounding
 from cloc.losses.image_text import ImageText
 from cloc.losses.region_text import RegionText
+from cloc.models.build import build_model
 from cloc.models.compiling import compile_parts
-from tests.helpers.models import CONFIGS, CONTEXT, make_model, model_batch
+from tests.helpers.models import CLOC_PARTS, CONTEXT, NATIVE, SIGLIP, model_batch
 
-CASES = [("native", True), ("siglip", False)]  # tower, recompute
+IRPE_MIXED = {"relative": {"kind": "irpe", "on": "qk"}, "rotary": "mixed"}
+AXIAL = {"rotary": {"kind": "axial", "zero_start": True}}
+CASES = {  # configuration, encodings of position, recompute
+    "native": (NATIVE, None, True),
+    "siglip": (SIGLIP, None, False),
+    "irpe mixed": (NATIVE, IRPE_MIXED, False),
+    "axial": (NATIVE, AXIAL, True),
+}
 RAGGED = ((1, 1, 1), (1, 1, 0), (0, 0, 0))
 EMPTY = ((0, 0, 0),) * 3
 
 
-def run(backend="aot_eager", tower=None):
-    """A row per case, of one tower or of all; "wrong" lists those that recompile or differ."""
+def run(backend="aot_eager", case=None):
+    """A row per case, of one or of all; "wrong" lists those that recompile or differ."""
     warnings.simplefilter("ignore")
-    rows = [measure(*case, backend) for case in CASES if tower in (None, case[0])]
+    rows = [measure(name, backend) for name in CASES if case in (None, name)]
     wrong = [row for row in rows if row["recompiles"] or row["difference"] > 1e-4]
     return {"what": "recompiles", "backend": backend, "rows": rows, "wrong": wrong}
 
 
-def measure(kind, recompute, backend):
+def made(config, positions):
+    """The weights of a seed; what begins at zero is moved."""
+    torch.manual_seed(0)
+    model = build_model({"config": config, "positions": positions}, **CLOC_PARTS).train()
+    for name, weight in model.named_parameters():
+        if ".attn.relative." in name or ".attn.gate" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    return model
+
+
+def measure(name, backend):
     torch._dynamo.reset()
-    eager, compiled = (make_model(CONFIGS[kind]).train() for _ in range(2))
+    config, positions, recompute = CASES[name]
+    eager, compiled = (made(config, positions) for _ in range(2))
     keys = list(compiled.state_dict())
     for model in (eager, compiled):
         model.tower.drop_patches(0.5)
@@ -46,7 +65,7 @@ def measure(kind, recompute, backend):
         differences.append(difference(eager, compiled, ragged(eager, num_phrases, valid)))
     assert list(compiled.state_dict()) == keys
     return {
-        "tower": kind,
+        "case": name,
         "recompute": recompute,
         "graphs": graphs,
         "recompiles": counter.frame_count - graphs,

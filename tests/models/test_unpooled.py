@@ -92,6 +92,15 @@ def test_a_size_that_the_stages_do_not_divide_is_an_error(size):
         make_tower(CONVOLUTIONAL["convnext"], image_size=size)
 
 
+def test_tokens_whose_places_are_not_known_are_no_map():
+    """They were taken for one, rows for columns."""
+    config = {**FC_NORM, "vision_cfg": {"timm_model_name": "volo_d1_224", "timm_proj": "linear"}}
+    with torch.device("meta"):
+        tower = make_tower(config)
+        with pytest.raises(UserError, match=r"VOLO gives \[1, 197, 384\] and no map of features"):
+            tower.images(torch.zeros(1, 3, 224, 224, dtype=torch.uint8))
+
+
 @pytest.mark.parametrize("name", ["resnet", "convnext"])
 def test_what_only_transformers_can_do_is_refused(name):
     tower = make_tower(CONVOLUTIONAL[name])

@@ -65,15 +65,21 @@ def make_step(
     return run
 
 
-def in_turns(runs: Mapping[str, Callable[[], None]], repeat: int) -> dict[str, list[float]]:
-    """Seconds of each call, one of each in every round; the first three rounds warm up."""
+def in_turns(
+    runs: Mapping[str, Callable[[], None]],
+    repeat: int,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Seconds of each call by `clock`, one of each in every round; the first three rounds warm
+    up."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for round_ in range(repeat + 3):
         for name, run in runs.items():
-            started = time.perf_counter()
+            started = clock()
             run()
             if round_ >= 3:
-                times[name].append(time.perf_counter() - started)
+                times[name].append(clock() - started)
     return times
 
 

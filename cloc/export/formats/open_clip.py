@@ -78,7 +78,7 @@ print(image @ text.T)
         """Of the documented code; where open_clip cannot load the `tower`, the reason."""
         try:
             return embeddings(run_usage(self.usage, folder, probe))
-        except (RuntimeError, TypeError, ValueError) as error:
+        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
             raise UserError(
                 f"open_clip cannot rebuild this tower, nothing was exported: "
                 f"{_reason(error, tower)}; choose format=timm, onnx or torch_export"
@@ -88,7 +88,8 @@ print(image @ text.T)
 def _reason(error: Exception, tower: Any) -> str:
     vision = tower.model_config["vision_cfg"]
     name, size = vision.get("timm_model_name"), vision.get("image_size", 224)
-    if name and "pos_embed" in str(error):
+    of_its_size = ("pos_embed", "doesn't match model")  # a table; a trunk without one
+    if name and any(words in str(error) for words in of_its_size):
         return (
             f"it builds timm's {name} for the pixels that timm made it for, not image_size={size}"
         )

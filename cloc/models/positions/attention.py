@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cloc.models.patch_dropout import PatchDropout
 from cloc.models.positions.place import Place
 from cloc.models.positions.relative.relative import Relative
-from cloc.models.positions.rotary.rotate import rotate
+from cloc.models.positions.rotary.rotate import tables, turn
 
 
 class GridConv(nn.Conv2d):
@@ -74,7 +74,13 @@ class PositionedAttention(nn.MultiheadAttention):
 
     rotary: Any
     relative: Relative | None
-    gate: nn.Parameter | None
+    gate: nn.Parameter | None  # [1]: FSDP spreads nothing that has no axis
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        name = f"{prefix}gate"
+        if name in state and state[name].ndim == 0:  # of runs before it had an axis
+            state[name] = state[name][None]
+        super()._load_from_state_dict(state, prefix, *rest)
 
     def forward(
         self, query: Float[Tensor, "b n w"], *_: Any, attn_mask: Any = None, **__: Any
@@ -84,17 +90,19 @@ class PositionedAttention(nn.MultiheadAttention):
         place: Place | None = attn_mask if isinstance(attn_mask, Place) else None
         mask = attn_mask if place is None else place.mask
         if place is not None and self.rotary is not None:
-            q, k = (self._turned(x, place) for x in (q, k))
+            q, k = self._turned(q, k, place)
         mixed = self._mixed(q, k, v, place, mask)
         out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return out, None
 
-    def _turned(self, x: Float[Tensor, "b h n d"], place: Place) -> Float[Tensor, "b h n d"]:
-        angles = self.rotary(place, x.device) if place.angles is None else place.angles
+    def _turned(self, q: Tensor, k: Tensor, place: Place) -> list[Float[Tensor, "b h n d"]]:
+        angles = self.rotary(place, q.device) if place.angles is None else place.angles
+        angles = angles.to(torch.promote_types(angles.dtype, q.dtype))  # float32, or 64 as all else
         if self.gate is not None:
             angles = angles * self.gate
-        first, patches = x[:, :, : place.num_prefix], x[:, :, place.num_prefix :]
-        return torch.cat([first, rotate(patches, angles)], 2)
+        angles = F.pad(angles, (0, 0, place.num_prefix, 0))  # what stands nowhere turns by nothing
+        cos, sin = tables(angles)
+        return [turn(x, cos, sin) for x in (q, k)]
 
     def _mixed(
         self, q: Tensor, k: Tensor, v: Tensor, place: Place | None, mask: Tensor | None
@@ -130,4 +138,4 @@ def install(
         block.attn.__class__ = PositionedAttention
         block.attn.relative = None if relative is None else relative[i]
         block.attn.rotary = None if rotary is None else rotary[i]
-        block.attn.gate = nn.Parameter(torch.zeros(())) if gated and rotary is not None else None
+        block.attn.gate = nn.Parameter(torch.zeros(1)) if gated and rotary is not None else None

@@ -86,13 +86,8 @@ def make_positions(options: Mapping[str, Any] | None, *, pretrained: bool) -> Po
     """Of `absolute`, `relative` and `rotary`; options of a table alone (interpolation, antialias)
     are those of `absolute`. `zero_start` of rotary: null for weights that were trained without.
     Raises `UserError` for what is not among them."""
-    given = chosen(options)
-    if given and set(given) <= OLD:
-        given = {"absolute": given}
-    if unknown := sorted(set(given) - {"absolute", "relative", "rotary"}):
-        raise UserError(f"{KEY}.{unknown[0]} is unknown; it has absolute, relative and rotary")
-    asked = given.get("absolute", {})
-    absolute = dict(asked) if isinstance(asked, Mapping) else {"kind": asked}
+    given = _as_options(options)
+    absolute = given.get("absolute", {})
     kind = absolute.pop("kind", "learned")
     if kind not in ABSOLUTE:
         raise UserError(f"kind={kind} of {KEY}.absolute; choose {', '.join(ABSOLUTE)}")
@@ -109,6 +104,36 @@ def make_positions(options: Mapping[str, Any] | None, *, pretrained: bool) -> Po
     )
 
 
+def continued(options: Mapping[str, Any] | None, own: Mapping[str, Any] | None) -> Positions:
+    """`make_positions` for weights that were trained with the encodings `own`: what `options` do
+    not say of a kind that the weights have is theirs. Where nothing is said, all is."""
+    given, theirs = _as_options(options), make_positions(own, pretrained=True).described()
+    if own is None or not given:
+        return make_positions(given or own, pretrained=True)
+    for name, mine in theirs.items():
+        asked = given.setdefault(name, {}) if name == "absolute" else given.get(name)
+        if mine is None or asked is None or asked.get("kind", mine["kind"]) != mine["kind"]:
+            continue
+        for option in ("grid", "zero_start"):
+            if asked.get(option) is not None and asked[option] != mine.get(option):
+                raise UserError(
+                    f"{option}={asked[option]} of {KEY}.{name}, but the start was trained with "
+                    f"{mine.get(option)}; leave {option} out"
+                )
+        given[name] = mine | chosen(asked)
+    return make_positions(given, pretrained=True)
+
+
+def _as_options(options: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """A kind alone is an option too."""
+    given = chosen(options)
+    if given and set(given) <= OLD:
+        given = {"absolute": given}
+    if unknown := sorted(set(given) - {"absolute", "relative", "rotary"}):
+        raise UserError(f"{KEY}.{unknown[0]} is unknown; it has absolute, relative and rotary")
+    return {n: dict(v) if isinstance(v, Mapping) else {"kind": v} for n, v in given.items()}
+
+
 def chosen(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Those that are not null."""
     return {name: value for name, value in (options or {}).items() if value is not None}
@@ -119,7 +144,7 @@ def _checked(given: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     if given.get(name) is None:
         return None
     kinds = {"relative": RELATIVE, "rotary": ROTARY}[name]
-    options = dict(given[name]) if isinstance(given[name], Mapping) else {"kind": given[name]}
+    options = dict(given[name])
     if options.get("kind") not in kinds:
         raise UserError(f"kind={options.get('kind')} of {KEY}.{name}; choose {', '.join(kinds)}")
     signature = inspect.signature(kinds[options["kind"]]).parameters.values()
@@ -135,35 +160,6 @@ def _checked(given: Mapping[str, Any], name: str) -> dict[str, Any] | None:
         if not fits(value):
             raise UserError(f"{option}={value!r} of {KEY}.{name}; give {words}")
     return options
-
-
-def refuse_positions(positions: Positions, vision: Mapping[str, Any]) -> None:
-    """`UserError` for a tower that cannot have them, before it is built. `vision` is open_clip's
-    vision_cfg."""
-    name = next((n for n in ("relative", "rotary") if getattr(positions, n) is not None), None)
-    plain = not vision.get("timm_model_name") and not isinstance(vision.get("layers"), list | tuple)
-    if not plain and (name is not None or positions.kind != "learned"):
-        raise UserError(
-            f"{KEY}.{name or 'absolute'} is for open_clip's own Vision Transformer; a timm "
-            "trunk has what its name says (vit_*_rope_*, vit_relpos_*, eva02_*, vit_*_dinov3), a "
-            "ResNet none: leave it out"
-        )
-    custom = [key for key in ("block_type", "qk_norm", "scaled_cosine_attn") if vision.get(key)]
-    if name is not None and custom and vision.get(custom[0]) != "default":
-        raise UserError(
-            f"{KEY}.{name} is for open_clip's plain blocks, but vision_cfg has {custom[0]}="
-            f"{vision[custom[0]]}; leave one of them out"
-        )
-    head, width = int(vision.get("head_width", 64)), int(vision.get("width", 768))
-    if positions.rotary is not None:
-        multiple = ROTARY[positions.rotary["kind"]].multiple  # type: ignore[attr-defined]
-        if head % multiple:
-            raise UserError(
-                f"{KEY}.rotary={positions.rotary['kind']} turns channels in groups of {multiple}, "
-                f"but a head has {head}; set vision_cfg.head_width to a multiple of {multiple}"
-            )
-    if positions.kind == "sincos" and width % 4:
-        raise UserError(f"{KEY}.absolute=sincos needs a width that is a multiple of 4, not {width}")
 
 
 def set_positions(visual: Any, positions: Positions) -> Positions:

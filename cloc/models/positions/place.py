@@ -24,11 +24,11 @@ class Place(NamedTuple):
     mask: Tensor | None = None  # added to the logits; of a caller
 
     def coordinates(self, device: torch.device) -> Float[Tensor, "one p two"]:
-        """Row and column of every patch, from 0, in float32."""
-        index = torch.arange(self.rows * self.columns, device=device)[None]
-        if self.kept is not None:
-            index = self.kept
-        return torch.stack([index // self.columns, index % self.columns], -1).float()
+        """Row and column of every patch, from 0, in float32. (No remainder: ONNX has none by a side
+        that is known only at run time.)"""
+        sides = [torch.arange(side, device=device) for side in (self.rows, self.columns)]
+        whole = torch.stack(torch.meshgrid(*sides, indexing="ij"), -1).flatten(0, 1).float()
+        return whole[None] if self.kept is None else whole[self.kept]
 
     def of_kept(self, pairs: Int[Tensor, "k n n"]) -> Int[Tensor, "one k m m"]:
         """What is known of every pair of tokens of the whole grid, of the tokens there are."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from cloc.models.positions.attention import PositionedAttention
+from cloc.models.positions.place import Place
 from cloc.models.start import Start
 from cloc.models.tower_build import make_tower
 from cloc.models.values import value_patches
@@ -192,3 +193,40 @@ def test_a_caller_s_mask_is_added_to_the_logits():
     alone = attention(x, x, x, attn_mask=mask)[0]
     value = nn.functional.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, -1)
     torch.testing.assert_close(alone, attention.out_proj(value[2]), rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["axial", "mixed"])
+def test_patches_are_turned_by_the_gate_s_share_and_the_class_token_is_not(kind):
+    """Against a loop over heads and tokens, in float64."""
+    tower = tower_with({"rotary": {"kind": kind, "zero_start": True}})
+    attention = tower.clip.visual.transformer.resblocks[0].attn
+    attention.gate.fill_(0.3)
+    x, place = torch.randn(1, 7, tower.width), Place(2, 3, 1, None)
+    angles = 0.3 * attention.rotary(place, x.device)[0].double()
+    parts = nn.functional.linear(x, attention.in_proj_weight, attention.in_proj_bias).double()
+    heads = []
+    for head, (q, k, v) in enumerate(
+        zip(*(p[0].chunk(attention.num_heads, -1) for p in parts.chunk(3, -1)), strict=True)
+    ):
+        own = angles[head % len(angles)]
+        q, k = (torch.stack([t[0], *map(by_hand, t[1:], own)]) for t in (q, k))
+        heads.append((q @ k.mT * q.shape[-1] ** -0.5).softmax(-1) @ v)
+    expected = nn.functional.linear(
+        torch.cat(heads, -1),
+        attention.out_proj.weight.double(),
+        attention.out_proj.bias.double(),
+    )
+    if kind == "axial":
+        place = place._replace(angles=attention.rotary(place, x.device))
+    found = attention(x, attn_mask=place)[0]
+    torch.testing.assert_close(found[0].double(), expected, rtol=0, atol=1e-5)
+
+
+def by_hand(token, angles):
+    turned = token.clone()
+    for m, angle in enumerate(angles):
+        a, b = token[2 * m], token[2 * m + 1]
+        turned[2 * m] = a * angle.cos() - b * angle.sin()
+        turned[2 * m + 1] = a * angle.sin() + b * angle.cos()
+    return turned

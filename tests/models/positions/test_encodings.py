@@ -6,10 +6,12 @@ import torch
 
 from cloc.errors import UserError
 from cloc.models.build import build_model
-from cloc.models.positions.encodings import Positions, make_positions, refuse_positions
+from cloc.models.positions.encodings import Positions, continued, make_positions
 from cloc.models.tower_build import make_tower
 from tests.helpers.checkpoints import save_run
-from tests.helpers.models import EVA, NATIVE, make_model, random_pixels
+from tests.helpers.models import NATIVE, make_model, random_pixels
+
+ZERO = {"zero_start": True}
 
 
 def made(options, *, pretrained=False):
@@ -76,32 +78,6 @@ def test_what_is_not_among_them_is_one_line(given, says):
         made(given)
 
 
-@pytest.mark.parametrize(
-    ("given", "vision", "says"),
-    [
-        ({"rotary": {"kind": "axial"}}, EVA["vision_cfg"], r"positions\.rotary is for open_clip's"),
-        ({"relative": "irpe"}, {"layers": [1, 1, 1, 1]}, r"positions\.relative is for open_clip's"),
-        (
-            {"absolute": {"kind": "none"}},
-            EVA["vision_cfg"],
-            r"absolute is for open_clip's",
-        ),
-        (
-            {"rotary": "axial"},
-            {"head_width": 6},
-            r"in groups of 4, but a head has 6; set",
-        ),
-        ({"rotary": "flattened"}, {"head_width": 7}, r"in groups of 2, but a head has 7"),
-        ({"rotary": "axial"}, {"qk_norm": True}, r"plain blocks, but vision_cfg has qk_norm=True"),
-        ({"absolute": {"kind": "sincos"}}, {"width": 30}, r"a multiple of 4, not 30"),
-    ],
-)
-def test_an_impossible_combination_is_one_line_before_anything_is_built(given, vision, says):
-    with pytest.raises(UserError, match=says) as error:
-        refuse_positions(made(given), vision)
-    assert "\n" not in str(error.value)
-
-
 def test_published_sizes_take_all_of_them():
     """ViT-B-16 and ViT-L-14 of open_clip, without memory."""
     for name, grid, heads in (("ViT-B-16", (14, 14), 12), ("ViT-L-14", (16, 16), 16)):
@@ -146,3 +122,82 @@ def test_a_start_without_them_keeps_what_it_has_and_gains_what_it_has_not(tmp_pa
     torch.testing.assert_close(
         found.tower.images(pixels).pooled, plain.tower.images(pixels).pooled, rtol=0, atol=1e-6
     )
+
+
+@torch.no_grad()
+def test_a_run_of_before_whose_gates_have_no_axis_goes_on(tmp_path):
+    model = build_model({"config": NATIVE, "positions": {"rotary": {"kind": "axial", **ZERO}}})
+    gates = [p for name, p in model.named_parameters() if name.endswith(".gate")]
+    for number, gate in enumerate(gates):
+        gate.data = torch.tensor(0.1 + number)
+    save_run(tmp_path / "run", model.eval())
+    again = build_model({"start": f"run:{tmp_path}/run"}).eval()
+    found = [p for name, p in again.named_parameters() if name.endswith(".gate")]
+    assert [p.shape for p in found] == [(1,), (1,)]
+    pixels = random_pixels(0, 2)
+    torch.testing.assert_close(again.tower.images(pixels).pooled, model.tower.images(pixels).pooled)
+
+
+def described(given, own):
+    return continued(given, own).described()
+
+
+def test_what_is_not_said_of_a_kind_is_the_start_s():
+    own = made({"absolute": "none", "relative": {"kind": "swin", "grid": [4, 4]}}).described()
+    axial = made({"rotary": {"kind": "axial", "base": 50}}).described()
+    assert described(None, own) == described({"rotary": None}, own) == own
+    assert described({"relative": "swin"}, own) == own
+    # a table that is there no more is not begun anew, and a rotation that is learned goes on
+    assert described({"rotary": "mixed"}, own)["absolute"]["kind"] == "none"
+    assert described({"rotary": "axial"}, axial) == axial
+    assert described({"rotary": {"base": 70}}, axial)["rotary"]["base"] == 70
+    bilinear = described({"absolute": {"interpolation": "bilinear"}}, own)
+    assert bilinear["absolute"] == {**own["absolute"], "interpolation": "bilinear"}
+    assert described({"absolute": "sincos"}, own)["absolute"]["kind"] == "sincos"
+    old = {"interpolation": "bilinear", "antialias": False}
+    assert (
+        described({"absolute": {"kind": "learned"}}, old)["absolute"] == {"kind": "learned"} | old
+    )
+
+
+def test_a_start_without_encodings_takes_any_from_nothing():
+    assert continued({"rotary": "axial"}, None) == made({"rotary": "axial"}, pretrained=True)
+    assert continued(None, None) == Positions()
+
+
+@pytest.mark.parametrize(
+    ("given", "own", "says"),
+    [
+        (
+            {"relative": {"kind": "swin", "grid": [6, 6]}},
+            {"relative": {"kind": "swin", "grid": [4, 4]}},
+            r"grid=\[6, 6\] of .*relative, but the start was trained with \[4, 4\]; leave grid out",
+        ),
+        (
+            {"rotary": {"kind": "axial", "zero_start": True}},
+            {"rotary": {"kind": "axial", "zero_start": False}},
+            "zero_start=True of .*rotary, but the start was trained with False; leave zero_st",
+        ),
+    ],
+)
+def test_tables_of_another_grid_and_gates_that_are_not_there_are_one_line(given, own, says):
+    with pytest.raises(UserError, match=says):
+        continued(given, own)
+
+
+@torch.no_grad()
+def test_a_run_at_another_size_keeps_the_grid_of_its_tables_though_their_kind_is_said(tmp_path):
+    """Swin's is resampled, the scale of Swin V2 stays, and no rotation is switched off."""
+    options = {"relative": {"kind": "swin_v2", "hidden": 8}, "rotary": "axial"}
+    for kind in ("swin", "swin_v2"):
+        model = build_model({"config": NATIVE, "positions": {**options, "relative": kind}}).eval()
+        for weight in model.parameters():
+            torch.nn.init.normal_(weight, std=0.2)
+        save_run(tmp_path / kind, model)
+        said = {"positions": {"relative": kind, "rotary": "axial"}, "image_size": [48, 64]}
+        wide = build_model({"start": f"run:{tmp_path}/{kind}", **said}).eval()
+        assert wide.tower.positions.relative["grid"] == [4, 4]
+        pixels = random_pixels(0, 2, size=(48, 64))
+        torch.testing.assert_close(
+            wide.tower.images(pixels).pooled, model.tower.images(pixels).pooled
+        )

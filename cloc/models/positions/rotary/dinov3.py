@@ -53,13 +53,13 @@ class DINOv3(nn.Module):
 
     def forward(self, place: Place, device: torch.device) -> Float[Tensor, "one g p f"]:
         """Angles of every patch, the same for all heads."""
-        middles = place.coordinates(device) + 0.5
-        sizes = {
+        rows, columns = {
             "separate": (place.rows, place.columns),
             "max": (max(place.rows, place.columns),) * 2,
             "min": (min(place.rows, place.columns),) * 2,
-        }
-        where = self._changed(2 * middles / torch.tensor(sizes[self.normalize], device=device) - 1)
+        }[self.normalize]
+        y, x = (2 * place.coordinates(device) + 1).unbind(-1)
+        where = self._changed(torch.stack([y / rows - 1, x / columns - 1], -1))
         own = 2 * math.pi * frequencies(self.count, self.base, device=device)
         return (where[..., None] * own).flatten(-2)[:, None]
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cloc.models.positions.place import Place
 from cloc.models.positions.rotary.rotate import frequencies
+from cloc.numerics import upcast
 
 
 class Mixed(nn.Module):
@@ -32,5 +33,5 @@ class Mixed(nn.Module):
     def forward(self, place: Place, device: torch.device) -> Float[Tensor, "one g p f"]:
         """Angles of every patch and head."""
         rows, columns = place.coordinates(device)[:, None, :, None, :].unbind(-1)
-        along_x, along_y = self.frequencies.float()[:, None, :, None]
+        along_x, along_y = upcast(self.frequencies)[:, None, :, None]
         return columns * along_x + rows * along_y
