@@ -21,6 +21,7 @@ RELATIVE = [
     {"kind": "swin_v2", "hidden": 8},
     {"kind": "irpe"},
     {"kind": "irpe", "on": "qkv", "method": "cross"},
+    {"kind": "irpe", "on": "v"},
     {"kind": "irpe", "mode": "bias", "method": "euclid"},
 ]
 ROTARY = [{"kind": k} for k in ("flattened", "axial", "mixed", "dinov3", "mrope")]
@@ -76,6 +77,33 @@ def test_a_parsed_option_changes_the_answer(options):
     tower.clip.load_state_dict({**own, **shared})
     pixels = random_pixels(0, 2)
     assert (tower.images(pixels).pooled - plain.images(pixels).pooled).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "options", [*({"relative": r} for r in RELATIVE), *({"rotary": r} for r in ROTARY)], ids=named
+)
+@torch.no_grad()
+def test_two_patches_answer_by_their_offset_alone(options):
+    """With queries turned and keys not, or with a table of every place beside every place, it would
+    matter where they stand. (Beside a class token, which is not turned, it does.)"""
+    tower = tower_with(options)
+    attention = tower.clip.visual.transformer.resblocks[0].attn
+    nn.init.normal_(attention.in_proj_weight, std=0.3)  # logits far from equal
+    x = torch.randn(1, 2, tower.width)
+
+    def answer(first, second):
+        rows, columns = tower.grid
+        kept = torch.tensor([[r * columns + c for r, c in (first, second)]])
+        place = Place(rows, columns, 0, kept)
+        if attention.relative is not None:
+            pairs = attention.relative.buckets(place, kept.device)
+            place = place._replace(buckets=place.of_kept(pairs))
+        return attention(x, x, x, attn_mask=place)[0]
+
+    found = answer((0, 0), (1, 2))
+    for first, second in (((0, 1), (1, 3)), ((2, 0), (3, 2)), ((2, 1), (3, 3))):
+        torch.testing.assert_close(answer(first, second), found, rtol=0, atol=1e-5)
+    assert (answer((0, 0), (3, 3)) - found).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("options", EVERY, ids=named)

@@ -88,8 +88,9 @@ class IRPE(Relative):
         if self.mode == "bias":
             parts = [picked(t.to(q.dtype), b) for t, b in zip(self._of("k"), own, strict=True)]
             return torch.stack(parts).sum(0)
-        found = [q.new_zeros(1, 1, 1, 1)]
-        scale = q.shape[-1] ** -0.5
+        heads, count, width = q.shape[1:]
+        found = [q.new_zeros(()).expand(1, heads, count, count)]  # all there is where on=v
+        scale = width**-0.5
         for table, pairs in zip(self._of("k"), own, strict=False):
             found.append(asked(q * scale, table, pairs))
         for table, pairs in zip(self._of("q"), own, strict=False):  # key j asks of every query i
