@@ -61,7 +61,7 @@ def test_a_dropped_patch_has_no_say_and_a_kept_one_has(kind):
         torch.manual_seed(5)
         return tower.images(given)
 
-    tokens, pooled, kept = run(pixels)
+    tokens, pooled, kept, _ = run(pixels)
     assert tokens.shape[1] == kept.shape[1] == num // 2
     stays = torch.zeros(2, num, dtype=torch.bool).scatter(1, kept, True)
     other = run(patches_painted(tower, pixels, ~stays))
