@@ -7,7 +7,7 @@ cloc-pretrain evaluate model=open_clip:ViT-B-32/openai splits.val=SHARDS out=DIR
 A split is any shards with regions; its name is the suffix of its metrics, `val` has none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -74,9 +74,14 @@ def check_command(cfg: DictConfig) -> None:
         raise UserError(f"twin={cfg.twin}: it has no metrics.json; {cure} writes them")
 
 
-def check_factories(cfg: DictConfig, trust: Sequence[str]) -> None:
+FACTORIES = {"encoder": "model", "text_encoder": "text_encoder"}  # keys, and as they are typed
+
+
+def check_factories(
+    cfg: DictConfig, trust: Sequence[str], *, keys: Mapping[str, str] = FACTORIES
+) -> None:
     """`UserError` for a `module:` whose package the command line does not trust: it would run."""
-    for key, typed in (("encoder", "model"), ("text_encoder", "text_encoder")):
+    for key, typed in keys.items():
         kind, _, where = str(cfg[key]).partition(":")
         if kind != "module":
             continue

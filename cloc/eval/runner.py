@@ -1,16 +1,21 @@
 """Every benchmark on every split and extractor, under the keys of `metrics.json`."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 from cloc import terminal
 from cloc.errors import UserError
 from cloc.eval.answer_cache import Memo
+from cloc.eval.encoders.permuted import AFTER
 from cloc.eval.features import Features
-from cloc.eval.watch import watched
+from cloc.eval.permutation import with_lines
+from cloc.eval.watch import Watch, watched
 from cloc.interfaces import Benchmark, Embedder, Split
 
 DEFAULT_SPLIT = "val"
+WHOLE = {"image"}  # kinds of questions whose answers are read by no order of tokens
 
 
 @runtime_checkable
@@ -35,6 +40,7 @@ def evaluate(
     progress: bool = True,
     features: Callable[[str], Features | None] = lambda extractor: None,
     together: bool = False,
+    permuted: Mapping[str, Mapping[str, Embedder]] = MappingProxyType({}),
 ) -> dict[str, dict[str, float]]:
     """`benchmark[@extractor][/split]` -> metric -> value; what could not be measured has no key.
 
@@ -43,22 +49,60 @@ def evaluate(
     leave it out where `own_regions` is false (a plain CLIP has no region head). At a terminal or in
     a notebook progress is shown (`cloc.eval.watch`), if `progress` is true. What two benchmarks ask
     of an embedder is computed once; `features` says where the answers of an extractor are kept.
-    With `together` all ranks measure the same and share the work.
+    With `together` all ranks measure the same and share the work. `permuted` are kinds of controls,
+    each with all embedders (`cloc.eval.encoders.permuted`): the lines of `with_lines` stand beside
+    every figure. Of tokens that are shuffled after positions a benchmark of whole pictures is not
+    run again: nothing that it asks is read by their order.
     """
     _check(embedders, splits)
     jobs = list(_jobs(embedders, splits, benchmarks, own_regions))
     hidden = not (progress and terminal.shows_bars())
     results = {}
     with watched(len(jobs), hidden=hidden) as (start, watch):
-        remembering = {
-            name: Memo(e, features(name), together=together, watch=watch)
-            for name, e in embedders.items()
-        }
+        asked: set[str] = set()  # kinds of questions of the benchmark that runs
+        memos = partial(_memos, features, together, _noting(asked, watch))
+        remembering = memos(embedders)
+        others = {kind: memos(of, kind, remembering) for kind, of in permuted.items()}
         for key, benchmark, extractor, split in jobs:
             start(key)
-            if values := benchmark.run(remembering[extractor], split):
-                results[key] = values
+            asked.clear()
+            values = benchmark.run(remembering[extractor], split)
+            whole = asked == WHOLE and not benchmark.uses_regions
+            lines = {
+                kind: values if whole and kind == AFTER else benchmark.run(of[extractor], split)
+                for kind, of in (others if values else {}).items()
+            }
+            if values:
+                results[key] = with_lines(values, lines) if lines else values
     return results
+
+
+def _noting(asked: set[str], watch: Watch) -> Watch:
+    """`watch`, of which the kinds of questions are kept."""
+
+    def noted(kind: str, done: int, total: int) -> None:
+        asked.add(kind)
+        watch(kind, done, total)
+
+    return noted
+
+
+def _memos(
+    features: Callable[[str], Features | None],
+    together: bool,
+    watch: Watch,
+    embedders: Mapping[str, Embedder],
+    kind: str = "",
+    plain: Mapping[str, Memo] = MappingProxyType({}),
+) -> dict[str, Memo]:
+    """Of a `kind` of control with features of their own, but for texts, whose answers are those of
+    the `plain` encoder."""
+    found = {}
+    for name, embedder in embedders.items():
+        kept = features(f"{name or 'own'}~{kind}" if kind else name)
+        found[name] = Memo(embedder, kept, together=together, watch=watch)
+        found[name].features.texts = plain[name].features if plain else None
+    return found
 
 
 def refuse_empty(

@@ -73,7 +73,7 @@ def answers(model: Any, probe: Probe) -> dict[str, Tensor]:
         asked = text.expand(len(probe.images), *text.shape) if model.box_head else None
         boxes = probe.boxes.to(device)
         region, grounded = model.region_head(
-            seen.tokens, boxes, asked, grid=tower.grid_at(probe.images)
+            seen.read, boxes, asked, grid=tower.grid_at(probe.images)
         )
         found["region"] = F.normalize(region.float(), dim=-1)
         if model.box_head is not None:

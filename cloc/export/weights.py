@@ -37,12 +37,17 @@ def round_weights(model: nn.Module, precision: str) -> None:
 
 def tower_state(tower: Any, library: str) -> dict[str, Tensor]:
     """The weights of an open_clip model that answers as `tower`: a table of positions that is fixed
-    here is one of them there. `UserError` for encodings that `library` has not."""
+    here is one of them there. `UserError` for encodings and balances that `library` has not."""
     if not tower.positions.only_table:
         own = [name for name in ("relative", "rotary") if getattr(tower.positions, name)]
         raise UserError(
             f"{library} has no {' and '.join(own)} positions in a CLIP, so its code would give "
             "other answers; choose format=onnx or format=torch_export, whose graphs have them"
+        )
+    if tower.norm_balance is not None:
+        raise UserError(
+            f"{library} has no code for norm_balance, which scales the patches of each picture by "
+            "their own norms, as no weight can; choose format=onnx or format=torch_export"
         )
     state: dict[str, Tensor] = dict(tower.clip.state_dict())
     if tower.positions.kind != "learned":

@@ -10,6 +10,8 @@ of them, and ONNX has no `repeat_interleave` by such a number.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from cloc.errors import UserError
+from cloc.heads.shared.norm_balance import Loudness, make_balance
+from cloc.numerics import upcast
 
 
 class Prompter(nn.Module):
@@ -33,9 +37,13 @@ class Prompter(nn.Module):
     be a parameter without gradient, which DDP refuses. `patch_positions` adds the patch centres'
     encodings, in the basis of the corners, to the image tokens. `max_cycles` is the finest wave of
     the encoding, in cycles per image side.
+
+    `layers` says that image tokens are those of so many layers side by side (arXiv 2503.17349,
+    "multilayer"), brought to the width by a linear map. `norm_balance` (`make_balance`) gives each
+    image token the norm of a place's encoding, times its ratio, before places are added.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a key of a configuration
         self,
         width: int,
         dim: int,
@@ -47,6 +55,8 @@ class Prompter(nn.Module):
         phrases: bool = True,
         mlp_ratio: float = 4.0,
         max_cycles: float = 16.0,
+        layers: Sequence[int] | None = None,
+        norm_balance: Any = None,
     ) -> None:
         super().__init__()
         if pool not in ("prompt", "tokens"):
@@ -68,6 +78,9 @@ class Prompter(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.norm_out = nn.LayerNorm(width)
         self.project = nn.Linear(width, dim, bias=False)
+        self.layers = None if layers is None else list(layers)
+        self.gather = None if layers is None else nn.Linear(len(layers) * width, width)
+        self.loudness = _loudness(norm_balance, is_heard=pool == "tokens" or patch_positions)
         self.num_waves, self.max_cycles = width // 4, max_cycles
 
     def forward(
@@ -84,6 +97,7 @@ class Prompter(nn.Module):
         `phrases` are unit text embeddings. A prompt's answer does not depend on other prompts.
         `kept` says which patches of the grid `tokens` are, where some were left out.
         """
+        tokens = self._balanced(tokens if self.gather is None else self.gather(tokens))
         if self.patch_positions:
             places = self.encode(_patch_centres(grid, tokens.device))
             tokens = tokens + (places if kept is None else places[kept]).to(tokens.dtype)
@@ -93,6 +107,14 @@ class Prompter(nn.Module):
             None if phrases is None else self._phrase_tokens(phrases),
         ]
         return answer(tokens, prompts)
+
+    def _balanced(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p w"]:
+        if self.loudness is None:
+            return tokens
+        units = F.normalize(upcast(tokens), dim=-1)
+        level = units.new_tensor(2 * self.num_waves).sqrt()  # the norm of `encode`, at every place
+        found: Tensor = units * self.loudness(level)
+        return found.to(tokens.dtype)
 
     def _corner_tokens(self, boxes: Float[Tensor, "b r 4"]) -> Float[Tensor, "b r 2 w"]:
         own = self.encode(boxes.unflatten(-1, (2, 2)))
@@ -180,6 +202,19 @@ class Prompter(nn.Module):
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         rows = rows + self.attend_out(attended.transpose(1, 2).flatten(2))
         return rows + self.mlp(self.norm_mlp(rows))
+
+
+def _loudness(options: Any, *, is_heard: bool) -> Loudness | None:
+    """Of a `norm_balance`, which `is_heard` where tokens are not only read behind a norm."""
+    balance = make_balance(options, "model.region_head.norm_balance")
+    if balance is None:
+        return None
+    if not is_heard:
+        raise UserError(
+            "model.region_head.norm_balance has no effect with pool=prompt and without "
+            "patch_positions: image tokens are read behind a norm alone; leave one of them out"
+        )
+    return Loudness(balance)
 
 
 def _patch_centres(grid: tuple[int, int], device: torch.device) -> Float[Tensor, "p 2"]:

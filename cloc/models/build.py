@@ -16,6 +16,7 @@ from cloc.heads.prompter import Prompter
 from cloc.heads.roi_align import RoIAlign
 from cloc.models.cloc import CLOC
 from cloc.models.lora import add_lora
+from cloc.models.readout import refuse_layers
 from cloc.models.start import Heads, Start, read_start
 from cloc.models.tower_build import make_tower
 from cloc.models.tower_config import resolve_config
@@ -41,6 +42,7 @@ def build_model(
     given: str | Start | None = tower.get("start") or None
     start = read_start(given) if isinstance(given, str) else given
     options = dict(tower) if start is None else {**tower, "start": start}
+    _refuse_layers(region_head, options)
     built = _make(make_tower, options, "model.tower")
     if box_head is not None and (region_head is None or region_head.get("kind") != "prompter"):
         raise UserError("a box head reads the prompter: set model.region_head.kind=prompter")
@@ -54,9 +56,7 @@ def build_model(
         built,
         region_head=_region_head(region_head, built, phrases=box_head is not None),
         region_scale=_region_scale(region_scale, has_head=region_head is not None),
-        box_head=(
-            None if box_head is None else _make(BoxHead, box_head, "model.box_head", built.dim)
-        ),
+        box_head=_box_head(box_head, built.dim),
         description=description,
     )
     if start is not None and start.heads is not None:
@@ -70,7 +70,9 @@ def _description(tower: Tower) -> dict[str, Any]:
     """Its options, with the resolved architecture: never a name or folder elsewhere."""
     config = resolve_config(tower.model_config)
     seen = {**tower.preprocess, "background": list(tower.background)}
-    return {"config": config, **seen, "positions": tower.positions.described()}
+    found = {"config": config, **seen, "positions": tower.positions.described()}
+    balance = tower.norm_balance  # null is not written: folders of before are as folders of now
+    return found if balance is None else {**found, "norm_balance": balance.described()}
 
 
 def _take_heads(model: CLOC, heads: Heads) -> None:
@@ -94,12 +96,14 @@ def _region_head(
 ) -> nn.Module | None:
     if options is None:
         return None
-    options = dict(options)
+    options = {name: value for name, value in options.items() if value is not None}
     kind = options.pop("kind", None)
     if kind not in REGION_HEADS:
         raise UserError(f"model.region_head.kind={kind!r}; choose {' or '.join(REGION_HEADS)}")
     if kind == "prompter":  # text prompts are for grounding alone
         options["phrases"] = phrases
+    if kind == "prompter" and "layers" in options:
+        tower.read_layers(options["layers"])
     return _make(REGION_HEADS[kind], options, "model.region_head", tower.width, tower.dim)
 
 
@@ -125,5 +129,24 @@ def _make(make: Callable[..., T], options: Mapping[str, Any], key: str, *given: 
     return make(*given, **options)
 
 
+def _refuse_layers(region_head: Mapping[str, Any] | None, tower: Mapping[str, Any]) -> None:
+    """Before anything is built; a tower that names no architecture is told so where it is."""
+    layers = None if region_head is None else region_head.get("layers")
+    start, config = tower.get("start"), tower.get("config")
+    if layers is None:
+        return
+    if isinstance(start, Start):
+        refuse_layers(layers, start.config["vision_cfg"])
+    elif config is not None:
+        refuse_layers(layers, resolve_config(config)["vision_cfg"])
+
+
+def _box_head(options: Mapping[str, Any] | None, dim: int) -> nn.Module | None:
+    return None if options is None else _make(BoxHead, options, "model.box_head", dim)
+
+
 def _plain(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if options is None else dict(options)
+    """Without what is null, which is as if it were not there."""
+    if options is None:
+        return None
+    return {name: value for name, value in options.items() if value is not None}

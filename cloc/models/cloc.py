@@ -87,12 +87,12 @@ class CLOC(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Of each image; of each of its regions; the box predicted for each region's phrase."""
         assert self.region_head is not None
-        tokens, image, kept = self.tower.images(pixels)
+        seen = self.tower.images(pixels)
         region, grounded = self.region_head(
-            tokens, boxes, asked, grid=self.tower.grid_at(pixels), kept=kept
+            seen.read, boxes, asked, grid=self.tower.grid_at(pixels), kept=seen.kept
         )
         predicted = None if self.box_head is None else self.box_head(grounded)
-        return image, F.normalize(upcast(region), dim=-1), predicted
+        return seen.pooled, F.normalize(upcast(region), dim=-1), predicted
 
     def region_state(self) -> dict[str, Tensor]:
         """The weights that are not the tower's: what an export stores beside open_clip's file."""

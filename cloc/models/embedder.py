@@ -1,6 +1,6 @@
 """A trained model as an `Embedder`: pictures and words in, unit vectors and boxes out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import PIL.Image
@@ -40,6 +40,8 @@ class ModelEmbedder:
         self.model = model.eval()
         self.framing = framing or Framing("pad", model.tower.image_size)
         self.text_batch = text_batch
+        # of the tokens of prepared pixels, before the region head reads them: for a control alone
+        self.reorder: Callable[[Tensor, Tensor], Tensor] | None = None
         self.tokenize = model.tower.tokenizer()
 
     @property
@@ -97,7 +99,7 @@ class ModelEmbedder:
         boxes, _ = check_regions(boxes, valid, len(x))
         if not len(x):
             return torch.zeros(*boxes.shape[:2], tower.dim)
-        tokens = tower.images(x.to(self.device)).tokens
+        tokens = self._read(x)
         region, _ = self.model.region_head(
             tokens, boxes.to(self.device), None, grid=tower.grid_at(x)
         )
@@ -137,12 +139,17 @@ class ModelEmbedder:
         asked = flat.new_zeros(len(phrases), max(counts, default=0), model.tower.dim)
         for row, part in zip(asked, flat.split(counts), strict=True):
             row[: len(part)] = part
-        tokens = model.tower.images(x.to(self.device)).tokens
+        tokens = self._read(x)
         _, grounded = model.region_head(
             tokens, None, asked.to(self.device), grid=model.tower.grid_at(x)
         )
         boxes = model.box_head(grounded).cpu()
         return [row[:count] for row, count in zip(boxes, counts, strict=True)]
+
+    def _read(self, x: Tensor) -> Float[Tensor, "b p w"]:
+        """What the region head reads."""
+        tokens = self.model.tower.images(x.to(self.device)).read
+        return tokens if self.reorder is None else self.reorder(x, tokens)
 
     def show(
         self,

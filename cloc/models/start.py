@@ -36,6 +36,7 @@ class Start(NamedTuple):
     background: Sequence[int] | None = None  # behind transparent pixels, 0 to 255; None: white
     framing: Framing | None = None  # its own preprocessing; None: ours
     positions: Mapping[str, Any] | None = None  # its encodings, as a configuration has them
+    norm_balance: Any = None  # likewise
 
 
 class Heads(NamedTuple):

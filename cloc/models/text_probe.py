@@ -10,7 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from jaxtyping import Float, Int
 from open_clip.hf_model import HFTextEncoder
+from open_clip.transformer import text_global_pool
+from torch import Tensor, nn
 
 from cloc.errors import UserError, one_line
 from cloc.models.hugging_face_text import check_encoder
@@ -189,3 +192,17 @@ def _cure(rows: Sequence[list[int]], padding: int) -> str:
     if all(padding in row for row in rows[:-1]) and rows[-1][-1] == padding:  # it is the end too
         return f"set pool_type=eos and eos_id={padding} in {WHERE}"
     return f"the tokenizer puts no end of its own behind a text: set pool_type=last in {WHERE}"
+
+
+def encode_short(text: Any, tokens: Int[Tensor, "n s"]) -> Float[Tensor, "n d"]:
+    """open_clip's `encode_text` with positions and causal mask cut to the length of `tokens`."""
+    length = tokens.shape[1]
+    dtype = text.transformer.get_cast_dtype()
+    x = text.token_embedding(tokens).to(dtype) + text.positional_embedding[:length].to(dtype)
+    x = text.ln_final(text.transformer(x, attn_mask=text.attn_mask[:length, :length]))
+    pool, end = pooling(text)
+    x = text_global_pool(x, tokens, pool, eos_token_id=end)
+    projection = text.text_projection
+    if projection is None:
+        return x
+    return projection(x) if isinstance(projection, nn.Linear) else x @ projection

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from cloc.errors import UserError, one_line
 from cloc.foreign_code import unasked
 from cloc.frame import WHITE, Colour, height_and_width
+from cloc.heads.shared.norm_balance import make_balance
+from cloc.models.norm_balance import KEY as BALANCE
+from cloc.models.norm_balance import LEARNED, refuse_balance
 from cloc.models.positions.absolute import IMAGE_TABLES, aspect_of, fit_positions
 from cloc.models.positions.encodings import (
     Positions,
@@ -33,7 +36,7 @@ UNBUILT = (
 )
 
 
-def make_tower(
+def make_tower(  # noqa: PLR0913 - each is a key of a configuration
     config: Mapping[str, Any] | str | None = None,
     *,
     start: str | Start | None = None,
@@ -42,6 +45,7 @@ def make_tower(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     positions: Mapping[str, Any] | None = None,
+    norm_balance: Any = None,
     folder: str | Path | None = None,
     background: Any = None,
     vocabulary: str | Path | None = None,
@@ -50,16 +54,14 @@ def make_tower(
     with the architecture and weights of `start` (`cloc.models.start`).
 
     `image_size` in pixels (of a square, or height and width) and `context_length` in tokens replace
-    the configured ones. `positions` are the image tower's encodings (`make_positions`), with the
-    kernel that carries a table over to another grid, here and in forward. `mean` and `std`, of
-    pixels in [0, 1], replace those the weights were trained with, or CLIP's. `folder` holds the
-    tokenizer's files. Transparent pixels show `background` (RGB of 0 to 255), the start's, or
-    white. `vocabulary` is a file of T5's (`t5.py`).
-    """
+    the configured ones. `positions` are encodings (`make_positions`) with the kernel that carries a
+    table to another grid, `norm_balance` how loud patches are beside them (`make_balance`), or the
+    start's. `mean` and `std`, of pixels in [0, 1], replace the start's, or CLIP's. `folder` holds
+    the tokenizer's files, transparent pixels show `background` (RGB of 0 to 255), the start's, or
+    white; `vocabulary` is a file of T5's (`t5.py`)."""
     found = _with_vocabulary(_chosen(config, start, folder), vocabulary)
-    model_config = resized(found.config, image_size, context_length)
-    refuse(model_config)
-    encodings = _encodings(positions, found, model_config)
+    refuse(model_config := resized(found.config, image_size, context_length))
+    own = _encodings(positions, norm_balance, found, model_config)
     _fit_input((clip := _from_config(model_config)).visual)
     tower = Tower(
         clip,
@@ -67,21 +69,27 @@ def make_tower(
         mean=mean or found.mean or open_clip.constants.OPENAI_DATASET_MEAN,
         std=std or found.std or open_clip.constants.OPENAI_DATASET_STD,
         folder=found.folder,
-        positions=encodings,
         background=_colour(found.background if background is None else background),
         own_framing=found.framing,
+        **own,
     )
     return _filled(tower, found)
 
 
-def _encodings(given: Any, start: Start, model_config: Mapping[str, Any]) -> Positions:
-    """Those of the command and the start; `UserError` where the tower cannot have them."""
-    trained = start.state is not None
-    found = (
-        continued(given, start.positions) if trained else make_positions(given, pretrained=False)
-    )
-    refuse_positions(found, model_config["vision_cfg"])
-    return found
+def _encodings(
+    positions: Any, norm_balance: Any, start: Start, model_config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`Tower`'s `positions` and `norm_balance`: those of the command and the start; `UserError`
+    where the tower cannot have them."""
+    vision = model_config["vision_cfg"]
+    if start.state is None:
+        encodings = make_positions(positions, pretrained=False)
+    else:
+        encodings = continued(positions, start.positions)
+    refuse_positions(encodings, vision)
+    balance = make_balance(start.norm_balance if norm_balance is None else norm_balance, BALANCE)
+    refuse_balance(balance, encodings, vision)
+    return {"positions": encodings, "norm_balance": balance}
 
 
 def _with_vocabulary(found: Start, path: str | Path | None) -> Start:
@@ -166,7 +174,7 @@ def _with_encodings(
         )
     if table not in wanted:
         own.pop(table, None)
-    missing = [n for n in wanted if n not in own and (of_encodings(n) or n == table)]
+    missing = [n for n in wanted if n not in own and (of_encodings(n) or n in (table, LEARNED))]
     return own | {name: beginning(name, wanted[name], positions) for name in missing}
 
 

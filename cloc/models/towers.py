@@ -13,18 +13,19 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
-from open_clip.transformer import text_global_pool
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from cloc import dist
 from cloc.errors import UserError
 from cloc.frame import WHITE, Colour, Framing, ImageSize, fitted, height_and_width
+from cloc.heads.shared.norm_balance import Balance
+from cloc.models.norm_balance import set_balance
 from cloc.models.patch_dropout import PatchDropout
 from cloc.models.positions.encodings import Positions, set_positions
-from cloc.models.text_probe import check_text, pooling
+from cloc.models.text_probe import check_text, encode_short, pooling
 from cloc.models.tokenizers import decode, make_tokenizer
-from cloc.models.unpooled import PlainViT, unpooled
+from cloc.models.unpooled import PlainViT, ResNet, unpooled
 from cloc.numerics import upcast
 
 MAX_LOG_SCALE = math.log(100)  # CLIP's cap on the temperature
@@ -36,6 +37,12 @@ class ImageFeatures(NamedTuple):
     tokens: Float[Tensor, "b p w"]  # what the pooler gets; no class token
     pooled: Float[Tensor, "b d"]
     kept: Int[Tensor, "b p"] | None  # which patches these tokens are; None: all, row by row
+    layers: Float[Tensor, "b p v"] | None = None  # of several blocks side by side, if asked for
+
+    @property
+    def read(self) -> Float[Tensor, "b p v"]:
+        """What the region head reads."""
+        return self.tokens if self.layers is None else self.layers
 
 
 class Tower(nn.Module):
@@ -61,6 +68,7 @@ class Tower(nn.Module):
         std: Sequence[float],
         folder: Path | None = None,
         positions: Positions = Positions(),  # noqa: B008
+        norm_balance: Balance | None = None,
         background: Colour = WHITE,
         own_framing: Framing | None = None,
     ) -> None:
@@ -77,6 +85,8 @@ class Tower(nn.Module):
         # open_clip tokenizes
         self.context_length: int = self.model_config["text_cfg"].get("context_length", 77)
         self.positions, self.background = set_positions(clip.visual, positions), background
+        set_balance(clip.visual, norm_balance)
+        self.norm_balance = norm_balance
         self._unpooled = unpooled(clip.visual, positions.kernel)
         self.width, self.grid = self._unpooled.width, self._unpooled.grid
         self.image_size: ImageSize = _size(clip.visual.image_size)
@@ -105,9 +115,15 @@ class Tower(nn.Module):
         At another size than `image_size` where the tower can; positions are resampled then.
         """
         x = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
-        tokens, pooled = self._unpooled.run(x)
+        tokens, pooled, layers = self._unpooled.run(x)
         kept = None if self.dropout is None else self.dropout.kept
-        return ImageFeatures(tokens, F.normalize(upcast(pooled), dim=-1), kept)
+        return ImageFeatures(tokens, F.normalize(upcast(pooled), dim=-1), kept, layers)
+
+    def read_layers(self, layers: Sequence[int]) -> None:
+        """From here on `images` gives the tokens of these blocks (from 1) side by side too, each
+        behind the last norm; `UserError` for one that is not there."""
+        assert not isinstance(self._unpooled, ResNet)  # refused before it is built
+        self._unpooled.read(layers)
 
     def grid_at(self, pixels: UInt8[Tensor, "b 3 h w"]) -> tuple[int, int]:
         """Rows and columns of the tokens that `images` gives for these pixels."""
@@ -118,7 +134,7 @@ class Tower(nn.Module):
         if tokens.shape[1] == self.context_length:
             out = self.clip.encode_text(tokens)
         elif tokens.shape[1] < self.context_length and self.short_text_exact:
-            out = _encode_short(self._text[0], tokens)
+            out = encode_short(self._text[0], tokens)
         else:
             raise UserError(
                 f"texts of {tokens.shape[1]} tokens, but this tower is exact only at its full "
@@ -208,20 +224,6 @@ class Tower(nn.Module):
     @cached_property  # reading a vocabulary takes 0.2 s
     def _own_tokenizer(self) -> Any:
         return self.tokenizer()
-
-
-def _encode_short(text: Any, tokens: Int[Tensor, "n s"]) -> Float[Tensor, "n d"]:
-    """open_clip's `encode_text` with positions and causal mask cut to the length of `tokens`."""
-    length = tokens.shape[1]
-    dtype = text.transformer.get_cast_dtype()
-    x = text.token_embedding(tokens).to(dtype) + text.positional_embedding[:length].to(dtype)
-    x = text.ln_final(text.transformer(x, attn_mask=text.attn_mask[:length, :length]))
-    pool, end = pooling(text)
-    x = text_global_pool(x, tokens, pool, eos_token_id=end)
-    projection = text.text_projection
-    if projection is None:
-        return x
-    return projection(x) if isinstance(projection, nn.Linear) else x @ projection
 
 
 def _three(name: str, given: Sequence[float]) -> list[float]:

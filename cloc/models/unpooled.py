@@ -7,12 +7,13 @@ Tokens are what the pooler gets, so they are normalised where the tower normalis
 with `fc_norm`) or never (ResNet, FastViT).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
 from jaxtyping import Float
 from open_clip.modified_resnet import ModifiedResNet
+from timm.models.eva import Eva
 from timm.models.naflexvit import NaFlexVit
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from torch.func import functional_call
 
 from cloc.errors import UserError
 from cloc.models.positions.absolute import Kernel, resample
+from cloc.models.readout import beside, indices_of, refuse_depth
 
 NO_POOLED_TOKENS = (
     "CoCa towers end in an attentional pooler that replaces the patch tokens, so they have no "
@@ -30,9 +32,14 @@ POOLS_BY_ATTENTION = (
     "the crop extractor instead of roi"
 )
 
+# Tokens, the pooled embedding (not unit length), and several layers' tokens side by side.
+Run = tuple[Float[Tensor, "b p w"], Float[Tensor, "b d"], Float[Tensor, "b p v"] | None]
+
 
 class PlainViT:
     """open_clip's own Vision Transformer."""
+
+    layers: Sequence[int] = ()  # blocks whose tokens are given side by side, from 1
 
     def __init__(self, visual: Any, kernel: Kernel) -> None:
         if getattr(visual, "attn_pool", None) is not None:
@@ -46,18 +53,30 @@ class PlainViT:
         """Rows and columns of the tokens of an input of so many pixels."""
         return _divided((height, width), self.visual.patch_size[0], self.visual)
 
-    def run(self, x: Tensor) -> tuple[Float[Tensor, "b p w"], Float[Tensor, "b d"]]:
-        """Tokens row by row without the class token, and the pooled embedding, not unit length.
+    def run(self, x: Tensor) -> Run:
+        """Tokens row by row without the class token, the pooled embedding, not unit length, and the
+        tokens of `layers`, each behind the last norm; None where there are none.
 
         At another size than the tower's own its positions are resampled.
         """
+        depth = len(self.visual.transformer.resblocks)
         out = self.tables.call(
             lambda visual: visual.forward_intermediates(
-                x, indices=1, normalize_intermediates=True, output_fmt="NLC"
+                x,
+                indices=indices_of(self.layers, depth),
+                normalize_intermediates=True,
+                output_fmt="NLC",
             ),
             self.grid_at(*x.shape[2:]),
         )
-        return out["image_intermediates"][-1], out["image_features"]
+        found = out["image_intermediates"]
+        return found[-1], out["image_features"], beside(found, self.layers)
+
+    def read(self, layers: Sequence[int]) -> None:
+        """From here on `run` gives the tokens of these blocks too; `UserError` for one that is not
+        there."""
+        refuse_depth(layers, len(self.visual.transformer.resblocks))
+        self.layers = tuple(layers)
 
     def project(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
         """Each token by itself as the pooler's projection would have it."""
@@ -78,12 +97,13 @@ class ResNet:
         """See `PlainViT.grid_at`."""
         return _divided((height, width), 32, self.visual)
 
-    def run(self, x: Tensor) -> tuple[Float[Tensor, "b p w"], Float[Tensor, "b d"]]:
+    def run(self, x: Tensor) -> Run:
         """See `PlainViT.run`."""
         out = self.tables.call(
             lambda visual: visual.forward_intermediates(x, indices=1), self.grid_at(*x.shape[2:])
         )
-        return out["image_intermediates"][-1].flatten(2).transpose(1, 2), out["image_features"]
+        tokens = out["image_intermediates"][-1].flatten(2).transpose(1, 2)
+        return tokens, out["image_features"], None
 
     def project(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
         """Refused."""
@@ -92,6 +112,8 @@ class ResNet:
 
 class Trunk:
     """Any timm tower inside open_clip's wrapper: transformers, hybrids and convolutional ones."""
+
+    layers: Sequence[int] = ()  # see `PlainViT.layers`
 
     def __init__(self, visual: Any, kernel: Kernel) -> None:
         self.visual, self.trunk = visual, visual.trunk
@@ -130,24 +152,37 @@ class Trunk:
             )
         return _divided((height, width), own[0] // self.grid[0], self.trunk)
 
-    def run(self, x: Tensor) -> tuple[Float[Tensor, "b p w"], Float[Tensor, "b d"]]:
+    def run(self, x: Tensor) -> Run:
         """See `PlainViT.run`."""
         grid = self.grid_at(*x.shape[2:])
         if self.tables is None:
-            features = self.trunk.forward_features(x)
+            features, found = self._features(self.trunk, x)
         else:
-            features = self.tables.call(lambda visual: visual.trunk.forward_features(x), grid)
+            features, found = self.tables.call(lambda v: self._features(v.trunk, x), grid)
         pooled = self.visual.head(self.trunk.forward_head(features))
         if self.flat:
-            return features[:, self.num_prefix :], pooled
+            return features[:, self.num_prefix :], pooled, beside(found, self.layers)
         if self.channels_last:
-            return features.flatten(1, 2), pooled
+            return features.flatten(1, 2), pooled, None
         if features.ndim != 4:
-            raise UserError(
-                f"{type(self.trunk).__name__} gives {list(features.shape)} and no map of features, "
-                "so it is not known where its tokens lie; choose a ViT, ConvNeXt or Swin tower"
-            )
-        return features.flatten(2).transpose(1, 2), pooled
+            name, shape = type(self.trunk).__name__, list(features.shape)
+            raise UserError(f"{name} gives {shape}, no map of features; choose a ViT or ConvNeXt")
+        return features.flatten(2).transpose(1, 2), pooled, None
+
+    def _features(self, trunk: Any, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        if not self.layers:
+            return trunk.forward_features(x), []
+        indices = indices_of(self.layers, len(trunk.blocks))
+        found: tuple[Tensor, list[Tensor]] = trunk.forward_intermediates(
+            x, indices=indices, norm=True, output_fmt="NLC"
+        )
+        return found
+
+    def read(self, layers: Sequence[int]) -> None:
+        """See `PlainViT.read`; before it is built, `refuse_layers` has refused other trunks."""
+        assert isinstance(self.trunk, VisionTransformer | Eva)
+        refuse_depth(layers, len(self.trunk.blocks))
+        self.layers = tuple(layers)
 
     def project(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
         """See `PlainViT.project`."""

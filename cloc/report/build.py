@@ -1,18 +1,16 @@
 """`report.html` of a run: one file with its numbers, curves and pictures, and nothing to fetch."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from cloc.data.samples.json_files import read_mapping
 from cloc.errors import UserError
-from cloc.report.curves import RUN_COLOUR, TWIN_COLOUR, Panel, draw, panels, read_series
+from cloc.report.curves import RUN_COLOUR, TWIN_COLOUR, Panel, chart, panels, read_series
 from cloc.report.gallery import GalleryItem, figure
 from cloc.report.tables import cards, read_metrics, shown_number, tables
 
@@ -45,7 +43,7 @@ def build_report(
         facts=[(k, v) for k, v in provenance if "." not in k and len(v) <= 48],
         cards=cards(found, run=run.name, twin=twin_name),
         tables=found,
-        curves={head: [_chart(p) for p in group] for head, group in _panels(run, twin).items()},
+        curves={head: [chart(p) for p in group] for head, group in _panels(run, twin).items()},
         figures=[figure(item) for item in gallery],
         drops=_drops(run / "drops.json"),
         provenance=provenance,
@@ -78,23 +76,6 @@ def _panels(run: Path, twin: Path | None) -> dict[str, list[Panel]]:
     paths = [folder / "metrics.jsonl" for folder in (run, twin) if folder is not None]
     series = [read_series(path) if path.is_file() else {} for path in paths]
     return panels(series[0], series[1] if len(series) > 1 else {})
-
-
-def _chart(panel: Panel) -> dict[str, Any]:
-    """A panel as the page shows it: drawing, legend with last values, and what it leaves out."""
-    lost = sum(curve.num_lost for curve in panel.curves)
-    total = sum(len(curve.values) for curve in panel.curves)
-    return {
-        "title": panel.title,
-        "svg": Markup(draw(panel)),
-        "legend": [(c.label, c.colour, c.dashed, _short(c.last)) for c in panel.curves],
-        "chance": None if panel.chance is None else _short(panel.chance),
-        "note": f"{lost} of {total} values are not finite" if lost else "",
-    }
-
-
-def _short(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "not finite"
 
 
 def _provenance(run: Path) -> list[tuple[str, str]]:

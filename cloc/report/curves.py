@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -134,6 +135,23 @@ def draw(panel: Panel) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     svg = buffer.getvalue()
     return svg[svg.index("<svg") :].replace(_INK, "currentColor")
+
+
+def chart(panel: Panel) -> dict[str, Any]:
+    """A panel as a page shows it: drawing, legend with last values, and what it leaves out."""
+    lost = sum(curve.num_lost for curve in panel.curves)
+    total = sum(len(curve.values) for curve in panel.curves)
+    return {
+        "title": panel.title,
+        "svg": Markup(draw(panel)),
+        "legend": [(c.label, c.colour, c.dashed, _short(c.last)) for c in panel.curves],
+        "chance": None if panel.chance is None else _short(panel.chance),
+        "note": f"{lost} of {total} values are not finite" if lost else "",
+    }
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "not finite"
 
 
 def thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

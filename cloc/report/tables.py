@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,16 @@ from cloc.errors import UserError
 Metrics = Mapping[str, Mapping[str, float]]  # benchmark[@extractor][/split] -> metric -> value
 
 REFERENCES = {"_chance": "chance", "_centre_box": "centre box", "_random_box": "random box"}
-CONTROLS = {"_permuted": "patches shuffled", "_blind": "grey image"}
+LOST = {  # of a figure: no share of right answers, so nothing without skill has one
+    "_psi_patches": "share lost with patches shuffled",
+    "_psi_tokens": "share lost with tokens shuffled",
+}
+SHUFFLED = {
+    "_permuted_patches": "patches shuffled before positions",
+    "_permuted_tokens": "tokens shuffled after positions",
+    **LOST,
+}
+CONTROLS = {"_permuted": "patches shuffled", "_blind": "grey image", **SHUFFLED}
 # What a card says, most telling first; a report shows the first six that were measured.
 HEADLINES = (
     ("region_classification", "top1", "Region top-1"),
@@ -191,18 +200,28 @@ def _rows(
     rows = []
     for split in sorted({key.split for _, key in groups}):  # "" first
         cells = [groups.get((c.run, Key(benchmark, c.extractor, split)), {}) for c in columns]
-        for metric in dict.fromkeys(name for cell in cells for name in cell):
+        for metric in _ordered(dict.fromkeys(name for cell in cells for name in cell)):
             if not metric.endswith(tuple(REFERENCES)):
                 rows.append(_row(metric, split, cells))
     return rows
 
 
+def _ordered(metrics: Iterable[str]) -> list[str]:
+    """What shuffling does to a figure stands right below it."""
+    names = list(metrics)
+    of = {name: [n for n in names if n in {f"{name}{end}" for end in SHUFFLED}] for name in names}
+    below = {line for lines in of.values() for line in lines}
+    return [n for name in names if name not in below for n in (name, *of[name])]
+
+
 def _row(metric: str, split: str, cells: Sequence[Mapping[str, float]]) -> Row:
     control = next((text for suffix, text in CONTROLS.items() if metric.endswith(suffix)), "")
     # A control is measured against the chance line of what it controls.
-    plain = metric.removesuffix("_permuted").removesuffix("_blind")
+    plain = metric
+    for suffix in CONTROLS:
+        plain = plain.removesuffix(suffix)
     references = []
-    for suffix, text in REFERENCES.items():
+    for suffix, text in ({} if metric.endswith(tuple(LOST)) else REFERENCES).items():
         lines = [cell[plain + suffix] for cell in cells if plain + suffix in cell]
         if lines:
             references.append((text, lines[0]))

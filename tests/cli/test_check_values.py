@@ -77,6 +77,17 @@ def check_kinds(name, given):
         ("optimizer.betas=[0.9]", r"optimizer.betas=\[0.9\]; give 2 numbers, as \[a,b\]"),
         ("optimizer.betas=[0.9,2]", r"optimizer.betas=\[0.9,2\]; give 2 numbers"),
         (
+            "model.tower.norm_balance=0",
+            r"norm_balance=0; give a number, or \{learned: number\}, abo",
+        ),
+        (
+            "model.tower.norm_balance={learned:-1}",
+            r"norm_balance=\{learned:-1\}; give a number, or",
+        ),
+        ("model.region_head.norm_balance={a:1}", r"norm_balance=\{a:1\}; give a number, or"),
+        ("model.region_head.layers=[]", r"layers=\[\]; give a list of numbers"),
+        ("model.region_head.layers=[0]", r"layers=\[0\]; give a list of numbers"),
+        (
             "data.sources.train.weight=nope",
             "weight=nope; give a number, or .step: number., each fr",
         ),

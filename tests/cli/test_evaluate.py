@@ -268,3 +268,51 @@ def rows_of(out):
             rows = sqlite3.connect(path).execute("select kind, asked from rows")
             found |= {(path.name, *row) for row in rows}
     return found
+
+
+def test_patches_in_another_order_stand_beside_every_figure(
+    clip, shards, tmp_path, capsys, monkeypatch
+):
+    given = [*words(clip, shards, tmp_path / "a"), "limit=6", "permuted=true"]
+    evaluate.main(given)
+    told = capsys.readouterr().out
+    assert "patches" in told
+    assert "tokens" in told
+    metrics, detail = read(tmp_path / "a")
+    for key, values in metrics.items():
+        for metric in [name for name in values if "_psi_" in name]:
+            name, kind = metric.split("_psi_")
+            line = values[f"{name}_permuted_{kind}"]
+            assert values[metric] == pytest.approx((values[name] - line) / values[name])
+            assert detail[key]["metrics"][metric]["value"] == values[metric]
+    crops, whole = metrics["region_retrieval@crop"], metrics["image_text_retrieval"]
+    for values, metric in ((crops, "r2t_r@1"), (whole, "i2t_r@1")):
+        assert f"{metric}_permuted_patches" in values
+        assert values[f"{metric}_permuted_tokens"] == values[metric]  # one vector a picture
+    kinds = {p.name.split("-")[1] for p in (tmp_path / "a/features").iterdir()}
+    assert {"own", "crop", "roi", "own~patches", "roi~patches", "roi~tokens"} <= kinds
+
+    monkeypatch.setattr(ModelEmbedder, "images", pytest.fail)  # again: nothing is asked
+    evaluate.main(given)
+    assert read(tmp_path / "a")[0] == metrics
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("permuted=yes", r"permuted=yes; give true or false"),
+        ("permuted=tokens", r"permuted=tokens; give true or false"),
+        ("permuted=[patches]", r"permuted=\[patches\]; give true or false"),
+        ("permute=true", r"permute is not a key of this command; did you mean permuted"),
+    ],
+)
+def test_permuted_is_true_or_false(clip, shards, tmp_path, given, says):
+    with pytest.raises(UserError, match=says):
+        evaluate.main([*words(clip, shards, tmp_path), given])
+
+
+def test_an_encoder_whose_patches_nobody_knows_is_not_shuffled(shards, tmp_path):
+    given = ["model=module:tests.helpers.vectors.Vectors", "+trust=[tests]", "extractors=[crop]"]
+    with pytest.raises(UserError, match=r"^permuted=true: it is not known how module:.* divides"):
+        evaluate.main([*given, f"splits.val={shards}", f"out={tmp_path}/out", "permuted=true"])
+    assert not (tmp_path / "out").exists()

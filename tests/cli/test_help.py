@@ -25,7 +25,10 @@ COMMANDS = {
     "compare_regions": ["a", "b"],
 }
 # Of the one command alone, without a script of a checkout.
-NEW = {"demo": [], "compare": ["a"], "doctor": ["experiment=demo"], "init": [], "completion": []}
+NEW = {
+    **{"demo": [], "compare": ["a"], "doctor": ["experiment=demo"], "init": [], "completion": []},
+    "diagnose": ["model=x", "out=y"],
+}
 HEAVY = ("torch", "lightning", "transformers", "open_clip", "matplotlib", "wandb")
 # Runs several command lines in one process; a module of theirs that is imported stays imported.
 LIGHT = """

@@ -142,7 +142,9 @@ def test_the_papers_experiments_hold_what_the_paper_says_and_nothing_of_the_scen
     assert (region.conflict, region.threshold, region.weight_by_coverage) == ("cosine", None, True)
     assert (box.kind, box.match, box.weight_by_coverage) == ("mse", "own", True)
     head = {"pool": "tokens", "num_heads": 1, "patch_positions": False, "join_corners": False}
-    assert cfg["model"]["region_head"] == {"kind": "prompter", **head}
+    nothing_added = {"layers": None, "norm_balance": None}
+    assert cfg["model"]["region_head"] == {"kind": "prompter", **head, **nothing_added}
+    assert cfg["model"]["tower"]["norm_balance"] is None
     assert cfg["model"]["box_head"] == {"form": "corners"}
     rates = cfg["rates"]
     assert {*rates["factors"].values(), *rates["layer_decay"].values()} == {1.0}

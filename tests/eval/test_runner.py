@@ -145,3 +145,54 @@ def test_a_split_on_which_nothing_could_be_measured_is_named_with_what_it_lacks(
     says = r"^benchmarks=\[x,y\]: none has anything to measure of this encoder, .* Give others"
     with pytest.raises(UserError, match=says):
         refuse_empty({}, [], ["x", "y"])
+
+
+class Worse(Oracle):
+    """It takes each box for the next one, grounds nowhere, and tells what it was asked."""
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    def images(self, x):
+        self.asked.append("images")
+        return super().images(x)
+
+    def texts(self, texts):
+        self.asked.append("texts")
+        return super().texts(texts)
+
+    def regions(self, x, boxes, valid):
+        self.asked.append("regions")
+        return super().regions(x, boxes, valid).roll(1, 1)
+
+    def ground(self, x, phrases):
+        self.asked.append("ground")
+        return [0 * boxes for boxes in super().ground(x, phrases)]
+
+
+def test_shuffled_patches_stand_beside_every_figure_and_cost_what_they_must():
+    asked = {"patches": [], "tokens": []}
+    found = evaluate(
+        {"": Oracle()},
+        splits=SPLITS[:1],
+        benchmarks={**BENCHMARKS, "image_text_retrieval": ImageTextRetrieval()},
+        permuted={kind: {"": Worse(own)} for kind, own in asked.items()},
+    )
+    for key, metric in (("region_classification", "top1"), ("grounding", "acc@0.5")):
+        assert found[key][metric] == 1
+        for kind in ("patches", "tokens"):
+            assert found[key][f"{metric}_permuted_{kind}"] < 1
+            assert found[key][f"{metric}_psi_{kind}"] > 0
+    whole = found["image_text_retrieval"]
+    assert whole["i2t_r@1_permuted_tokens"] == whole["i2t_r@1"]  # by construction
+    assert whole["i2t_r@1_psi_tokens"] == 0
+    # so it is not asked, and words are those of the encoder itself
+    assert {kind: set(own) for kind, own in asked.items()} == {
+        "patches": {"images", "regions", "ground"},
+        "tokens": {"regions", "ground"},
+    }
+
+
+def test_without_it_nothing_is_asked_twice_and_no_line_stands_there():
+    found = evaluate({"": Oracle()}, splits=SPLITS[:1], benchmarks=BENCHMARKS)
+    assert not [m for values in found.values() for m in values if "permuted_" in m or "psi" in m]

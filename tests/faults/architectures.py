@@ -35,7 +35,7 @@ def look(name):
             texts = torch.zeros(3, tower.context_length, dtype=torch.long)
     except UserError as error:
         return next((why for start, why in REASONS.items() if str(error).startswith(start)), error)
-    tokens, pooled, _ = tower.images(pixels)
+    tokens, pooled, *_ = tower.images(pixels)
     found = (tokens.shape, pooled.shape, tower.texts(texts).shape)
     places = tower.grid[0] * tower.grid[1]
     expected = ((2, places, tower.width), (2, tower.dim), (3, tower.dim))

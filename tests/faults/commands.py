@@ -50,6 +50,7 @@ OF_FORM = {
     Form.INT: ("abc", "-1", "1.5", "[1,2]", "{a: 1}", "nan", "true", "'1'", ""),
     Form.NUMBER: ("abc", "-1", "[1]", "{a: 1}", "nan", "inf", "true", ""),
     Form.NUMBER_OR_MAP: ("abc", "-1", "[1]", "{0: abc}", "{0: -1}", "nan", "true", ""),
+    Form.NUMBER_OR_LEARNED: ("abc", "-1", "0", "[1]", "{a: 1}", "{learned: -1}", "true", ""),
     Form.BOOL: ("maybe", "2", "[true]", "{a: true}", "0.5", ""),
     Form.LIST: ("abc", "3", "{a: b}", "[nope]", "true"),
     Form.NUMBERS: ("abc", "3", "[a,b]", "{a: 1}", "[-1,2]", "[0.5]", "[]"),
@@ -113,6 +114,7 @@ def commands(place):
             "evaluate",
             (f"model=run:{run}", f"splits.val={scenes}/val", "limit=2", "out=out"),
         ),
+        ("diagnose", "diagnose", (f"run={run}",)),
     ]
     extra = ("stages/images=checks", "stages/negatives=rules", "engine=processes")
     return [*found, ("prepare", "prepare", (*found[6][2], *extra))]
@@ -176,7 +178,7 @@ def _of_keys(script, name, given, place):
 def _of_key(script, given, defaults, key, place):
     parent = key.rpartition(".")[0]
     given = tuple(word for word in given if word.partition("=")[0] != key or "splits" not in key)
-    for value in _wrong(defaults, key, place, is_kept=script == "evaluate"):
+    for value in _wrong(defaults, key, place, is_kept=script in ("evaluate", "diagnose")):
         typed = ("model",) if key == "encoder" else ()
         yield Line(script, (*given, f"{key}={value}"), (key, key.rpartition(".")[2], *typed))
     yield Line(script, (*given, f"{key}s=1"), (f"{key}s",))
@@ -320,7 +322,9 @@ def chosen(everything, count, seed):
 @contextmanager
 def a_place():
     """A folder with all that the commands need, and torch loaded for the forks."""
-    for name in ("check_shards", "evaluate", "export", "prepare", "show_batch", "train"):
+    for name in (
+        *("check_shards", "diagnose", "evaluate", "export", "prepare", "show_batch", "train"),
+    ):
         import_module(f"cloc.cli.tasks.{name}")
     import_module("cloc.cli.bench.measurements")
     before = Path.cwd()

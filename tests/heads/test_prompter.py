@@ -260,3 +260,54 @@ def test_errors_name_the_key_and_the_cure():
     tokens, boxes, phrases = make_input()
     with pytest.raises(UserError, match=r"without text prompts; set model\.box_head"):
         make(phrases=False)(tokens, boxes, phrases, grid=GRID)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_several_layers_are_brought_to_the_width_by_a_linear_map(form):
+    head, (tokens, boxes, phrases) = make(**form, layers=[3, 5]), make_input()
+    both = torch.cat([tokens, tokens.flip(1)], -1)
+    read = both @ head.gather.weight.T + head.gather.bias
+    plain = make(**form)
+    plain.load_state_dict({k: v for k, v in head.state_dict().items() if "gather" not in k})
+    expected = plain(read, boxes, phrases, grid=GRID)
+    for a, b in zip(head(both, boxes, phrases, grid=GRID), expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+
+
+LOUD = [form for form in FORMS if form["patch_positions"] or form["pool"] == "tokens"]
+
+
+@pytest.mark.parametrize("form", LOUD)
+@pytest.mark.parametrize("balance", [0.5, {"learned": 2.0}])
+def test_image_tokens_have_the_norm_of_a_place_times_the_ratio(form, balance):
+    """Before places are added; and nothing else is balanced."""
+    head, (tokens, boxes, phrases) = make(**form, norm_balance=balance), make_input()
+    ratio = balance if isinstance(balance, float) else float(head.loudness.logarithm.detach().exp())
+    level = head.encode(torch.tensor([[0.3, 0.8], [0.0, 1.0]])).norm(dim=-1)
+    torch.testing.assert_close(level, torch.full((2,), math.sqrt(WIDTH / 2)))
+    balanced = tokens / tokens.norm(dim=-1, keepdim=True) * math.sqrt(WIDTH / 2) * ratio
+    plain = make(**form)
+    plain.load_state_dict({k: v for k, v in head.state_dict().items() if "loudness" not in k})
+    expected = plain(balanced, boxes, phrases, grid=GRID)
+    for a, b in zip(head(1e3 * tokens, boxes, phrases, grid=GRID), expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("form", LOUD)
+def test_what_balance_and_layers_learn_has_a_gradient_and_null_has_nothing(form):
+    own = {"layers": [1, 2], "norm_balance": {"learned": 1.0}}
+    head, (tokens, boxes, phrases) = make(**form, **own), make_input()
+    answers = head(torch.cat([tokens, tokens], -1), boxes, phrases, grid=GRID)
+    sum(a.pow(3).sum() for a in answers).backward()
+    for name, parameter in head.named_parameters():
+        assert parameter.grad.abs().max() > 0, name
+    null = make(**form, layers=None, norm_balance=None)
+    assert null.state_dict().keys() == make(**form).state_dict().keys()
+
+
+def test_a_balance_without_effect_is_refused():
+    """Behind a norm alone the length of a token says nothing."""
+    with pytest.raises(UserError, match=r"norm_balance has no effect with pool=prompt and without"):
+        Prompter(WIDTH, DIM, pool="prompt", patch_positions=False, norm_balance=1.0)
+    with pytest.raises(UserError, match=r"^model\.region_head\.norm_balance=x; give how many"):
+        Prompter(WIDTH, DIM, norm_balance="x")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import yaml
 from omegaconf import OmegaConf
 
-from cloc.cli import evaluate, region_demo
+from cloc.cli import diagnose, evaluate, region_demo
 from cloc.cli.bench.options import check_options, keys_of_its_own, with_data
 from cloc.cli.config.compose import compose_config, compose_words, composed, plain
 from cloc.cli.main import COMMANDS
@@ -78,7 +78,10 @@ def check_line(words: Sequence[str]) -> None:
         tool = "python"
     if tool == "make":
         makefile = (ROOT / "Makefile").read_text()
-        assert all(re.search(f"^{target}:", makefile, re.MULTILINE) for target in rest)
+        for target in rest:  # or a variable, which the file must look at
+            key, is_set, _ = target.partition("=")
+            wanted = rf"\$\(if \$\({key}\)" if is_set else f"^{key}:"
+            assert re.search(wanted, makefile, re.MULTILINE), target
     elif tool == "cloc-pretrain":
         check_command(rest[0], rest[1:])
     elif tool == "python" and rest[0].startswith("scripts/"):
@@ -109,7 +112,8 @@ def _compose(name: str, words: list[str]) -> None:
         return
     if "--multirun" in words:
         words = [re.sub(r"(=[^,\[]*),.*", r"\1", word) for word in words if word != "--multirun"]
-    assert compose_config(name, evaluate.named(words) if name == "evaluate" else words)
+    named = {"evaluate": evaluate.named, "diagnose": diagnose.named}.get(name, list)
+    assert compose_config(name, named(words))
 
 
 def _check_bench(words: list[str]) -> None:

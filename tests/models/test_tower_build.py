@@ -48,7 +48,7 @@ def test_works(name, grid, width, dim, short, projects):
         texts = torch.zeros(3, tower.context_length, dtype=torch.long)
     assert (tower.grid, tower.width, tower.dim) == (grid, width, dim)
     assert tower.short_text_exact is short
-    tokens, pooled, _ = tower.images(pixels)
+    tokens, pooled, *_ = tower.images(pixels)
     assert tokens.shape == (2, grid[0] * grid[1], width)
     assert pooled.shape == (2, dim)
     assert tower.texts(texts).shape == (3, dim)

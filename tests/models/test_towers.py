@@ -147,7 +147,7 @@ def test_runs_in_bfloat16_and_answers_in_float32():
 def test_dense_is_the_projection_of_every_patch(tower):
     """The mean of the patches is the pooled embedding where the tower pools by the mean."""
     pixels = random_pixels(2, 2)
-    tokens, pooled, _ = tower.images(pixels)
+    tokens, pooled, *_ = tower.images(pixels)
     if getattr(getattr(tower.clip.visual, "trunk", None), "attn_pool", None) is not None:
         with pytest.raises(UserError, match=r"pools by attention.* crop extractor instead of roi"):
             tower.dense(tokens)
@@ -244,7 +244,7 @@ def test_recomputed_blocks_give_the_same_gradients_and_keep_less(kind):
         with torch.autograd.graph.saved_tensors_hooks(
             lambda x, sizes=sizes: sizes.append(x.numel()) or x, lambda x: x
         ):
-            tokens_out, pooled, _ = tower.images(pixels)
+            tokens_out, pooled, *_ = tower.images(pixels)
             loss = tokens_out.sin().sum() + pooled.sum() + tower.texts(tokens).sin().sum()
             if tower.short_text_exact:
                 loss = loss + tower.texts(tower.tokenizer()(PHRASES, 9)).cos().sum()

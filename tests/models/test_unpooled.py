@@ -42,7 +42,7 @@ def test_tokens_are_the_feature_map_that_the_pooler_gets(kind):
     handle.remove()
     [features] = seen
     rows, columns = tower.grid
-    tokens, pooled, _ = tower.images(pixels)
+    tokens, pooled, *_ = tower.images(pixels)
     assert tokens.shape == (2, rows * columns, tower.width)
     of_map = features.permute(0, 2, 3, 1) if name != "swin" else features
     torch.testing.assert_close(tokens.unflatten(1, (rows, columns)), of_map, rtol=0, atol=1e-5)
@@ -68,7 +68,7 @@ def test_a_tower_that_normalises_after_pooling_gives_what_it_pools():
     torch.manual_seed(0)
     tower = make_tower(FC_NORM).eval()
     assert not isinstance(tower.clip.visual.trunk.fc_norm, nn.Identity)
-    tokens, pooled, _ = tower.images(random_pixels(0, 2))
+    tokens, pooled, *_ = tower.images(random_pixels(0, 2))
     visual = tower.clip.visual
     mine = visual.head(visual.trunk.head(visual.trunk.fc_norm(tokens.mean(1))))
     torch.testing.assert_close(F.normalize(mine, dim=-1), pooled, rtol=0, atol=1e-5)
@@ -79,7 +79,7 @@ def test_a_tower_that_normalises_after_pooling_gives_what_it_pools():
 def test_every_weight_of_a_convolutional_model_gets_a_gradient():
     model = make_model(CONVOLUTIONAL["convnext"]).train()
     tower = model.tower
-    tokens, pooled, _ = tower.images(random_pixels(0, 2, size=tower.image_size))
+    tokens, pooled, *_ = tower.images(random_pixels(0, 2, size=tower.image_size))
     boxes = torch.tensor([[[0.1, 0.1, 0.6, 0.6]]]).repeat(2, 1, 1)
     region, _ = model.region_head(tokens, boxes, None, grid=tower.grid)
     (pooled.sum() + region.sum()).backward()
@@ -97,7 +97,7 @@ def test_tokens_whose_places_are_not_known_are_no_map():
     config = {**FC_NORM, "vision_cfg": {"timm_model_name": "volo_d1_224", "timm_proj": "linear"}}
     with torch.device("meta"):
         tower = make_tower(config)
-        with pytest.raises(UserError, match=r"VOLO gives \[1, 197, 384\] and no map of features"):
+        with pytest.raises(UserError, match=r"VOLO gives \[1, 197, 384\], no map of features"):
             tower.images(torch.zeros(1, 3, 224, 224, dtype=torch.uint8))
 
 

@@ -122,3 +122,19 @@ def test_a_run_that_was_not_evaluated_has_no_metrics(tmp_path):
     assert read_metrics(tmp_path) == {}
     (tmp_path / "metrics.json").write_text('{"a": {"m": null, "n": 1}}')
     assert math.isnan(read_metrics(tmp_path)["a"]["m"])
+
+
+def test_what_shuffling_does_stands_right_below_its_figure():
+    """A share that is lost has no line of chance: it is no share of right answers."""
+    lines = ("permuted_patches", "psi_patches", "permuted_tokens", "psi_tokens")
+    values = {"top1": 0.7, "class_mean": 0.6, "top1_chance": 0.1, "class_mean_chance": 0.1}
+    values |= {f"{name}_{line}": 0.5 for name in ("top1", "class_mean") for line in lines}
+    [table] = tables("a", {"region_classification": values}, twin="", twin_metrics={})
+    names = [row.metric for row in table.rows]
+    expected = [
+        name for own in ("top1", "class_mean") for name in (own, *(f"{own}_{x}" for x in lines))
+    ]
+    assert names == expected
+    for row in table.rows:
+        assert bool(row.control) == (row.metric not in ("top1", "class_mean"))
+        assert row.references == (() if "_psi_" in row.metric else (("chance", 0.1),))

@@ -67,7 +67,7 @@ def _are_texts(value: Any, wanted: Kind) -> bool:
 
 
 def _are_numbers(value: Any, wanted: Kind) -> bool:
-    is_long = isinstance(value, list) and len(value) == (wanted.length or len(value))
+    is_long = isinstance(value, list) and len(value) == (wanted.length or max(len(value), 1))
     return is_long and all(_is_number(inner, wanted) for inner in value)
 
 
@@ -80,6 +80,11 @@ def _is_number(value: Any, wanted: Kind) -> bool:
         return False
     is_low = value <= wanted.low if wanted.above else value < wanted.low
     return math.isfinite(value) and not is_low and value <= wanted.high
+
+
+def _is_learned(value: Any, wanted: Kind) -> bool:
+    inner = value["learned"] if isinstance(value, dict) and set(value) == {"learned"} else value
+    return _is_number(inner, wanted)
 
 
 def _is_share(value: Any, wanted: Kind) -> bool:
@@ -95,6 +100,7 @@ _TESTS: Mapping[Form, Callable[[Any, Kind], Any]] = {
     Form.INT: _is_number,
     Form.NUMBER: _is_number,
     Form.NUMBER_OR_MAP: _is_share,
+    Form.NUMBER_OR_LEARNED: _is_learned,
     Form.BOOL: lambda value, kind: isinstance(value, bool),
     Form.TEXT_OR_MAP: lambda value, kind: isinstance(value, dict) or _is_text(value, kind),
     Form.MAP: lambda value, kind: isinstance(value, dict),
@@ -105,7 +111,7 @@ _TESTS: Mapping[Form, Callable[[Any, Kind], Any]] = {
 def expected(wanted: Kind) -> str:
     """What would work, such as "a number above 0, or null"."""
     said = f"{wanted.length} numbers, as [a,b]" if wanted.length else wanted.form.value
-    if wanted.form in (Form.INT, Form.NUMBER, Form.NUMBER_OR_MAP):
+    if wanted.form in (Form.INT, Form.NUMBER, Form.NUMBER_OR_MAP, Form.NUMBER_OR_LEARNED):
         least = f"above {wanted.low:g}" if wanted.above else f"of {wanted.low:g} or more"
         said += (
             f" {least}" if wanted.high == math.inf else f" from {wanted.low:g} to {wanted.high:g}"

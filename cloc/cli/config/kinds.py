@@ -25,6 +25,7 @@ class Form(Enum):
     INT = "a whole number"
     NUMBER = "a number"
     NUMBER_OR_MAP = "a number, or {step: number}, each"
+    NUMBER_OR_LEARNED = "a number, or {learned: number},"
     BOOL = "true or false"
     TEXT_OR_MAP = "a text, or {key: value}"
     MAP = "a mapping, such as {key: value}"
@@ -74,8 +75,8 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         *("benchmarks.*.root", "benchmarks.*.pictures", "benchmarks.*.templates"),
         *("benchmarks.*.prompts", "benchmarks.*.classnames"),
     ),
-    Form.LIST: ("extractors", "freeze", "retention.benchmarks", "keep", "resume_changes"),
-    Form.NUMBERS: ("*background",),
+    Form.LIST: ("chosen", "extractors", "freeze", "retention.benchmarks", "keep", "resume_changes"),
+    Form.NUMBERS: ("*background", "model.region_head.layers"),
     Form.INT: (
         *("steps", "batch_size", "limit", "repeat", "model.tower.context_length"),
         *("engine.workers", "engine.tasks", "stages.detect.size", "stages.images.phash_distance"),
@@ -87,6 +88,7 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         "stages.*.endpoint.requests_per_s",
     ),
     Form.NUMBER_OR_MAP: ("data.sources.*.weight",),
+    Form.NUMBER_OR_LEARNED: ("model.tower.norm_balance", "model.region_head.norm_balance"),
     Form.BOOL: ("optimizer.fused",),
     Form.MAP: ("lora", "model.region_head", "model.region_scale", "model.box_head"),
     Form.TEXT_OR_MAP: (
@@ -113,6 +115,7 @@ NULL = (
     *("stages.filter.duplicate_iou", "stages.filter.nms_iou", "stages.filter.regions_at_most"),
     *("stages.images.phash_distance", "twin", "engine.workers", "limit"),
 )
+ANY_LENGTH = ("seeds",)  # of a list of numbers
 EMPTY = ("stages.*.prompt", "logger.*")  # texts that may have no letter
 # Numbers that are not all of 0 and more: the least, whether more than it, and the most.
 ONE, ABOVE, SHARE = (1, False, math.inf), (0, True, math.inf), (0, False, 1)
@@ -122,13 +125,14 @@ BOUNDS: Mapping[tuple[float, bool, float], tuple[str, ...]] = {
         *("checkpoint_every", "eval.limit", "limit", "region_context", "data.view.max_regions"),
         *("data.shuffle.*", "failures.compare_every", "failures.give_up_after", "lora.rank"),
         *("*.num_heads", "*.config.*", "ema.warmup", "optimizer.ns_steps", "samples_per_shard"),
-        *("size", "engine.workers", "engine.tasks"),
+        *("size", "engine.workers", "engine.tasks", "images"),
         *("stages.*.batch_size", "stages.*.concurrency", "stages.*.endpoint.concurrency"),
         *("stages.*.max_new_tokens", "stages.*.max_tokens", "stages.*.num_beams", "stages.*.count"),
         *("stages.*.size", "stages.*.side_px_at_least", "stages.*.aspect_at_most"),
-        "stages.*.regions_at_most",
+        *("stages.*.regions_at_most", "model.region_head.layers"),
     ),
     ABOVE: (
+        *("model.tower.norm_balance", "model.region_head.norm_balance"),
         *("optimizer.lr", "optimizer.eps", "optimizer.clipping_threshold", "failures.*_s"),
         *("checkpoint_minutes", "model.region_scale.initial", "peak_tflops", "data.cache.gib"),
         *("engine.poll_s", "stages.*.timeout_s", "stages.*.endpoint.timeout_s"),
@@ -154,7 +158,8 @@ def kind(defaults: DictConfig, key: str) -> Kind:
     low, above, high = next(bounds, (0, False, math.inf))
     is_null = default is None or form is Form.ANY or _fits(key, NULL)
     is_empty = default == "" or _fits(key, EMPTY)
-    length = len(default) if form is Form.NUMBERS and isinstance(default, list) else None
+    is_fixed = form is Form.NUMBERS and isinstance(default, list) and not _fits(key, ANY_LENGTH)
+    length = len(default) if is_fixed else None
     return Kind(form, is_null, low, high, above, is_empty, length)
 
 

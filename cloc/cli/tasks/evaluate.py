@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -24,9 +24,11 @@ from cloc.errors import UserError
 from cloc.eval import extractors
 from cloc.eval.conformance import refuse
 from cloc.eval.encoders.encoder import TEXTS_OF, Encoder, of_model, open_encoder
+from cloc.eval.encoders.permuted import AFTER, BEFORE, permuted
 from cloc.eval.encoders.precision import in_precision
 from cloc.eval.encoders.two_towers import joined
 from cloc.eval.partial import limited
+from cloc.eval.permutation import LINE
 from cloc.eval.predictions import look
 from cloc.eval.runner import evaluate, has_own_data, refuse_empty
 from cloc.frame import WHITE, Colour
@@ -57,6 +59,7 @@ def measure(cfg: DictConfig) -> None:
         own_regions=has_head,
         features=partial(features_at, cfg, encoder, folder),
         together=True,
+        permuted=chosen_controls(encoder, others) if cfg.permuted else {},
     )
     refuse_empty(results, splits, benchmarks)
     if dist.rank():
@@ -113,6 +116,14 @@ def chosen_extractors(embedder: Embedder, names: Sequence[str] | None) -> dict[s
     return found
 
 
+def chosen_controls(encoder: Encoder, extractors: Iterable[str]) -> dict[str, dict[str, Embedder]]:
+    """The encoder with patches in another order, of both kinds, through all extractors."""
+    return {
+        kind: {"": embedder, **{name: extracted(embedder, name) for name in extractors}}
+        for kind, embedder in permuted(encoder).items()
+    }
+
+
 def extracted(embedder: Embedder, name: str) -> Embedder:
     """Regions by one of the files of `cloc.eval.extractors`."""
     known = sorted(
@@ -163,10 +174,16 @@ def chosen_splits(cfg: DictConfig, background: Colour = WHITE) -> list[Split]:
 
 
 def summary(results: dict[str, dict[str, float]]) -> Table:
-    """One row per metric that has a chance line."""
-    table = Table("benchmark", "metric", "value", "chance")
+    """One row per metric that has a chance line; beside it, where they were measured, what it is
+    with patches shuffled before positions and with tokens shuffled after them."""
+    kinds = {"patches shuffled": f"_{LINE}_{BEFORE}", "tokens shuffled": f"_{LINE}_{AFTER}"}
+    every = {metric for values in results.values() for metric in values}
+    shown = {h: end for h, end in kinds.items() if any(name.endswith(end) for name in every)}
+    table = Table("benchmark", "metric", "value", "chance", *shown)
     for name, values in results.items():
-        for metric, value in values.items():
+        for metric in values:
             if f"{metric}_chance" in values:
-                table.add_row(name, metric, f"{value:.3f}", f"{values[f'{metric}_chance']:.3f}")
+                columns = ("", "_chance", *shown.values())
+                found = [values.get(f"{metric}{end}") for end in columns]
+                table.add_row(name, metric, *("" if x is None else f"{x:.3f}" for x in found))
     return table

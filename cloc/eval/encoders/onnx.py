@@ -1,6 +1,6 @@
 """Exported graphs: a folder that `format=onnx` wrote, run by onnxruntime without torch's model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Graphs:
         self.folder, self.framing, self.config = folder, framing, config
         self._runtime, self._tokenizer = _packages(folder)
         self._sessions: dict[str, Any] = {}
+        self.reorder: Callable[[Tensor, Tensor], Tensor] | None = None  # see `ModelEmbedder`
 
     def prepare(
         self, images: Sequence[PIL.Image.Image], boxes: Sequence[np.ndarray] | None = None
@@ -42,20 +43,25 @@ class Graphs:
     def images(self, x: Tensor) -> Float[Tensor, "b d"]:
         return self._run("image_encoder", ["image"], pixels=x)[0]
 
+    def patch_tokens(self, x: Tensor) -> tuple[Float[Tensor, "b p w"], tuple[int, int]]:
+        """The un-pooled tokens of the graph, row by row, and rows and columns."""
+        [tokens] = self._run("image_encoder", ["tokens"], pixels=x)
+        return tokens.flatten(1, 2), (tokens.shape[1], tokens.shape[2])
+
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
-        ids = torch.tensor([row.ids for row in self._read(texts)])
+        ids = torch.tensor([row.ids for row in self._ids(texts)])
         parts = [self._run("text_encoder", ["text"], tokens=p)[0] for p in ids.split(TEXTS_AT_ONCE)]
         return torch.cat(parts)
 
     def tokens(self, texts: Sequence[str]) -> list[bytes]:
-        return [np.array(row.ids, np.int64).tobytes() for row in self._read(texts)]
+        return [np.array(row.ids, np.int64).tobytes() for row in self._ids(texts)]
 
     def regions(
         self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]
     ) -> Float[Tensor, "b r d"]:
         if not self._has("prompter"):
             raise UserError(f"{self.folder} has no prompter.onnx; take extractors=[crop]")
-        [tokens] = self._run("image_encoder", ["tokens"], pixels=x)
+        tokens = self._read(x)
         return self._run("prompter", ["region"], tokens=tokens, boxes=boxes.float())[0]
 
     def ground(
@@ -63,7 +69,7 @@ class Graphs:
     ) -> list[Float[Tensor, "n 4"]] | None:
         if not self._has("grounder"):
             return None
-        [tokens] = self._run("image_encoder", ["tokens"], pixels=x)
+        tokens = self._read(x)
         found = []
         for row, own in zip(tokens.split(1), phrases, strict=True):
             asked = self.texts(own)[None] if own else torch.zeros(1, 0, 0)
@@ -73,7 +79,14 @@ class Graphs:
             )
         return found
 
-    def _read(self, texts: Sequence[str]) -> Any:
+    def _read(self, x: Tensor) -> Float[Tensor, "b rows columns w"]:
+        """What the region head reads."""
+        [tokens] = self._run("image_encoder", ["tokens"], pixels=x)
+        if self.reorder is None:
+            return tokens
+        return self.reorder(x, tokens.flatten(1, 2)).view_as(tokens)
+
+    def _ids(self, texts: Sequence[str]) -> Any:
         return self._tokenizer.encode_batch([ftfy.fix_text(text) for text in texts])
 
     def _has(self, name: str) -> bool:

@@ -60,7 +60,7 @@ def _tokens(model: Any, probe: Probe) -> Tensor:
     """[n, rows, columns, w]; the model's mode is left as it was."""
     training, tower = model.training, model.tower
     model.eval()
-    tokens = tower.images(probe.images.to(tower.mean.device)).tokens.float().cpu()
+    tokens = tower.images(probe.images.to(tower.mean.device)).read.float().cpu()
     model.train(training)
     return tokens.unflatten(1, tower.grid_at(probe.images))
 

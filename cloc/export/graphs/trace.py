@@ -36,7 +36,8 @@ class Part(NamedTuple):
 
 
 class ImageEncoder(nn.Module):
-    """Pixels to the pooled unit vector, and to the un-pooled tokens in their grid."""
+    """Pixels to the pooled unit vector, and to the un-pooled tokens in their grid, as the region
+    head reads them: of several layers they are as wide as all of these."""
 
     def __init__(self, tower: Any) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ class ImageEncoder(nn.Module):
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b rows columns width"]]:
         """At another size than the tower's own where `free`, in multiples of `step`."""
         seen = self._images(pixels)
-        return seen.pooled, seen.tokens.unflatten(1, self._grid_at(pixels))
+        return seen.pooled, seen.read.unflatten(1, self._grid_at(pixels))
 
 
 def _takes_another_size(tower: Any, step: int) -> bool:
@@ -129,11 +130,16 @@ def graph_parts(model: Any) -> list[Part]:
     parts = [
         Part("image_encoder", image, (pixels,), {"pixels": area}, seen),
         Part("text_encoder", TextEncoder(tower), (ids,), {"tokens": texts}, {"text": texts}),
-        *_heads(model, torch.zeros(BATCH, rows, columns, tower.width), places),
+        *_heads(model, torch.zeros(BATCH, rows, columns, tower.width * _num_read(model)), places),
     ]
     for part in parts:
         part.module.eval()  # the new modules around what was in this mode already
     return parts
+
+
+def _num_read(model: Any) -> int:
+    """Layers that the region head reads side by side."""
+    return len(getattr(model.region_head, "layers", None) or [0])
 
 
 def _heads(model: Any, tokens: Tensor, places: Mapping[int, str]) -> list[Part]:

@@ -19,4 +19,5 @@ def read(where: str) -> Start:
         Heads(model.description, model.region_state()),
         tower.background,
         positions=tower.positions.described(),
+        norm_balance=None if tower.norm_balance is None else tower.norm_balance.described(),
     )

@@ -1,51 +1,23 @@
 """CoCa of open_clip, which no tower of ours can be: its own answers, in its own preprocessing."""
 
-import json
-
 import numpy as np
 import open_clip
 import PIL.Image
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from cloc.errors import UserError
 from cloc.eval.conformance import check
 from cloc.eval.encoders.encoder import open_encoder
 from cloc.eval.extractors import crop, roi
+from tests.helpers.encoders import save_coca
 
 CPU = torch.device("cpu")
-SMALL = {
-    "embed_dim": 24,
-    "vision_cfg": {
-        **{"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
-        **{"attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True},
-    },
-    "text_cfg": {
-        **{"context_length": 20, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-        **{"embed_cls": True, "output_tokens": True},
-    },
-    "multimodal_cfg": {
-        **{"context_length": 20, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-        "attn_pooler_heads": 2,
-    },
-    "custom_text": True,
-}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("coca")
-    torch.manual_seed(0)
-    config = {key: value for key, value in SMALL.items() if key != "custom_text"}
-    model = open_clip.CoCa(**config)
-    for weight in model.parameters():  # one of them open_clip leaves as memory was
-        torch.nn.init.normal_(weight, std=0.05)
-    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
-    seen = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "interpolation": "bicubic"}
-    told = {"model_cfg": SMALL, "preprocess_cfg": {**seen, "resize_mode": "squash"}}
-    (folder / "open_clip_config.json").write_text(json.dumps(told))
-    return folder
+    return save_coca(tmp_path_factory.mktemp("coca"))
 
 
 @pytest.fixture(scope="module")

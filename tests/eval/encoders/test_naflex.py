@@ -9,39 +9,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
-from transformers import Siglip2Config, Siglip2ImageProcessor, Siglip2Model
+from transformers import Siglip2ImageProcessor, Siglip2Model
 
 from cloc.errors import UserError
 from cloc.eval.conformance import check
 from cloc.eval.encoders.encoder import open_encoder
-from tests.helpers.hf import write_tokenizer
+from tests.helpers.encoders import save_naflex
 
 CPU = torch.device("cpu")
-SMALL = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("naflex")
-    torch.manual_seed(0)
-    config = Siglip2Config(
-        text_config={
-            **SMALL,
-            "vocab_size": 512,
-            "max_position_embeddings": 8,
-            "projection_size": 32,
-        },
-        vision_config={**SMALL, "patch_size": 4, "num_patches": 64},
-    )
-    Siglip2Model(config).save_pretrained(folder)
-    Siglip2ImageProcessor(patch_size=4, max_num_patches=64).save_pretrained(folder)
-    write_tokenizer(folder)
-    return folder
+    return save_naflex(tmp_path_factory.mktemp("naflex"))
 
 
 def test_pictures_keep_their_aspect_and_boxes_are_fractions_of_the_picture(folder):

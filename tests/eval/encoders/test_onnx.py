@@ -48,6 +48,11 @@ def test_graphs_answer_as_the_model_they_were_made_of(tmp_path):
         assert grounded[1].shape == (0, 4)
     for found, wanted in zip(*answers, strict=True):
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+    tokens, grid = theirs.embedder.patch_tokens(prepared.images)
+    assert grid == model.tower.grid
+    with torch.no_grad():
+        wanted = model.tower.images(prepared.images).tokens
+    torch.testing.assert_close(tokens, wanted, rtol=0, atol=1e-4)
     assert theirs.embedder.tokens(["A dog"]) == theirs.embedder.tokens(["a dog"])
     (tmp_path / "prompter.onnx").unlink()
     with pytest.raises(UserError, match=r"no prompter.onnx; take extractors=\[crop\]"):
