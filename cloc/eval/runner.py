@@ -50,15 +50,12 @@ def evaluate(
     a notebook progress is shown (`cloc.eval.watch`), if `progress` is true. What two benchmarks ask
     of an embedder is computed once; `features` says where the answers of an extractor are kept.
     With `together` all ranks measure the same and share the work. `permuted` are kinds of controls,
-    each with all embedders (`cloc.eval.encoders.permuted`): the lines of `with_lines` stand beside
-    every figure. Of tokens that are shuffled after positions a benchmark of whole pictures is not
-    run again: nothing that it asks is read by their order.
+    each with all embedders (`cloc.eval.encoders.permuted`), whose lines stand beside every figure.
     """
     _check(embedders, splits)
     jobs = list(_jobs(embedders, splits, benchmarks, own_regions))
-    hidden = not (progress and terminal.shows_bars())
     results = {}
-    with watched(len(jobs), hidden=hidden) as (start, watch):
+    with watched(len(jobs), hidden=not (progress and terminal.shows_bars())) as (start, watch):
         asked: set[str] = set()  # kinds of questions of the benchmark that runs
         memos = partial(_memos, features, together, _noting(asked, watch))
         remembering = memos(embedders)
@@ -66,13 +63,12 @@ def evaluate(
         for key, benchmark, extractor, split in jobs:
             start(key)
             asked.clear()
-            values = benchmark.run(remembering[extractor], split)
-            whole = asked == WHOLE and not benchmark.uses_regions
-            lines = {
-                kind: values if whole and kind == AFTER else benchmark.run(of[extractor], split)
-                for kind, of in (others if values else {}).items()
-            }
-            if values:
+            if values := benchmark.run(remembering[extractor], split):
+                # nothing that a benchmark of whole pictures asks is read by the order of tokens
+                is_whole = asked == WHOLE and not benchmark.uses_regions
+                same = {AFTER: values} if is_whole else {}
+                of = {kind: memos[extractor] for kind, memos in others.items()}
+                lines = {kind: same.get(kind) or benchmark.run(e, split) for kind, e in of.items()}
                 results[key] = with_lines(values, lines) if lines else values
     return results
 

@@ -81,12 +81,11 @@ def _encodings(
 ) -> dict[str, Any]:
     """`Tower`'s `positions` and `norm_balance`: those of the command and the start; `UserError`
     where the tower cannot have them."""
-    vision, trained = model_config["vision_cfg"], start.state is not None
-    encodings = (
-        continued(positions, start.positions)
-        if trained
-        else make_positions(positions, pretrained=False)
-    )
+    vision = model_config["vision_cfg"]
+    if start.state is None:
+        encodings = make_positions(positions, pretrained=False)
+    else:
+        encodings = continued(positions, start.positions)
     refuse_positions(encodings, vision)
     balance = make_balance(start.norm_balance if norm_balance is None else norm_balance, BALANCE)
     refuse_balance(balance, encodings, vision)

@@ -165,8 +165,8 @@ class Trunk:
         if self.channels_last:
             return features.flatten(1, 2), pooled, None
         if features.ndim != 4:
-            given = f"{type(self.trunk).__name__} gives {list(features.shape)}, no map of features"
-            raise UserError(f"{given}; choose a ViT, ConvNeXt or Swin tower")
+            name, shape = type(self.trunk).__name__, list(features.shape)
+            raise UserError(f"{name} gives {shape}, no map of features; choose a ViT or ConvNeXt")
         return features.flatten(2).transpose(1, 2), pooled, None
 
     def _features(self, trunk: Any, x: Tensor) -> tuple[Tensor, list[Tensor]]:

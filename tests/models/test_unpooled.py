@@ -97,7 +97,7 @@ def test_tokens_whose_places_are_not_known_are_no_map():
     config = {**FC_NORM, "vision_cfg": {"timm_model_name": "volo_d1_224", "timm_proj": "linear"}}
     with torch.device("meta"):
         tower = make_tower(config)
-        with pytest.raises(UserError, match=r"VOLO gives \[1, 197, 384\] and no map of features"):
+        with pytest.raises(UserError, match=r"VOLO gives \[1, 197, 384\], no map of features"):
             tower.images(torch.zeros(1, 3, 224, 224, dtype=torch.uint8))
 
 

@@ -44,8 +44,8 @@ ROTARY_OPTIONS = {
 }
 KINDS = {
     "absolute": {kind: [None] for kind in ABSOLUTE},
-    "relative": dict.fromkeys(RELATIVE, [None]),
-    "rotary": dict.fromkeys(ROTARY, [None]),
+    "relative": {kind: [None] for kind in RELATIVE},
+    "rotary": {kind: [None] for kind in ROTARY},
 }
 EVERY = [
     *(("relative", kind, o, v) for kind, own in RELATIVE_OPTIONS.items() for o, v in own.items()),
