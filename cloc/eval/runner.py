@@ -58,17 +58,16 @@ def evaluate(
     with watched(len(jobs), hidden=not (progress and terminal.shows_bars())) as (start, watch):
         asked: set[str] = set()  # kinds of questions of the benchmark that runs
         memos = partial(_memos, features, together, _noting(asked, watch))
-        remembering = memos(embedders)
-        others = {kind: memos(of, kind, remembering) for kind, of in permuted.items()}
+        own = memos(embedders)
+        others = {kind: memos(of, kind, own) for kind, of in permuted.items()}
         for key, benchmark, extractor, split in jobs:
             start(key)
             asked.clear()
-            if values := benchmark.run(remembering[extractor], split):
+            if values := benchmark.run(own[extractor], split):
                 # nothing that a benchmark of whole pictures asks is read by the order of tokens
-                is_whole = asked == WHOLE and not benchmark.uses_regions
-                same = {AFTER: values} if is_whole else {}
-                of = {kind: memos[extractor] for kind, memos in others.items()}
-                lines = {kind: same.get(kind) or benchmark.run(e, split) for kind, e in of.items()}
+                known = {AFTER: values} if asked == WHOLE and not benchmark.uses_regions else {}
+                found = {kind: memo[extractor] for kind, memo in others.items()}
+                lines = {k: known.get(k) or benchmark.run(e, split) for k, e in found.items()}
                 results[key] = with_lines(values, lines) if lines else values
     return results
 
