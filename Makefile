@@ -11,7 +11,7 @@ SHELL := /bin/bash
 # where it is set, every process of thousands of files would compile them again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env demo test tests test-fast faults lint docs clean
+.PHONY: help env demo where test tests test-fast faults lint docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 demo: env ## scenes, CLOC and its CLIP twin, evaluation, export, report; stopped, it goes on
 	$(PY) -m cloc demo
+
+# two encodings and one seed, in a folder of its own
+QUICKLY := out=runs/where_quick cells=runs/where_quick/cells seeds=[0] chosen=[learned,rope_axial] words=[steps=250]
+
+where: env ## objectives by position encodings, one page; does what is missing (QUICK=1: six small cells)
+	$(PY) -m cloc where $(if $(QUICK),$(QUICKLY),cells=docs/where)
 
 lint: env ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -136,9 +136,9 @@ class _Run:
                 self.failed = 0
             elif not self.stop.is_set():  # else it was not tried as often as it should be
                 self.failed += 1
-            in_a_row = self.failed
-        if isinstance(found, Failure) and in_a_row >= IN_A_ROW:
-            raise _gone(f"{in_a_row} requests in a row had no answer", found)
+                if self.failed == IN_A_ROW:
+                    self.stop.set()  # here: who waits for this may come late, others would go on
+                    raise _gone(f"{self.failed} requests in a row had no answer", found)
         return found
 
     def _tried(self, body: bytes) -> Reply | Failure:

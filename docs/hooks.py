@@ -12,7 +12,7 @@ from cloc.cli.config.help import head_of, keys, keys_of_option
 
 COMMANDS = (  # that have keys
     *("train", "evaluate", "export", "prepare", "check_shards", "show_batch", "bench"),
-    *("diagnose", "compare", "compare_runs", "compare_regions"),
+    *("where", "diagnose", "compare", "compare_runs", "compare_regions"),
 )
 FORMULA = re.compile(r"^\$\$\n(.*?)\n\$\$$|\$`([^`]+)`\$", re.MULTILINE | re.DOTALL)
 

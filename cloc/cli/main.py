@@ -29,6 +29,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "compare-runs": ("cloc.cli.compare_runs", "the main numbers of runs side by side"),
         "compare-regions": ("cloc.cli.compare_regions", "found regions against true ones"),
         "region-demo": ("cloc.cli.region_demo", "phrases against one photograph and its boxes"),
+        "where": ("cloc.cli.where", "which objective and which positions know where, on one page"),
         "doctor": ("cloc.cli.doctor", "what limits a run, and how long it will take"),
         "bench": ("cloc.cli.bench.command", "speed, memory and cost"),
     },

@@ -23,16 +23,17 @@ class _Pairs(NamedTuple):
     regions: Float[Tensor, "n d"]
     phrases: Float[Tensor, "n d"]
     valid: Bool[Tensor, " n"]
-    ids: Int[Tensor, " n"]
+    ids: Int[Tensor, "n 2"]  # equal for equal texts; for the same box of the same image
 
 
-def region_text_loss(
+def region_text_loss(  # noqa: PLR0913 - tensors of rows, and an option each of the filter
     regions: Float[Tensor, "*n d"],
     phrases: Float[Tensor, "*n d"],
     valid: Bool[Tensor, "*n"],
     scale: Float[Tensor, ""],
     *,
     phrase_ids: Int[Tensor, "*n"] | None = None,
+    box_ids: Int[Tensor, "*n"] | None = None,
     conflict: str = "cosine",
     threshold: float | None = None,
     negatives: Float[Tensor, "*n k d"] | None = None,
@@ -42,26 +43,25 @@ def region_text_loss(
     """Symmetric InfoNCE in nats over the valid rows of all ranks; 0 where there are none.
 
     Rows stand in [images, regions], or in one axis where every one is of an image of its own. A
-    region and its phrase are a positive pair of unit vectors. Two rows whose texts conflict (cosine
-    above `threshold`, 0.9 where None as in the paper, or equal `phrase_ids`) leave each other's
-    denominators in both directions; a region's `negatives` join its own row, past the filter.
+    region and its phrase are a positive pair of unit vectors. Two rows leave each other's
+    denominators in both directions where their texts conflict (cosine above `threshold`, 0.9 where
+    None as in the paper, or equal `phrase_ids`) or, as two names of one region, where `box_ids` are
+    equal. A region's `negatives` join its own row, past the filter. Every rank returns the same
+    value. Only `chunk` rows of similarities exist at a time, and again in backward.
 
-    Every rank returns the same global value. Only `chunk` rows of similarities exist at a time, and
-    again in backward. Logs, all shares: `masked_fraction` of the pairs of two valid rows, taken out
-    by the filter; `accuracy`, of regions whose own phrase beats all of its row; `coverage`, of
-    images with a valid region.
+    Logs, all shares: `masked_fraction` of the pairs of two valid rows, taken out by the filter;
+    `accuracy`, of regions whose own phrase beats all of its row; `coverage`, of images with one.
     """
-    _check(conflict, threshold, chunk)
-    at_most = _cosine_at_most(conflict, threshold)
+    at_most = _check(conflict, threshold, chunk)
     with full_precision(regions):
-        mine = _pairs(regions, phrases, valid, _texts(valid.flatten(), phrase_ids, conflict))
+        mine = _pairs(regions, phrases, valid, _ids(valid.flatten(), phrase_ids, box_ids, conflict))
         every = _Pairs(*dist.gather(*mine))
         hard, hard_valid = _negatives(mine, negatives, negative_valid)
         own, scale = own_columns(mine.valid), upcast(scale)
 
-        def partial(rows: slice) -> Tensor:
-            some = _Pairs(*(x[rows] for x in mine))
-            return _sums(some, every, own[rows], scale, at_most, hard[rows], hard_valid[rows])
+        def partial(at: slice) -> Tensor:
+            some = _Pairs(*(x[at] for x in mine))
+            return _sums(some, every, own[at], scale, at_most, hard[at], hard_valid[at])
 
         sums = dist.total(sum_over_chunks(partial, len(mine.valid), chunk=chunk))
     return _term(sums, every.valid, valid.shape[-1] if valid.ndim > 1 else 1)
@@ -71,46 +71,45 @@ def _pairs(
     regions: Float[Tensor, "*n d"],
     phrases: Float[Tensor, "*n d"],
     valid: Bool[Tensor, "*n"],
-    ids: Int[Tensor, " m"],
+    ids: Int[Tensor, "m 2"],
 ) -> _Pairs:
     """One row after the other, padding wiped."""
     regions, phrases = (wipe(x, valid).flatten(0, -2) for x in (regions, phrases))
     return _Pairs(regions, phrases, valid.flatten(), ids)
 
 
-def _check(conflict: str, threshold: float | None, chunk: int) -> None:
+def _check(conflict: str, threshold: float | None, chunk: int) -> float | None:
+    """The cosine of two texts above which they conflict; None where it does not matter."""
     check_option("conflict of the region_text loss", conflict, CONFLICTS)
     check_chunk("chunk of the region_text loss", chunk)
-    if threshold is None:
-        return
-    if conflict != "cosine":
+    if threshold is not None and conflict != "cosine":
         raise UserError(
             f"threshold of the region_text loss is {threshold}, but conflict={conflict} has none; "
             "set losses.region_text.threshold=null"
         )
-    if not -1 <= threshold <= 1:
+    if threshold is not None and not -1 <= threshold <= 1:
         raise UserError(
             f"threshold of the region_text loss is {threshold}; a cosine lies in [-1, 1], and "
             "conflict=none turns the filter off"
         )
-
-
-def _cosine_at_most(conflict: str, threshold: float | None) -> float | None:
-    """None where the cosine of two texts does not matter."""
     if conflict != "cosine":
         return None
     return PAPER_THRESHOLD if threshold is None else threshold
 
 
-def _texts(
-    valid: Bool[Tensor, " n"], phrase_ids: Int[Tensor, "*n"] | None, conflict: str
-) -> Int[Tensor, " n"]:
-    """What two rows of equal text share; without `text` no two rows share anything."""
-    if conflict != "text":
-        return own_columns(valid)
-    if phrase_ids is None:
+def _ids(
+    valid: Bool[Tensor, " n"],
+    phrase_ids: Int[Tensor, "*n"] | None,
+    box_ids: Int[Tensor, "*n"] | None,
+    conflict: str,
+) -> Int[Tensor, "n 2"]:
+    """What two rows of equal text share, and two of one box; without `text`, or the boxes, no two
+    rows share it."""
+    own = own_columns(valid)
+    if conflict == "text" and phrase_ids is None:
         raise UserError("conflict 'text' compares phrase_ids, and none were given")
-    return phrase_ids.flatten()
+    texts = phrase_ids if conflict == "text" else None
+    return torch.stack([own if ids is None else ids.flatten() for ids in (texts, box_ids)], 1)
 
 
 def _negatives(
@@ -138,10 +137,10 @@ def _sums(
     negative_valid: Bool[Tensor, "c k"],
 ) -> Float[Tensor, "3"]:
     """Nats of both directions, pairs taken out by the filter, regions that pick their phrase."""
-    if threshold is None:
-        same = mine.ids[:, None] == every.ids
-    else:
-        same = mine.phrases.detach() @ every.phrases.detach().T > threshold
+    texts, boxes = every.ids.unbind(1)
+    same = (mine.ids[:, :1] == texts) | (mine.ids[:, 1:] == boxes)
+    if threshold is not None:
+        same |= mine.phrases.detach() @ every.phrases.detach().T > threshold
     # the own column stays, in a padded row too: softmax over nothing would be NaN
     hidden = (same | ~every.valid).scatter(1, own[:, None], False)
     to_text = (scale * mine.regions @ every.phrases.T).masked_fill(hidden, -torch.inf)
@@ -182,6 +181,15 @@ def hash_rows(tokens: Int[Tensor, "u s"]) -> Int[Tensor, " u"]:
     return (tokens.long() * base.cumprod(0)).sum(1)  # made on the device: no host sync
 
 
+def first_of_box(boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]) -> Int[Tensor, "b r"]:
+    """Of each region the row, among those of all ranks, of the first region with the same box in
+    its image: one number per box. Padded regions share none with valid ones."""
+    same = (boxes[:, :, None] == boxes[:, None]).all(-1) & valid[:, :, None] & valid[:, None]
+    first = same.int().argmax(-1)  # the first of equal ones; 0 where there is none
+    rows = own_columns(valid.flatten()).view_as(valid)
+    return torch.where(valid, rows.gather(1, first), rows)
+
+
 class RegionText:
     """Hands `region_text_loss` its tensors and weighs it by the share of images with regions.
 
@@ -215,6 +223,7 @@ class RegionText:
             batch.valid,
             out.region_scale,
             phrase_ids=hash_rows(batch.phrases)[batch.phrase_index],
+            box_ids=first_of_box(batch.boxes, batch.valid),
             conflict=self.conflict,
             threshold=self.threshold,
             negatives=out.phrase[batch.negative_index.clamp(min=0)],

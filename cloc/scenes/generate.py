@@ -127,7 +127,7 @@ def _meta(layout: Layout, words: Words) -> dict[str, Any]:
     return meta
 
 
-def write_scenes(
+def write_scenes(  # noqa: PLR0913 - a key of configs/import each
     out: Path,
     *,
     train: int,
@@ -137,13 +137,15 @@ def write_scenes(
     size: int = 64,
     twins: float = 0.4,
     relational: float = 0.0,
+    keep_names: bool = False,
     regions: bool = True,
     samples_per_shard: int = 2500,
 ) -> None:
     """Shard sets `out/train`, `out/val`, `out/novel` of so many scenes; 0 leaves a split out.
 
-    Without `regions` the pictures and captions are the same, and nothing says where things are.
-    A progress bar shows on a terminal and in a notebook only.
+    With `keep_names` every region has its plain name, and a relational one is a region of its own
+    in the same box. Without `regions` the pictures and captions are the same, and nothing says
+    where things are. A progress bar shows on a terminal and in a notebook only.
     """
     counts = {"train": train, "val": val, "novel": novel}
     settings: dict[str, Any] = dict(seed=seed, size=size, twins=twins, relational=relational)
@@ -155,6 +157,7 @@ def write_scenes(
         lambda split, count: scenes(split, count, **settings),
         source={"name": SOURCE, **settings},
         classes=class_prompts(),
+        keep_names=keep_names,
         regions=regions,
         samples_per_shard=samples_per_shard,
     )
@@ -167,10 +170,13 @@ def write_splits(
     *,
     source: Mapping[str, Any],
     classes: Mapping[str, list[str]],
+    keep_names: bool,
     regions: bool,
     samples_per_shard: int,
 ) -> None:
     """A shard set for each split of which there is anything, with what it was made by."""
+    if keep_names:
+        source = {**source, "keep_names": True}
     for split in counts:
         refuse_existing(out / split)
     quiet = not shows_bars()
@@ -178,6 +184,8 @@ def write_splits(
         if not count:
             continue
         records = records_of(split, count)
+        if keep_names:
+            records = map(with_both_names, records)
         if not regions:
             records = (replace(record, regions=(), meta={}) for record in records)
         write_shards(
@@ -186,9 +194,20 @@ def write_splits(
             samples_per_shard=samples_per_shard,
             extra={
                 "classes": classes,
-                "source": {"name": source["name"], "split": split, **source},
+                "source": {"split": split, **source},
             },
         )
+
+
+def with_both_names(record: Record) -> Record:
+    """Every region by its plain name, then those of relational names again: the places of regions
+    that `meta` speaks of stay."""
+    plain = [
+        replace(region, text=article(name), negatives=())
+        for region, name in zip(record.regions, record.meta["objects"], strict=True)
+    ]
+    relational = [region for region in record.regions if region.negatives]
+    return replace(record, regions=(*plain, *relational))
 
 
 def check(split: str, count: int, *, seed: int, size: int, twins: float, relational: float) -> None:

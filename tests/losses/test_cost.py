@@ -112,7 +112,7 @@ def _check_collectives(rank):
             value = loss(out, batch).value
         assert count.names == ["all_gather", "all_reduce"][-forward:]
         rows = batch.valid.numel() if "region" in loss.needs else len(batch.images)
-        kept = model.tower.dim * 2 * 4 + 1 + 8  # two vectors, valid, the number of the words
+        kept = model.tower.dim * 2 * 4 + 1 + 16  # two vectors, valid, the numbers of words and box
         assert count.bytes <= rows * kept * (forward - 1) + 16
         with Collectives() as count:
             value.backward(retain_graph=True)

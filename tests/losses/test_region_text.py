@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from cloc.errors import UserError
-from cloc.losses.region_text import RegionText, region_text_loss
+from cloc.losses.region_text import RegionText, first_of_box, region_text_loss
 from tests.helpers.rows import (
     Largest,
     assert_same,
@@ -29,6 +29,7 @@ def make_pairs(seed=0, n=N, hidden=(3, 8, 11)):
         "valid": valid,
         "scale": torch.tensor(6.0, dtype=torch.float64),
         "phrase_ids": torch.arange(n) % 3 * 1000,
+        "box_ids": torch.tensor([0, 1, 0])[torch.arange(n) % 3] + torch.arange(n) // 3 * 10,
         "negatives": unit_rows(seed + 30, n, K, D),
         "negative_valid": negative_valid,
     }
@@ -38,20 +39,33 @@ def without_negatives(pairs):
     return {name: x for name, x in pairs.items() if not name.startswith("negative")}
 
 
-def clash(i, j, phrases, phrase_ids, conflict):
+def clash(i, j, phrases, phrase_ids, box_ids, conflict):
+    if box_ids is not None and box_ids[i] == box_ids[j]:
+        return True
     if conflict == "cosine":
         return bool(phrases[i].detach() @ phrases[j].detach() > 0.9)
     return conflict == "text" and bool(phrase_ids[i] == phrase_ids[j])
 
 
 def by_definition(
-    regions, phrases, valid, scale, phrase_ids, negatives=None, negative_valid=None, *, conflict
+    regions,
+    phrases,
+    valid,
+    scale,
+    phrase_ids,
+    box_ids=None,
+    negatives=None,
+    negative_valid=None,
+    *,
+    conflict,
 ):
     """One anchor at a time."""
     rows = valid.nonzero().flatten().tolist()
     terms, num_masked, num_right = [], 0, 0
     for i in rows:
-        kept = [j for j in rows if j == i or not clash(i, j, phrases, phrase_ids, conflict)]
+        kept = [
+            j for j in rows if j == i or not clash(i, j, phrases, phrase_ids, box_ids, conflict)
+        ]
         own = scale * (regions[i] @ phrases[i])
         to_text = [scale * (regions[i] @ phrases[j]) for j in kept]
         to_region = [scale * (regions[j] @ phrases[i]) for j in kept]
@@ -93,6 +107,7 @@ def test_matches_the_definition_without_negatives(conflict):
 
 def test_equals_open_clip_where_all_is_valid_and_nothing_conflicts():
     pairs = without_negatives(make_pairs(hidden=()))
+    del pairs["box_ids"]
     import open_clip.loss  # seconds, and the ranks of test_two_ranks import this file
 
     theirs = open_clip.loss.ClipLoss()
@@ -145,7 +160,7 @@ def test_rows_may_stand_in_images_and_regions_and_coverage_is_the_share_of_such_
 def test_two_equal_phrases_do_not_repel(conflict):
     pairs = without_negatives(make_pairs(n=2, hidden=()))
     pairs["phrases"] = pairs["phrases"][:1].repeat(2, 1)
-    pairs["phrase_ids"] = torch.tensor([5, 5])
+    pairs["phrase_ids"], pairs["box_ids"] = torch.tensor([5, 5]), torch.tensor([0, 1])
     value, grads, logs = graded(region_text_loss, pairs, conflict=conflict)
     assert abs(value) < 1e-12
     assert all(grad.abs().max() < 1e-12 for grad in grads.values())
@@ -160,6 +175,30 @@ def test_the_filter_spares_explicit_negatives():
     value, _, logs = graded(region_text_loss, pairs, conflict="cosine", threshold=-1.0)
     assert logs["masked_fraction"] == 1  # nothing but negatives is left against the own phrase
     torch.testing.assert_close(value, torch.tensor(1.0 + K).double().log() / 2)
+
+
+@pytest.mark.parametrize("conflict", CONFLICTS)
+def test_one_region_by_two_names_of_which_neither_is_wrong(conflict):
+    pairs = without_negatives(make_pairs(n=4, hidden=()))
+    pairs["regions"] = pairs["regions"][[0, 0, 2, 3]]
+    pairs["phrases"] = unit_rows(7, 4, D)
+    pairs["phrase_ids"], pairs["box_ids"] = torch.arange(4), torch.tensor([8, 8, 9, 10])
+    value, _, logs = graded(region_text_loss, pairs, conflict=conflict)
+    assert logs["masked_fraction"] >= 2 / 12
+    assert_same(
+        graded(region_text_loss, pairs, conflict=conflict),
+        graded(by_definition, pairs, conflict=conflict),
+    )
+    apart = {**pairs, "box_ids": torch.arange(4)}
+    assert value < graded(region_text_loss, apart, conflict=conflict)[0]
+
+
+def test_equal_boxes_of_an_image_have_one_number_and_padded_rows_their_own():
+    boxes = torch.rand(3, 4, 4)
+    boxes[0, 2], boxes[1, 3], boxes[2, 1] = boxes[0, 0], boxes[1, 1], boxes[1, 0]
+    boxes[2, 2:] = 0  # padded, and equal
+    valid = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]]).bool()
+    assert first_of_box(boxes, valid).tolist() == [[0, 1, 0, 3], [4, 5, 6, 5], [8, 9, 10, 11]]
 
 
 def test_no_gradient_flows_through_the_filter_and_the_diagonal_stays():

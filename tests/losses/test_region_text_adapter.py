@@ -26,6 +26,11 @@ def test_equal_rows_share_a_number_and_trailing_zeros_do_not_count():
     assert hash_rows(tokens.int()).equal(ids[:2000])
 
 
+# one region of the first image has two names
+BOXES = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
+BOXES[0, 2] = BOXES[0, 0]
+
+
 class Text(torch.nn.Module):
     """The smallest text tower: a bag of token vectors."""
 
@@ -55,7 +60,7 @@ def make_walk():
                 [[-1, -1]] * 4,
             ]
         ),
-        boxes=torch.zeros(3, 4, 4),
+        boxes=BOXES,
     )
 
 
@@ -93,6 +98,7 @@ def test_the_adapter_picks_the_fields_of_the_definition(conflict):
         "valid": batch.valid.flatten(),
         "scale": torch.tensor(6.0, dtype=torch.float64),
         "phrase_ids": batch.phrase_index.flatten(),
+        "box_ids": torch.tensor([0, 1, 0, *range(3, 12)]),
         "negatives": phrase[batch.negative_index].flatten(0, 1),
         "negative_valid": (batch.negative_index != -1).flatten(0, 1),
     }

@@ -7,13 +7,15 @@ from itertools import product
 import numpy as np
 import pytest
 
+import cloc.scenes.depth.generate as depth
+import cloc.scenes.generate as flat
 from cloc.data.samples.record import from_json, to_json
 from cloc.data.shards.manifest import read_manifest
 from cloc.data.shards.reader import read_samples
 from cloc.data.shards.shard_set import expand_shards, open_shards
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
-from cloc.scenes.generate import scene, scenes, write_scenes
+from cloc.scenes.generate import scene, scenes, with_both_names, write_scenes
 from cloc.scenes.kinds import HELD_OUT, class_prompts
 from tests.helpers.scenes import decoded
 
@@ -231,3 +233,27 @@ def test_the_streams_of_seeds_and_splits_never_meet():
         for seed, split in product(range(12), ("train", "val", "novel"))
     }
     assert len(first) == 36
+
+
+@pytest.mark.parametrize("module", [flat, depth], ids=["flat", "depth"])
+def test_with_both_names_every_region_keeps_its_plain_one_and_its_place(module):
+    for plain, named in zip(
+        module.scenes("val", 40), module.scenes("val", 40, relational=1.0), strict=True
+    ):
+        both = with_both_names(named)
+        assert both.regions[: len(plain.regions)] == plain.regions
+        more = [region for region in named.regions if region.negatives]
+        assert list(both.regions[len(plain.regions) :]) == more
+        assert both.meta == named.meta
+        assert with_both_names(plain) == plain
+
+
+def test_scenes_are_written_with_both_names_where_that_is_asked(tmp_path):
+    settings = {"train": 6, "val": 0, "novel": 0, "relational": 1.0}
+    write_scenes(tmp_path / "both", **settings, keep_names=True)
+    write_scenes(tmp_path / "one", **settings)
+    sets = [open_shards(f"{tmp_path}/{name}/train", key="x") for name in ("both", "one")]
+    both, one = ([parse(raw) for raw in read_samples(shards, key="x")] for shards in sets)
+    assert [with_both_names(record).regions for record in one] == [r.regions for r in both]
+    manifest = read_manifest(tmp_path / "both/train")
+    assert manifest["source"]["keep_names"] is True

@@ -75,7 +75,7 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         *("benchmarks.*.root", "benchmarks.*.pictures", "benchmarks.*.templates"),
         *("benchmarks.*.prompts", "benchmarks.*.classnames"),
     ),
-    Form.LIST: ("extractors", "freeze", "retention.benchmarks", "keep", "resume_changes"),
+    Form.LIST: ("chosen", "extractors", "freeze", "retention.benchmarks", "keep", "resume_changes"),
     Form.NUMBERS: ("*background", "model.region_head.layers"),
     Form.INT: (
         *("steps", "batch_size", "limit", "repeat", "model.tower.context_length"),
@@ -115,6 +115,7 @@ NULL = (
     *("stages.filter.duplicate_iou", "stages.filter.nms_iou", "stages.filter.regions_at_most"),
     *("stages.images.phash_distance", "twin", "engine.workers", "limit"),
 )
+ANY_LENGTH = ("seeds",)  # of a list of numbers
 EMPTY = ("stages.*.prompt", "logger.*")  # texts that may have no letter
 # Numbers that are not all of 0 and more: the least, whether more than it, and the most.
 ONE, ABOVE, SHARE = (1, False, math.inf), (0, True, math.inf), (0, False, 1)
@@ -157,7 +158,8 @@ def kind(defaults: DictConfig, key: str) -> Kind:
     low, above, high = next(bounds, (0, False, math.inf))
     is_null = default is None or form is Form.ANY or _fits(key, NULL)
     is_empty = default == "" or _fits(key, EMPTY)
-    length = len(default) if form is Form.NUMBERS and isinstance(default, list) else None
+    is_fixed = form is Form.NUMBERS and isinstance(default, list) and not _fits(key, ANY_LENGTH)
+    length = len(default) if is_fixed else None
     return Kind(form, is_null, low, high, above, is_empty, length)
 
 

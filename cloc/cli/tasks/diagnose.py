@@ -27,7 +27,8 @@ from cloc.eval.encoders.encoder import Encoder, of_model, open_encoder
 from cloc.frame import WHITE, height_and_width
 from cloc.interfaces import Example
 from cloc.models.load import load_model
-from cloc.scenes.wherebench.items import GREATEST_SIZE, LEAST_SIZE, RELATIONS, VERSION, item
+from cloc.scenes.wherebench.items import RELATIONS, VERSION, item
+from cloc.scenes.wherebench.versions import GREATEST_SIZE, LEAST_SIZE
 from cloc.training.origin import device_name, git_commit
 
 SCHEMA = "cloc-diagnose/1"

@@ -13,15 +13,13 @@ from cloc.eval.encode import image_vectors, text_vectors
 from cloc.eval.measured import Cases, Figures, Measured
 from cloc.eval.metrics import TIE
 from cloc.interfaces import Embedder, Example, Split
-from cloc.scenes.wherebench.items import RELATIONS, VERSION, Item, check, item
+from cloc.scenes.wherebench.pair import Item
+from cloc.scenes.wherebench.versions import VERSIONS, check
 
 METRICS = ("text", "image", "group")
 # For scores of which every order is as likely as another: two of two, and both true ones above
 # both false ones in 4 of the 24 orders of four.
 CHANCE = {"text": 1 / 2, "image": 1 / 2, "group": 1 / 6}
-# What a trained linear reader of patches (an eighth of the side) in no order gets of the pictures;
-# measured on 2,000 items by tests/eval/wherebench/leaks.py. It is at chance for the others.
-BAG_OF_PATCHES = {"front_behind": 1.0, "inside": 0.993, "on_under": 0.938}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +42,7 @@ class WhereBench:
     uses_regions: ClassVar[bool] = False
     own_data: ClassVar[bool] = True
     pairs: int = 2000
+    version: int = 1  # of the items: shapes on a plane; 2: solids under a camera
     size: int = 224
     batch_size: int = 64
     seed: int = 0
@@ -51,11 +50,12 @@ class WhereBench:
     limit: int | None = None  # pairs of each relation
 
     def __post_init__(self) -> None:
-        check(pairs=self.pairs, size=self.size)
+        check(version=self.version, pairs=self.pairs, size=self.size)
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
         [(_, nothing)] = image_vectors(embedder, [blind()], batch_size=1)
-        parts = {name: self._relation(embedder, name, nothing) for name in RELATIONS}
+        version = VERSIONS[self.version]
+        parts = {name: self._relation(embedder, name, nothing) for name in version.relations}
         cases, controls = {}, {}
         for relation, part in parts.items():
             cases.update({f"{relation}_{name}": found for name, found in part.cases.items()})
@@ -65,15 +65,15 @@ class WhereBench:
         for control in ("text_permuted", "group_permuted", "text_blind", "text_mirrored"):
             found = [part.controls[control] for part in parts.values() if control in part.controls]
             controls.update({control: sum(found) / len(found)} if found else {})
-        controls.update({f"{name}_image_bag": x for name, x in BAG_OF_PATCHES.items()})
+        controls.update({f"{name}_image_bag": x for name, x in version.bag_of_patches.items()})
         chance = {name: CHANCE[name.rpartition("_")[2]] for name in cases}
-        about = {"version": VERSION, "pairs": self.pairs, "size": self.size, "ties": "wrong"}
+        about = {"version": self.version, "pairs": self.pairs, "size": self.size, "ties": "wrong"}
         return Measured(Figures(cases=cases, chance=chance, controls=controls, about=about))
 
     def _relation(self, embedder: Embedder, relation: str, nothing: Float[Tensor, " d"]) -> Figures:
         """Of one relation, under names without it."""
         items = [
-            item(relation, number, size=self.size)
+            VERSIONS[self.version].item(relation, number, size=self.size)
             for number in range(min(self.pairs, self.limit or self.pairs))
         ]
         texts = [caption for one in items for caption in one.captions]

@@ -15,72 +15,82 @@ from cloc.eval.encode import grounded_boxes, region_vectors, text_vectors
 from cloc.eval.measured import Cases, Figures, Measured
 from cloc.eval.metrics import TIE
 from cloc.interfaces import Embedder, Example, Split
-from cloc.scenes.wherebench.items import VERSION, Item, check, look_alike_item
+from cloc.scenes.wherebench.pair import Item
+from cloc.scenes.wherebench.versions import VERSIONS, check
 
-CHANCE = {
-    **{"pick": 1 / 2, "left_right_pick": 1 / 2, "above_below_pick": 1 / 2, "ground_pick": 1 / 2},
-    "pair": 1 / 16,  # four picks, each of two boxes
-}
+CHANCE = {"pick": 1 / 2, "pair": 1 / 16, "ground_pick": 1 / 2}  # pair: four picks of two boxes
 
 
 @dataclass(frozen=True, kw_only=True)
 class WhereBenchLookAlikes:
-    """Share that is right in `pairs` items of two pictures and two phrases, in [0, 1]; ties count
-    as wrong. The two candidate boxes are the same in both pictures, and each phrase means the one
-    box in one picture and the other in the other: boxes and phrases alone tell nothing.
+    """Share that is right in items of two pictures and two phrases, in [0, 1]; ties count as wrong.
+    Each phrase means the one of two equal things in one picture and the other in the other. Where
+    the two candidate boxes are the same in both, boxes and phrases alone tell nothing.
 
-    pick: the region a phrase means is strictly nearer to it than its look-alike (chance 0.5), also
-    for left_right and above_below alone. pair: all four picks of an item are right (1/16).
+    pick: the region a phrase means is strictly nearer to it than its look-alike (chance 0.5), and
+    {relation}_pick of each relation alone. pair: all four picks of an item are right (1/16).
     ground_pick: the box grounded for a phrase overlaps its region strictly more (IoU) than the
     look-alike (0.5); left out where the embedder cannot ground.
 
-    Beside them pick_permuted (patches, `grid` x `grid`, in an order drawn from `seed`), pick_blind
-    (grey pictures) and left_right_pick_mirrored (0 for who reads them all). `size` is the side of
-    the pictures in pixels. The split is not looked at.
+    Beside them, also of each relation, pick_permuted (patches, `grid` x `grid`, in an order drawn
+    from `seed`) and pick_blind (grey pictures), and {relation}_pick_mirrored where a mirror
+    exchanges what is meant: 0 for who reads them all. `pairs` is the number of items, in version 2
+    of each relation. `size` is the side of the pictures in pixels. The split is not looked at.
     """
 
     uses_regions: ClassVar[bool] = True
     own_data: ClassVar[bool] = True
     pairs: int = 2000
+    version: int = 1  # of the items: shapes on a plane; 2: solids under a camera
     size: int = 224
     batch_size: int = 64
     seed: int = 0
     grid: int = 8
-    limit: int | None = None  # pairs
+    limit: int | None = None  # of `pairs`
 
     def __post_init__(self) -> None:
-        check(pairs=self.pairs, size=self.size)
+        check(version=self.version, pairs=self.pairs, size=self.size)
 
     def run(self, embedder: Embedder, split: Split) -> Measured:
-        items = [
-            look_alike_item(number, size=self.size)
-            for number in range(min(self.pairs, self.limit or self.pairs))
-        ]
+        pairs = min(self.pairs, self.limit or self.pairs)
+        items = list(VERSIONS[self.version].look_alike_items(pairs, size=self.size))
         texts = [phrase for one in items for phrase in one.captions]
         words, rows = text_vectors(embedder, texts, batch_size=self.batch_size)
         phrases = words[rows].unflatten(0, (-1, 2))
-        level = torch.tensor([one.mirror_swaps for one in items])
-        right = self._picks(embedder, _examples(items), phrases)
-        shuffled = permuted(_examples(items), grid=self.grid, seed=self.seed)
-        unordered = self._picks(embedder, shuffled, phrases)
-        unseen = self._picks(embedder, _grey(_examples(items)), phrases)
-        controls = {"pick_permuted": _mean(unordered), "pick_blind": _mean(unseen)}
-        if level.any():
-            turned = mirrored(_examples(one for one in items if one.mirror_swaps))
-            read = self._picks(embedder, turned, phrases[level])
-            controls["left_right_pick_mirrored"] = _mean(read)
         names = [f"{one.key}-picture{i}-phrase{j}" for one in items for i in (0, 1) for j in (0, 1)]
+        right = self._picks(embedder, _examples(items), phrases)
         grounded = self._grounded(embedder, items)
-        all_right = right.flatten(1).all(1)
         cases = {
             "pick": _cases(right.flatten(), names),
-            "left_right_pick": _cases(right.flatten(), names, level.repeat_interleave(4)),
-            "above_below_pick": _cases(right.flatten(), names, ~level.repeat_interleave(4)),
-            "pair": _cases(all_right, [one.key for one in items]),
+            "pair": _cases(right.flatten(1).all(1), [one.key for one in items]),
             "ground_pick": _cases(grounded, names[: len(grounded)]),
         }
-        about = {"version": VERSION, "pairs": self.pairs, "size": self.size, "ties": "wrong"}
-        return Measured(Figures(cases=cases, chance=CHANCE, controls=controls, about=about))
+        for relation, chosen in _of_relations(items).items():
+            picks = chosen.repeat_interleave(4)
+            cases[f"{relation}_pick"] = _cases(right.flatten(), names, picks)
+        chance = {name: CHANCE[name if name in CHANCE else "pick"] for name in cases}
+        controls = self._controls(embedder, items, phrases)
+        about = {"version": self.version, "pairs": self.pairs, "size": self.size, "ties": "wrong"}
+        return Measured(Figures(cases=cases, chance=chance, controls=controls, about=about))
+
+    def _controls(
+        self, embedder: Embedder, items: Sequence[Item], phrases: Float[Tensor, "n 2 d"]
+    ) -> dict[str, float]:
+        shuffled = permuted(_examples(items), grid=self.grid, seed=self.seed)
+        found = {
+            "permuted": self._picks(embedder, shuffled, phrases),
+            "blind": self._picks(embedder, _grey(_examples(items)), phrases),
+        }
+        controls = {f"pick_{name}": _mean(right) for name, right in found.items()}
+        turned = mirrored(_examples(one for one in items if one.mirror_swaps))
+        swaps = torch.tensor([one.mirror_swaps for one in items])
+        read = self._picks(embedder, turned, phrases[swaps]) if swaps.any() else None
+        for relation, chosen in _of_relations(items).items():
+            for name, right in found.items():
+                controls[f"{relation}_pick_{name}"] = _mean(right[chosen])
+            if read is not None and chosen[swaps].any():
+                controls[f"{relation}_pick_mirrored"] = _mean(read[chosen[swaps]])
+        return controls
 
     def _picks(
         self, embedder: Embedder, examples: Iterable[Example], phrases: Float[Tensor, "n 2 d"]
@@ -111,6 +121,12 @@ class WhereBenchLookAlikes:
 
 def _examples(items: Iterable[Item]) -> Iterator[Example]:
     return (example for one in items for example in one.examples)
+
+
+def _of_relations(items: Sequence[Item]) -> dict[str, Bool[Tensor, " n"]]:
+    """Which items are of a relation."""
+    names = dict.fromkeys(one.relation for one in items)
+    return {name: torch.tensor([one.relation == name for one in items]) for name in names}
 
 
 def _grey(examples: Iterable[Example]) -> Iterator[Example]:

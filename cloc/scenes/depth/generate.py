@@ -164,7 +164,7 @@ def run_lengths(masks: Sequence[int], size: int) -> list[str]:
     return found
 
 
-def write_scenes(
+def write_scenes(  # noqa: PLR0913 - a key of configs/import each
     out: Path,
     *,
     train: int,
@@ -174,13 +174,15 @@ def write_scenes(
     size: int = 64,
     twins: float = 0.4,
     relational: float = 0.0,
+    keep_names: bool = False,
     regions: bool = True,
     samples_per_shard: int = 2500,
 ) -> None:
     """Shard sets `out/train`, `out/val`, `out/novel` of so many scenes; 0 leaves a split out.
 
-    Without `regions` the pictures and captions are the same, and nothing says where things are.
-    A progress bar shows on a terminal and in a notebook only.
+    With `keep_names` every region has its plain name, and a relational one is a region of its own
+    in the same box. Without `regions` the pictures and captions are the same, and nothing says
+    where things are. A progress bar shows on a terminal and in a notebook only.
     """
     counts = {"train": train, "val": val, "novel": novel}
     settings: dict[str, Any] = dict(seed=seed, size=size, twins=twins, relational=relational)
@@ -192,6 +194,7 @@ def write_scenes(
         lambda split, count: scenes(split, count, **settings),
         source={"name": SOURCE, **settings},
         classes=class_prompts(),
+        keep_names=keep_names,
         regions=regions,
         samples_per_shard=samples_per_shard,
     )

@@ -47,15 +47,19 @@ class Layout(NamedTuple):
     crowd: list[Placed]
 
 
-def draw_layout(rng: Random, size: int, *, twins: bool, held_out: str) -> Layout:
+def draw_layout(
+    rng: Random, size: int, *, twins: bool, held_out: str, kind: str | None = None
+) -> Layout:
     """Two look-alikes with `twins`. `held_out`: "never" draws no held-out pair of colour and shape,
-    "always" at least one."""
+    "always" at least one. `kind` is one of `KINDS` or "crowd"; None: any."""
     any_pair = held_out != "never"
-    kind = "crowd" if rng.random() < CROWD else one_of(rng, KINDS)
+    kind = kind or ("crowd" if rng.random() < CROWD else one_of(rng, KINDS))
     number = 2 if twins else 3 + below(rng, 3)
     while True:
         if kind == "crowd":
-            found = _crowd(rng, any_pair, draw_camera(rng), size, count=number)
+            camera = draw_camera(rng)
+            solid = one_of(rng, solids_of(one_of(rng, (*PLAIN, *FRONTED)), any_pair))
+            found = draw_crowd(rng, solid, camera, size, any_pair=any_pair, count=number)
         else:
             plan = draw_plan(rng, kind, held_out=any_pair)
             found = _related(rng, plan, any_pair, size, count=1 + twins)
@@ -84,10 +88,11 @@ def _related(rng: Random, plan: Plan, any_pair: bool, size: int, *, count: int) 
     return None
 
 
-def _crowd(rng: Random, any_pair: bool, camera: Camera, size: int, *, count: int) -> Layout | None:
+def draw_crowd(
+    rng: Random, solid: Solid, camera: Camera, size: int, *, any_pair: bool, count: int
+) -> Layout | None:
     """Equal things anywhere on the ground, of which one is clearly nearest and one farthest, or, of
-    more than two, one leftmost and one rightmost."""
-    solid = one_of(rng, solids_of(one_of(rng, (*PLAIN, *FRONTED)), any_pair))
+    more than two, one leftmost and one rightmost. None where it did not come out right."""
     world = world_of(rng, solid)
     things: list[Placed] = []
     for _ in range(count * TRIES):

@@ -3,17 +3,15 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import NamedTuple
 
 import numpy as np
 
-from cloc.errors import UserError
 from cloc.interfaces import Example
 from cloc.scenes.wherebench.apart import above_below, between, count_side, left_right, place
 from cloc.scenes.wherebench.canvas import Picture, named
 from cloc.scenes.wherebench.contact import front_behind, inside, on_under
 from cloc.scenes.wherebench.look_alikes import look_alikes
-from cloc.scenes.wherebench.pair import Drawn, exchanged
+from cloc.scenes.wherebench.pair import Drawn, Item, exchanged
 
 VERSION = 1  # of the items: a change of any pixel or word is another version
 RELATIONS: Mapping[str, Callable[[Random, int], Drawn]] = {
@@ -26,20 +24,7 @@ RELATIONS: Mapping[str, Callable[[Random, int], Drawn]] = {
     "count_side": count_side,
     "place": place,
 }
-LEAST_SIZE, GREATEST_SIZE = 64, 1024
-
-
-class Item(NamedTuple):
-    """Two pictures and two captions: `captions[i]` is true of `examples[i]` and of no other.
-
-    Of look-alikes: `captions[i]` means box i of `examples[0]` and the other box of `examples[1]`.
-    The examples are drawn whenever they are looked at.
-    """
-
-    key: str
-    examples: tuple[Example, Example]
-    captions: tuple[str, str]
-    mirror_swaps: bool  # mirrored left to right, the pictures exchange their captions
+LOOK_ALIKES = ("left_right", "above_below")
 
 
 def item(relation: str, number: int, *, size: int) -> Item:
@@ -59,7 +44,7 @@ def item(relation: str, number: int, *, size: int) -> Item:
             )
         )
     key = f"{relation}-{number:05d}"
-    return Item(key, (examples[0], examples[1]), drawn.captions, drawn.mirror_swaps)
+    return Item(key, relation, (examples[0], examples[1]), drawn.captions, drawn.mirror_swaps)
 
 
 def look_alike_item(number: int, *, size: int) -> Item:
@@ -77,18 +62,8 @@ def look_alike_item(number: int, *, size: int) -> Item:
             )
         )
     key = f"look_alikes-{number:05d}"
-    return Item(key, (examples[0], examples[1]), drawn.phrases, drawn.mirror_swaps)
-
-
-def check(*, pairs: int, size: int) -> None:
-    """Whether there are such items; `UserError` says what would do."""
-    if pairs < 1:
-        raise UserError(f"WhereBench with pairs={pairs}: set pairs to 1 or more")
-    if not LEAST_SIZE <= size <= GREATEST_SIZE:
-        raise UserError(
-            f"WhereBench with size={size}: its shapes are drawn in pictures of {LEAST_SIZE} to "
-            f"{GREATEST_SIZE} pixels; set size=224"
-        )
+    relation = LOOK_ALIKES[not drawn.mirror_swaps]
+    return Item(key, relation, (examples[0], examples[1]), drawn.phrases, drawn.mirror_swaps)
 
 
 def _rng(relation: str, number: int) -> Random:

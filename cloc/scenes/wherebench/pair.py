@@ -3,7 +3,22 @@
 from random import Random
 from typing import NamedTuple
 
+from cloc.interfaces import Example
 from cloc.scenes.wherebench.canvas import Picture, Placed, below
+
+
+class Item(NamedTuple):
+    """Two pictures and two captions: `captions[i]` is true of `examples[i]` and of no other.
+
+    Of look-alikes: `captions[i]` means box i of `examples[0]` and the other box of `examples[1]`.
+    The examples are drawn whenever they are looked at.
+    """
+
+    key: str
+    relation: str
+    examples: tuple[Example, Example]
+    captions: tuple[str, str]
+    mirror_swaps: bool  # mirrored left to right, the pictures exchange their captions
 
 
 class Drawn(NamedTuple):

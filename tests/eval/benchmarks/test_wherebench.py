@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from cloc.errors import UserError
-from cloc.eval.benchmarks.wherebench import BAG_OF_PATCHES, CHANCE, METRICS, WhereBench
+from cloc.eval.benchmarks.wherebench import CHANCE, METRICS, WhereBench
 from cloc.eval.measured import Measured
 from cloc.interfaces import Prepared, Split
 from cloc.scenes.wherebench.items import RELATIONS, item
+from cloc.scenes.wherebench.versions import VERSIONS
 from tests.eval.wherebench.encoder import Reader
 from tests.helpers.oracle import Constant
 
@@ -82,7 +83,7 @@ def test_lines_stand_beside_the_figures(of_reader):
     assert isinstance(of_reader, Measured)
     for name in NAMES:
         assert of_reader[f"{name}_chance"] == CHANCE[name.rpartition("_")[2]]
-    for relation, line in BAG_OF_PATCHES.items():
+    for relation, line in VERSIONS[1].bag_of_patches.items():
         assert of_reader[f"{relation}_image_bag"] == line
     controls = of_reader.figures.controls
     of_all = [controls[f"{relation}_text_permuted"] for relation in RELATIONS]

@@ -5,10 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from cloc.errors import UserError
 from cloc.scenes.draw import mask
 from cloc.scenes.kinds import COLOURS
-from cloc.scenes.wherebench.items import RELATIONS, check, item, look_alike_item
+from cloc.scenes.wherebench.items import RELATIONS, item, look_alike_item
 
 NAMES = [*RELATIONS, "look_alikes"]
 # Of the first ten items in 64 pixels and the first in 224: a change is a change of the version.
@@ -84,12 +83,3 @@ def test_captions_stand_beside_their_pictures():
     twins = look_alike_item(0, size=64)
     assert twins.examples[0].phrases == twins.captions == twins.examples[1].phrases[::-1]
     assert len(twins.examples[0].boxes) == 2
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [((0, 64), "pairs=0: set pairs"), ((1, 32), "size=32"), ((1, 2000), "64 to 1024")],
-)
-def test_what_there_is_not_is_refused(wrong, words):
-    with pytest.raises(UserError, match=words):
-        check(pairs=wrong[0], size=wrong[1])
