@@ -49,10 +49,8 @@ def evaluate(
     leave it out where `own_regions` is false (a plain CLIP has no region head). At a terminal or in
     a notebook progress is shown (`cloc.eval.watch`), if `progress` is true. What two benchmarks ask
     of an embedder is computed once; `features` says where the answers of an extractor are kept.
-    With `together` all ranks measure the same and share the work. `permuted` are kinds of controls,
-    each with all embedders (`cloc.eval.encoders.permuted`): the lines of `with_lines` stand beside
-    every figure. Of tokens that are shuffled after positions a benchmark of whole pictures is not
-    run again: nothing that it asks is read by their order.
+    With `together` all ranks measure the same and share the work. `permuted` are kinds of controls
+    with all embedders (`cloc.eval.encoders.permuted`), whose lines stand beside every figure.
     """
     _check(embedders, splits)
     jobs = list(_jobs(embedders, splits, benchmarks, own_regions))
@@ -60,21 +58,33 @@ def evaluate(
     results = {}
     with watched(len(jobs), hidden=hidden) as (start, watch):
         asked: set[str] = set()  # kinds of questions of the benchmark that runs
-        memos = partial(_memos, features, together, _noting(asked, watch))
-        remembering = memos(embedders)
-        others = {kind: memos(of, kind, remembering) for kind, of in permuted.items()}
+        make = partial(_memos, features, together, _noting(asked, watch))
+        remembering = make(embedders)
+        others = {kind: make(of, kind, remembering) for kind, of in permuted.items()}
         for key, benchmark, extractor, split in jobs:
             start(key)
             asked.clear()
             values = benchmark.run(remembering[extractor], split)
             whole = asked == WHOLE and not benchmark.uses_regions
-            lines = {
-                kind: values if whole and kind == AFTER else benchmark.run(of[extractor], split)
-                for kind, of in (others if values else {}).items()
-            }
             if values:
-                results[key] = with_lines(values, lines) if lines else values
+                of = {kind: memos[extractor] for kind, memos in others.items()}
+                results[key] = _with_controls(values, benchmark, split, of, whole=whole)
     return results
+
+
+def _with_controls(
+    values: dict[str, float],
+    benchmark: Benchmark,
+    split: Split,
+    embedders: Mapping[str, Embedder],
+    *,
+    whole: bool,
+) -> dict[str, float]:
+    """`values` with the lines of every kind; where the benchmark asked of `whole` pictures alone,
+    those after positions are `values`, by construction."""
+    alike = {AFTER: values} if whole else {}
+    lines = {kind: alike.get(kind) or benchmark.run(e, split) for kind, e in embedders.items()}
+    return with_lines(values, lines) if lines else values
 
 
 def _noting(asked: set[str], watch: Watch) -> Watch:
