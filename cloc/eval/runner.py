@@ -74,7 +74,7 @@ def evaluate(
 
 def _with_controls(
     values: dict[str, float],
-    benchmark: Benchmark,
+    benchmark: ExtractorAware,
     split: Split,
     embedders: Mapping[str, Embedder],
     *,
