@@ -23,7 +23,10 @@ GIVEN = {  # said only where the user has given the key
     "stages.detect.model",  # said by the stage that has it
 }
 ONE_OF = ("engine", "stages")  # whose files have other keys each, and say their own alone
-KINDS = {"model.region_head.pool": "prompter", "model.region_head.num_heads": "prompter"}
+KINDS = {
+    f"model.region_head.{key}": "prompter"
+    for key in ("pool", "num_heads", "layers", "norm_balance")
+}
 KINDS_OF_VALUES = "kinds.py"  # patterns of keys, and it says none
 FILE = (".yaml", ".py", ".json", ".txt", ".tar", ".ckpt", ".safetensors", ".html", ".jsonl")
 

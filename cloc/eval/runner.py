@@ -49,27 +49,42 @@ def evaluate(
     leave it out where `own_regions` is false (a plain CLIP has no region head). At a terminal or in
     a notebook progress is shown (`cloc.eval.watch`), if `progress` is true. What two benchmarks ask
     of an embedder is computed once; `features` says where the answers of an extractor are kept.
-    With `together` all ranks measure the same and share the work. `permuted` are kinds of controls,
-    each with all embedders (`cloc.eval.encoders.permuted`), whose lines stand beside every figure.
+    With `together` all ranks measure the same and share the work. `permuted` are kinds of controls
+    with all embedders (`cloc.eval.encoders.permuted`), whose lines stand beside every figure.
     """
     _check(embedders, splits)
     jobs = list(_jobs(embedders, splits, benchmarks, own_regions))
+    hidden = not (progress and terminal.shows_bars())
     results = {}
-    with watched(len(jobs), hidden=not (progress and terminal.shows_bars())) as (start, watch):
+    with watched(len(jobs), hidden=hidden) as (start, watch):
         asked: set[str] = set()  # kinds of questions of the benchmark that runs
-        memos = partial(_memos, features, together, _noting(asked, watch))
-        own = memos(embedders)
-        others = {kind: memos(of, kind, own) for kind, of in permuted.items()}
+        make = partial(_memos, features, together, _noting(asked, watch))
+        remembering = make(embedders)
+        others = {kind: make(of, kind, remembering) for kind, of in permuted.items()}
         for key, benchmark, extractor, split in jobs:
             start(key)
             asked.clear()
-            if values := benchmark.run(own[extractor], split):
-                # nothing that a benchmark of whole pictures asks is read by the order of tokens
-                known = {AFTER: values} if asked == WHOLE and not benchmark.uses_regions else {}
-                found = {kind: memo[extractor] for kind, memo in others.items()}
-                lines = {k: known.get(k) or benchmark.run(e, split) for k, e in found.items()}
-                results[key] = with_lines(values, lines) if lines else values
+            values = benchmark.run(remembering[extractor], split)
+            whole = asked == WHOLE and not benchmark.uses_regions
+            if values:
+                of = {kind: memos[extractor] for kind, memos in others.items()}
+                results[key] = _with_controls(values, benchmark, split, of, whole=whole)
     return results
+
+
+def _with_controls(
+    values: dict[str, float],
+    benchmark: ExtractorAware,
+    split: Split,
+    embedders: Mapping[str, Embedder],
+    *,
+    whole: bool,
+) -> dict[str, float]:
+    """`values` with the lines of every kind; where the benchmark asked of `whole` pictures alone,
+    those after positions are `values`, by construction."""
+    alike = {AFTER: values} if whole else {}
+    lines = {kind: alike.get(kind) or benchmark.run(e, split) for kind, e in embedders.items()}
+    return with_lines(values, lines) if lines else values
 
 
 def _noting(asked: set[str], watch: Watch) -> Watch:
