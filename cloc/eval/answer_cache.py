@@ -19,7 +19,7 @@ def unseen(kind: str, done: int, total: int) -> None:
 
 
 # What an embedder may offer beside `Embedder`, handed on where it does.
-OPTIONAL = ("patches", "prepare_masked")
+OPTIONAL = ("patches", "prepare_masked", "pictures_per_box")
 
 
 class Memo:

@@ -1,6 +1,7 @@
 """One pass over examples: what was not asked before is asked, batch by batch, and kept.
 
-Pictures are read, decoded and framed by threads a few batches ahead of the encoder. Where
+Pictures are read, decoded and framed by threads a few batches ahead of the encoder; a batch holds
+fewer of them where they are large, or where each of their boxes is shown as a picture. Where
 several ranks measure together each asks its share, and all get all answers.
 """
 
@@ -12,6 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+import PIL.Image
 from torch import Tensor
 
 from cloc import dist
@@ -24,6 +27,7 @@ T = TypeVar("T")
 Key = tuple[str, bytes]  # kind of answer, digest of what is asked
 Part = list[tuple[Key, Example]]
 AHEAD = 3  # batches that are made while the encoder works on one
+BATCH_BYTES = 48 << 20  # of a batch: what is decoded and what is made of it; 45 pictures of COCO
 
 
 class Question(NamedTuple):
@@ -33,6 +37,7 @@ class Question(NamedTuple):
     prepare: Callable[[Sequence[Example]], Prepared]
     ask: Callable[[Prepared, Sequence[Example]], Sequence[Tensor] | None]
     more: Callable[[Example], bytes]  # what else than picture and boxes the answer hangs on
+    shown: Callable[[Example], int] = lambda example: 1  # pictures that the encoder sees of it
 
 
 def batches(examples: Iterable[T], *, size: int) -> Iterator[list[T]]:
@@ -56,9 +61,9 @@ def answers(
     if ranks > 1:  # the first rank alone has the file, so it says what is known
         known = dist.gather_objects(known)[0]
     asked = {k: e for k, e in zip(keys, examples, strict=True) if k not in known}
-    every = list(batches(asked.items(), size=batch_size))
+    every = list(_parts(embedder, question, asked, batch_size))
     silent = False
-    mine: list[Row] = []
+    mine: list[Key] = []
     watch = watch_of(embedder)
     watch(question.kind, 0, len(asked))
     for number, (part, prepared) in enumerate(_ahead(question, every[rank::ranks]), 1):
@@ -68,7 +73,7 @@ def answers(
             break
         found = [(*key, answer) for (key, _), answer in zip(part, answers, strict=True)]
         _put(store_of, found)
-        mine += found
+        mine += [key for key, _ in part]
         watch(question.kind, min(number * ranks * batch_size, len(asked)), len(asked))
     if ranks > 1:
         silent = _shared(store_of, silent, mine, known)
@@ -76,6 +81,40 @@ def answers(
         return
     for key, example in zip(keys, examples, strict=True):
         yield example, _there(store_of[key], key)
+
+
+def _parts(
+    embedder: Embedder, question: Question, asked: Mapping[Key, Example], batch_size: int
+) -> Iterator[Part]:
+    """At most `batch_size` examples, and together `BATCH_BYTES` but for a single one, if what
+    `prepare` makes of them is padded to the most pictures that one of them has."""
+    each = _bytes_of_one(embedder) if asked else 0
+    for batch in batches(asked.items(), size=batch_size):
+        part: Part = []
+        read = most = 0
+        for key, example in batch:
+            own, shown = _decoded_bytes(example), question.shown(example)
+            whole = read + own + each * max(most, shown) * (len(part) + 1)
+            if part and whole > BATCH_BYTES:
+                yield part
+                part, read, most = [], 0, 0
+            part.append((key, example))
+            read, most = read + own, max(most, shown)
+        yield part
+
+
+def _bytes_of_one(embedder: Embedder) -> int:
+    """Of one prepared picture."""
+    nothing = np.zeros((0, 4), np.float32)
+    x = embedder.prepare([PIL.Image.new("RGB", (64, 64))], [nothing]).images
+    return x.numel() * x.element_size()
+
+
+def _decoded_bytes(example: Example) -> int:
+    """Of the picture and its masks, where its size is known unread."""
+    width, height = example.size or (0, 0)
+    masks = 0 if example[8] is None else len(example.boxes)
+    return width * height * (3 + masks)
 
 
 def _put(store_of: Mapping[Key, Features], rows: Sequence[Row]) -> None:
@@ -88,13 +127,12 @@ def _put(store_of: Mapping[Key, Features], rows: Sequence[Row]) -> None:
 def _shared(
     store_of: Mapping[Key, Features],
     silent: bool,
-    mine: list[Row],
+    mine: list[Key],
     known: set[Key],
 ) -> bool:
     """Every rank's answers on every rank, and those that the first one had; was any silent?"""
-    if not dist.rank():
-        mine = mine + [(*key, _there(store_of[key], key)) for key in sorted(known)]
-    told = dist.gather_objects((silent, mine))
+    keys = [*mine, *(() if dist.rank() else sorted(known))]
+    told = dist.gather_objects((silent, [(*key, _there(store_of[key], key)) for key in keys]))
     for number, (_, rows) in enumerate(told):
         if number != dist.rank():
             _put(store_of, rows)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from cloc.eval.encode import text_vectors
 from cloc.eval.measured import Cases, Figures, Measured
-from cloc.eval.metrics import TIE
+from cloc.eval.metrics import TIE, require_one_space
 from cloc.eval.suite_pictures import Picture, View, picture_vectors
 from cloc.interfaces import Embedder
 
@@ -206,6 +206,7 @@ class _Scorer:
     def _best(
         self, pictures: Float[Tensor, "n d"], rows: Int[Tensor, "n k"], gold: Int[Tensor, " n"]
     ) -> Bool[Tensor, " n"]:
+        require_one_space(self.words, pictures)
         found = []
         for start in range(0, len(rows), CHUNK):
             part = slice(start, start + CHUNK)

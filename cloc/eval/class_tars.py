@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import PIL.Image
 
-from cloc.data.samples.decode import IMAGES, decode_image
+from cloc.data.samples.decode import IMAGES, decode_image, image_size
 from cloc.errors import UserError, one_line
 from cloc.eval.pictures import BOXLESS, digest_of
 from cloc.interfaces import Example
@@ -65,6 +65,7 @@ def _examples(path: Path, classes: int) -> Iterator[Example]:
             (),
             {"class": number},
             digest_of(data, BOXLESS),
+            size=image_size(data, where),
         )
 
 

@@ -48,7 +48,10 @@ def region_vectors(
             _check(own, "an embedding in image", [example.key] * len(own))
         return rows
 
-    question = Question("regions", partial(_with_boxes, embedder), ask, lambda example: b"")
+    def shown(example: Example) -> int:
+        return 1 + getattr(embedder, "pictures_per_box", 0) * len(example.boxes)
+
+    question = Question("regions", partial(_with_boxes, embedder), ask, lambda example: b"", shown)
     yield from answers(embedder, question, _boxed(examples), batch_size)
 
 

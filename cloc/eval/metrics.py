@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from cloc.errors import UserError
 from cloc.eval.measured import Figures, Measured, cases_of
 
 # Equal vectors give float32 cosines that differ by about 1e-7, by where they stand in a batch.
 TIE = 1e-6
+SCORES = 1 << 23  # of a matrix in float64 that exist at a time: 64 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,19 @@ def means(counts: Mapping[str, Count]) -> dict[str, float]:
 
 
 def similarity(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
-    """Cosines of unit vectors, in float64: out of reach of autocast and of TF32."""
+    """Cosines of unit vectors, in float64: out of reach of autocast and of TF32. `UserError` where
+    they are of two spaces."""
+    require_one_space(a, b)
     return a.double() @ b.double().T
+
+
+def require_one_space(a: Float[Tensor, "... d"], b: Float[Tensor, "... e"]) -> None:
+    """`UserError` where one has another width than the other."""
+    if a.shape[-1] != b.shape[-1]:
+        raise UserError(
+            f"this encoder embeds in {a.shape[-1]} and in {b.shape[-1]} dimensions, so pictures "
+            "and texts do not compare; correct its embed_dim or give another text_encoder="
+        )
 
 
 def rank_of_match(scores: Float[Tensor, "n m"], match: Bool[Tensor, "n m"]) -> Int[Tensor, " n"]:
@@ -61,13 +74,13 @@ def match_ranks(
     candidates: Float[Tensor, "m d"],
     *,
     pairs: Int[Tensor, "k 2"],
-    chunk: int = 1024,
 ) -> Int[Tensor, " n"]:
     """`rank_of_match` of every query; a pair is (row of a query, row of a right candidate).
 
-    At most `chunk` rows of the n x m scores exist at a time.
+    Of the n x m scores `SCORES` exist at a time, or a row.
     """
     ranks = []
+    chunk = max(SCORES // max(len(candidates), 1), 1)
     for start in range(0, len(queries), chunk):
         scores = similarity(queries[start : start + chunk], candidates)
         inside = pairs[(pairs[:, 0] >= start) & (pairs[:, 0] < start + chunk)]

@@ -15,6 +15,7 @@ from cloc.eval.pictures import picture_example, require_pictures
 from cloc.interfaces import Example
 
 IMAGES = {"id": int, "file_name": str, "width": int, "height": int}
+CATEGORY = {"id": int, "name": str, "isthing": int}
 SEGMENTS = {"image_id": int, "file_name": str, "segments_info": list}
 SEGMENT = {"id": int, "category_id": int, "bbox": list}
 SMALLEST, LARGEST = 8**2, 1024**2  # square pixels of a box that CLIPSelf looks at
@@ -36,7 +37,7 @@ def read_panoptic(annotations: Path, *, masks: Path, pictures: Path, key: str) -
     """
     data = read_json(annotations, key=key)
     images = by_id(rows_of(data, "images", IMAGES, annotations), annotations, "images")
-    categories = rows_of(data, "categories", {"id": int, "name": str}, annotations)
+    categories = rows_of(data, "categories", CATEGORY, annotations)
     classes = by_id(sorted(categories, key=lambda row: row["id"]), annotations, "categories")
     rows = rows_of(data, "annotations", SEGMENTS, annotations)
     for row in rows:
@@ -49,7 +50,7 @@ def read_panoptic(annotations: Path, *, masks: Path, pictures: Path, key: str) -
         example, skipped = _example(row, images[row["image_id"]], classes, masks, pictures)
         examples.append(example)
         left_out += skipped
-    things = {row["name"]: bool(row.get("isthing", 1)) for row in classes.values()}
+    things = {row["name"]: bool(row["isthing"]) for row in classes.values()}
     return Panoptic(examples, things, left_out)
 
 

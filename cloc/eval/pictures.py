@@ -12,6 +12,7 @@ import PIL.Image
 from cloc.data.samples.decode import decode_image, image_size
 from cloc.errors import UserError
 from cloc.interfaces import Example
+from cloc.models.inputs import EDGE_PX, TINY_PX
 
 BOXLESS = np.zeros((0, 4), np.float32)
 
@@ -54,8 +55,8 @@ def picture_example(
     mask_bytes: bytes = b"",
 ) -> Example:
     """The picture of a file with `boxes`, (x0, y0, x1, y1) in its stored pixels; `mask_bytes` are
-    the encoded `masks`. Where `size` (width, height) is annotated and the picture has another, or
-    lies outside of every box, it is of another set: `UserError`."""
+    the encoded `masks`. Where `size` (width, height) is annotated and the picture has another, or a
+    box lies outside or reaches out by more than a pixel, it is of another set: `UserError`."""
     data = path.read_bytes()
     found = image_size(data, str(path))
     if size is not None and found != size:
@@ -63,12 +64,7 @@ def picture_example(
             f"{path}: the picture is {found[0]}x{found[1]}, annotated as {size[0]}x{size[1]}; give "
             "the annotations of this set, and its pictures as they were published"
         )
-    outside = (boxes[:, :2] >= found).any(1) | (boxes[:, 2:] <= 0).any(1)
-    if outside.any():
-        raise UserError(
-            f"{path}: box {boxes[outside][0].round(2).tolist()} lies outside of the picture of "
-            f"{found[0]}x{found[1]}; give the annotations of this set"
-        )
+    _check_boxes(boxes, found, path)
     return Example(
         key,
         partial(read_picture, path),
@@ -79,7 +75,30 @@ def picture_example(
         {} if meta is None else meta,
         digest_of(data, boxes, mask_bytes),
         masks,
+        found,
     )
+
+
+def _check_boxes(boxes: np.ndarray, size: tuple[int, int], path: Path) -> None:
+    """As what prepares them would say, and of which file."""
+    outside = (boxes[:, :2] >= size).any(1) | (boxes[:, 2:] <= 0).any(1)
+    passes = (boxes[:, :2] < -EDGE_PX).any(1) | (boxes[:, 2:] > np.array(size) + EDGE_PX).any(1)
+    for wrong, what in ((outside, "lies outside"), (passes, "reaches out")):
+        if wrong.any():
+            raise UserError(
+                f"{path}: box {_row(boxes[wrong])} {what} of the picture of "
+                f"{size[0]}x{size[1]}; give the annotations of this set, in pixels"
+            )
+    if len(boxes) and boxes.max() <= 1 and min(size) > TINY_PX:
+        raise UserError(
+            f"{path}: all boxes are within the first pixel, such as {_row(boxes)}; "
+            "give pixels, not fractions of the picture"
+        )
+
+
+def _row(boxes: np.ndarray) -> list[float]:
+    """The first, in words."""
+    return [round(value, 2) for value in boxes[0].tolist()]
 
 
 def case_names(example: Example) -> list[str]:

@@ -114,6 +114,8 @@ def _check(ref: Row, objects: Mapping[int, Row], images: Mapping[int, Row], path
 
 def _sentences(ref: Row, path: Path | None = None) -> list[str]:
     found = [s.get("sent") if isinstance(s, dict) else s for s in ref["sentences"]]
+    if not found:
+        raise UserError(f"{path}: ref {ref['ref_id']} has no sentence; remove it")
     for text in found:
         if not isinstance(text, str) or not text.strip():
             raise UserError(

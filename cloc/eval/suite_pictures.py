@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cloc.errors import UserError
 from cloc.eval.control_pictures import blind, changed, permute_patches
 from cloc.eval.encode import image_vectors
 from cloc.eval.pictures import picture_example, require_pictures
@@ -40,7 +41,8 @@ def file_pictures(
     the suites' own loaders) and of the part in its crop, black where that lies outside.
 
     `UserError` where one is missing: it names the first and counts them. A picture of another
-    kind than JPEG, PNG or WebP is refused when it is read.
+    kind than JPEG, PNG or WebP, and a crop that shows none of it or is more than twice as wide or
+    high, are refused when it is read.
     """
     require_pictures(paths, key=f"its root (now {root})")
     parts = crops or [None] * len(paths)
@@ -87,7 +89,21 @@ def _read(path: Path, key: str, crop: Crop | None) -> Example:
     whole = picture_example(path, key=key)
     if crop is None:
         return whole
-    return changed(whole, lambda: whole.image.crop(crop), f"crop {crop}")
+    assert whole.size is not None
+    _check(crop, whole.size, path)
+    cut = changed(whole, lambda: whole.image.crop(crop), f"crop {crop}")
+    return cut._replace(size=(crop[2] - crop[0], crop[3] - crop[1]))
+
+
+def _check(crop: Crop, size: tuple[int, int], path: Path) -> None:
+    """`UserError` for one that shows nothing of the picture, or mostly what lies around it."""
+    (x0, y0, x1, y1), (width, height) = crop, size
+    beside = x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0
+    if beside or x1 - x0 > 2 * width or y1 - y0 > 2 * height:
+        raise UserError(
+            f"{path}: box {list(crop)} is none of the picture of {width}x{height}; give the "
+            "annotations of this set, and its pictures as they were published"
+        )
 
 
 def _views(pictures: Sequence[Picture], view: View, seed: int, grid: int) -> Iterator[Example]:

@@ -11,7 +11,7 @@ from cloc.errors import UserError, one_line
 from cloc.foreign_code import check_plain, described
 from cloc.models.hugging_face_text import check_choices
 from cloc.models.tokenizers import tokenizer_options
-from cloc.models.unpooled import NO_POOLED_TOKENS
+from cloc.models.vit_refusals import NO_POOLED_TOKENS
 
 # of open_clip's own towers: the key that names one of another library, and their pool_type
 POOLS = {

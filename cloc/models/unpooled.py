@@ -22,11 +22,8 @@ from torch.func import functional_call
 from cloc.errors import UserError
 from cloc.models.positions.absolute import Kernel, resample
 from cloc.models.readout import beside, indices_of, refuse_depth
+from cloc.models.vit_refusals import refuse_vit
 
-NO_POOLED_TOKENS = (
-    "CoCa towers end in an attentional pooler that replaces the patch tokens, so they have no "
-    "un-pooled tokens for the region head; choose a plain ViT or a timm ViT tower"
-)
 POOLS_BY_ATTENTION = (
     "this tower pools by attention, so a single patch has no embedding of its own; measure it with "
     "the crop extractor instead of roi"
@@ -42,8 +39,7 @@ class PlainViT:
     layers: Sequence[int] = ()  # blocks whose tokens are given side by side, from 1
 
     def __init__(self, visual: Any, kernel: Kernel) -> None:
-        if getattr(visual, "attn_pool", None) is not None:
-            raise UserError(NO_POOLED_TOKENS)
+        refuse_vit(visual)
         self.visual = visual
         self.width: int = visual.transformer.width
         self.grid: tuple[int, int] = tuple(visual.grid_size)

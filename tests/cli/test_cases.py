@@ -86,6 +86,29 @@ def test_so_many_are_shown_whatever_is_right_and_none_twice(tmp_path, shown, rig
     assert len(found) == len(set(found)) == min(shown, 8)
 
 
+def test_no_box_is_held_against_every_pair_of_classes(tmp_path):
+    compared = []
+
+    class Label(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            compared.append(1)
+            return str.__eq__(self, other)
+
+    count = 60  # each mixed up with another class: as many pairs as boxes
+    split, names = made(tmp_path / "set", list(map(str, range(count))))
+    examples = [e._replace(labels=tuple(map(Label, e.labels))) for e in split.examples]
+    taken_for = [f"not {i}" for i in range(count)]
+    margins = -torch.arange(1.0, count + 1)
+    top1 = replace(cases_of(margins > 0, names), margins=margins, nearest_wrong=taken_for)
+    results = {"boxes": Measured(Figures(cases={"top1": top1}))}
+    write_cases(
+        tmp_path / "a.html", results, [split._replace(examples=examples)], shown=3, title=""
+    )
+    assert len(compared) < 20 * count
+
+
 def shots(html):
     """Why a picture is shown, the words beneath it, and which box it is."""
     found = []

@@ -27,23 +27,11 @@ from tests.helpers.ranks import run_ranks
 from tests.helpers.shards import encode, flat, make_shards, write_tar
 
 
-def test_only_a_cpu_is_tuned(monkeypatch):
-    """Without flash attention a GPU is slower and holds every attention matrix."""
-    tuned = []
-    monkeypatch.setattr(evaluate_task, "tune_for_cpu", lambda: tuned.append(True))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert evaluate_task.chosen_device("cuda:1") == torch.device("cuda", 1)
-    assert evaluate_task.chosen_device("cuda") == torch.device("cuda")
-    assert tuned == []
-    assert evaluate_task.chosen_device("cpu") == torch.device("cpu")
-    assert tuned == [True]
-
-
 @pytest.mark.parametrize("name", ["gpu", "cuda"])
-def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
+def test_a_device_that_is_not_there_is_refused(clip, shards, tmp_path, monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=f"device={name}.* give device=cpu"):
-        evaluate_task.chosen_device(name)
+        evaluate.main([*words(clip, shards, tmp_path), f"device={name}"])
 
 
 @pytest.mark.parametrize("text", ["eval: [1", "eval: {splits: ", "steps: 1", "[1]"])
@@ -94,7 +82,10 @@ def read(folder):
 def test_an_encoder_of_somebody_else_is_measured_in_its_own_frame(
     clip, shards, tmp_path, monkeypatch
 ):
+    torch.backends.cuda.enable_flash_sdp(True)
     evaluate.main([*words(clip, shards, tmp_path / "a"), "limit=7"])
+    # without it a large frame's attention matrices are all in memory
+    assert torch.backends.cuda.flash_sdp_enabled()
     metrics, detail = read(tmp_path / "a")
     assert set(metrics) == set(detail)
     assert "region_retrieval@crop" in metrics

@@ -1,6 +1,7 @@
 """Vectors in a file: any shape, and what is no such file is named."""
 
 import sqlite3
+import weakref
 
 import pytest
 import torch
@@ -82,3 +83,29 @@ def test_a_file_that_another_writes_to_or_that_has_no_room_is_told(tmp_path, mon
     features._file.execute("pragma max_page_count = 3")
     with pytest.raises(UserError, match=r"cannot be written \(.*full\); make room, or give feat"):
         features.put([("a", b"2", torch.ones(99999))])
+
+
+def test_what_is_in_a_file_is_not_held_in_memory(tmp_path):
+    held, kept = Features(), Features(tmp_path / "f.sqlite")
+    for features in (held, kept):
+        features.put([("a", b"1", torch.ones(3))])
+        assert features.get("a", b"1").equal(torch.ones(3))
+        assert ("a", b"1") in features
+        assert ("a", b"2") not in features
+    assert held.get("a", b"1") is held.get("a", b"1")
+    answer = weakref.ref(kept.get("a", b"1"))
+    assert answer() is None
+
+
+def test_answers_that_are_held_lie_side_by_side_and_keep_nothing_of_their_batch(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 8)
+    features, batch = Features(), torch.arange(12.0).view(3, 4)
+    rows = [("a", bytes([i]), row) for i, row in enumerate(batch)]
+    features.put([*rows, ("a", b"more", torch.ones(3, 5)), ("a", b"none", torch.zeros(0, 4))])
+    given, batch[:] = batch.clone(), -1
+    found = [features.get("a", bytes([i])) for i in range(3)]
+    assert torch.stack(found).equal(given)
+    first, second, third = (x.untyped_storage().data_ptr() for x in found)
+    assert first == second != third
+    assert features.get("a", b"more").equal(torch.ones(3, 5))  # larger than a block
+    assert features.get("a", b"none").shape == (0, 4)

@@ -6,6 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cloc.errors import UserError
+from cloc.eval import metrics
 from cloc.eval.metrics import (
     Count,
     count,
@@ -14,6 +16,7 @@ from cloc.eval.metrics import (
     means,
     rank_of_match,
     recalls,
+    require_one_space,
     similarity,
 )
 
@@ -64,7 +67,7 @@ def test_a_row_without_a_right_candidate_has_the_rank_m():
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_match_ranks_equal_the_definition_in_any_chunk(chunk):
+def test_match_ranks_equal_the_definition_in_any_chunk(chunk, monkeypatch):
     queries, candidates = unit(7, 8, 0), unit(5, 8, 1)
     pairs = torch.tensor([[i, i % 5] for i in range(7)] + [[2, 4], [6, 0]])
     scores = similarity(queries, candidates)
@@ -73,8 +76,17 @@ def test_match_ranks_equal_the_definition_in_any_chunk(chunk):
         right = [int(c) for q, c in pairs if q == i]
         best = max(scores[i, c] for c in right)
         expected.append(sum(int(scores[i, c] >= best) for c in range(5) if c not in right))
-    assert match_ranks(queries, candidates, pairs=pairs, chunk=chunk).tolist() == expected
+    monkeypatch.setattr(metrics, "SCORES", chunk * len(candidates) + 1)  # so many rows
+    assert match_ranks(queries, candidates, pairs=pairs).tolist() == expected
     assert len(set(expected)) > 2
+
+
+def test_vectors_of_two_spaces_are_told_in_one_line():
+    with pytest.raises(
+        UserError, match=r"embeds in 8 and in 5 dimensions, so .* correct its embed"
+    ):
+        require_one_space(unit(2, 8, 0), unit(3, 5, 0))
+    require_one_space(unit(2, 8, 0), unit(3, 8, 0))
 
 
 def test_similarity_is_out_of_reach_of_autocast():

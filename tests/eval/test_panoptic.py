@@ -37,6 +37,7 @@ def test_the_golden_file():
         (lambda d: d.pop("categories"), r"it has no list 'categories'; give the annotation file"),
         (lambda d: d.update(annotations=[]), "its list 'annotations' is empty"),
         (lambda d: d["annotations"][0].pop("segments_info"), r"annotations\[0\] has segments_info"),
+        (lambda d: d["categories"][0].pop("isthing"), r"categories\[0\] has isthing=None, exp"),
         (lambda d: d["annotations"][0].update(image_id=77), "image 77: no such image in the file"),
         (lambda d: d["categories"].pop(), "category 1 is not among the 3 of the file"),
         (lambda d: d["images"][0].update(width=640), "32x32, annotated as 640x32; give the ann"),

@@ -57,6 +57,15 @@ def test_a_picture_of_another_set_is_refused(path):
         picture_example(path, key="k", size=(6, 8))
     with pytest.raises(UserError, match=r"box \[9.0, 0.0, 12.0, 4.0\] lies outside of the pic"):
         picture_example(path, key="k", boxes=np.array([[9, 0, 12, 4]], np.float32))
+    for box, says in (
+        ([0, 0, 10, 4], r"box \[0.0, 0.0, 10.0, 4.0\] reaches out of the picture of 8x6; give"),
+        ([-2, 0, 5, 4], r"box \[-2.0, 0.0, 5.0, 4.0\] reaches out of"),
+        ([0.1, 0.1, 0.5, 0.5], r"one.png: all boxes are within the first pixel, such as \[0.1, "),
+    ):
+        with pytest.raises(UserError, match=says):
+            picture_example(path, key="k", boxes=np.array([box], np.float32))
+    # published boxes pass the edge by parts of a pixel
+    picture_example(path, key="k", boxes=np.array([[-0.5, 0, 8.9, 6]], np.float32))
     path.write_bytes(b"no picture")
     with pytest.raises(BadSample, match=r"one.png"):
         picture_example(path, key="k")

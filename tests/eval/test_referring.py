@@ -70,6 +70,7 @@ def test_a_pickle_is_never_read(folder):
         ({"ann_id": 99}, "means annotation 99 of image 3, which instances.json has not; give the"),
         ({"image_id": 1}, "means annotation 38 of image 1, which instances.json has not"),
         ({"sentences": [7]}, r"ref 5 has the sentence 7, expected a text or"),
+        ({"sentences": []}, "ref 5 has no sentence; remove it"),
         ({"sentences": "red"}, r"refs\[0\] has sentences='red', expected a list"),
         ({"split": None}, r"refs\[0\] has split=None, expected a text"),
     ],

@@ -42,6 +42,17 @@ def test_a_crop_is_black_outside_and_another_picture(tmp_path):
     assert len({p.read().digest for p in (whole, inner, outer)}) == 3
 
 
+@pytest.mark.parametrize(
+    "crop",
+    [(6, 0, 9, 2), (0, 4, 2, 9), (-3, 0, 0, 2), (0, 0, 13, 2), (0, -5, 2, 4), (0, 0, 90000, 2)],
+)
+def test_a_crop_of_another_picture_is_refused(tmp_path, crop):
+    numbered(tmp_path / "a.png")
+    [picture] = file_pictures([tmp_path / "a.png"], root=tmp_path, crops=[crop])
+    with pytest.raises(UserError, match=r"a.png: box \[.*\] is none of the picture of 6x4; give"):
+        picture.read()
+
+
 def test_each_view_has_pixels_and_a_digest_of_its_own(tmp_path):
     rng = np.random.default_rng(0)
     image = PIL.Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8))

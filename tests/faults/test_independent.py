@@ -11,7 +11,7 @@ from cloc.eval.conformance import refuse
 from cloc.frame import WHITE, Framing
 from cloc.models.framing import in_frame
 from tests.faults.independent import __main__ as suite
-from tests.faults.independent import figure, patches
+from tests.faults.independent import compare, figure, patches
 from tests.helpers.photos import NEEDS_MINI
 
 FOLDER = Path(suite.__file__).parent
@@ -57,6 +57,18 @@ def test_a_tie_is_wrong_and_a_mean_of_means_is_no_mean():
     assert found.by({"a": 0, "b": 1, "c": 1}).value == 0.5
     assert found.only({"a"}).value == 0
     assert figure.hit(2, 5, 1) == pytest.approx(0.4)
+
+
+def test_what_float32_cannot_tell_from_a_tie_may_be_off_and_a_tie_itself_may_not():
+    found = figure.counted({"tie": 0.0, "near": 1.5e-6, "right": 0.5, "wrong": -0.5})
+    assert found.slack == {"near": 1.0}
+    assert found.value_slack == 0.25
+    both = {"b": {"m": 0.5}}, {("b", "m"): {**found.values, "near": 0.0}}
+    [row], lonely = compare.compare(both, {"b": {"m": found}})
+    assert (row[4:], lonely) == (([], 0.25), [])
+    both[1]["b", "m"]["tie"] = 1.0
+    [row], _ = compare.compare(both, {"b": {"m": found}})
+    assert row[4] == [("tie", 1.0, 0.0, 0.0)]
 
 
 @NEEDS_MINI

@@ -79,6 +79,8 @@ def changed(config, **vision):
         ),
         (changed(EVA, patch_dropout=0.5), r"patch dropout does not say"),
         (changed(NATIVE, attentional_pool=True), r"CoCa towers end in an attentional pooler"),
+        (changed(NATIVE, pool_type="none"), r"pool_type: none gives .* none for the picture; set"),
+        (changed(NATIVE, patch_size=[16, 8]), r"patch_size: patches of 16x8 pixels; give square"),
         (changed(NATIVE, pach_size=8), r"cannot build model\.tower\.config: .*pach_size"),
         (
             changed(EVA, timm_model_name="vit_none"),

@@ -31,7 +31,7 @@ def write_cases(
     written, and one of before, whose figures are gone, is removed."""
     of_split = {split.name: split for split in splits}
     parts = []
-    for key, values in results.items():
+    for key, values in results.items() if shown else ():
         split = of_split.get(key.partition("/")[2] or "val")
         if split is None or not isinstance(values, Measured):
             continue
@@ -39,7 +39,7 @@ def write_cases(
         metric = next((m for m, c in values.figures.cases.items() if _are_of(c, boxes)), None)
         if metric is not None:
             parts.append(_part(key, metric, values, boxes, shown))
-    if not parts or not shown:
+    if not parts:
         out.unlink(missing_ok=True)
         return False
     sections = {str(i): part["key"] for i, part in enumerate(parts, 1)}
@@ -94,10 +94,10 @@ def _chosen(
     order = range(len(cases.names)) if margins is None else margins.argsort(stable=True).tolist()
     names = [cases.names[i] for i in order]
     wrong = [name for name in names if not right[name]]
-    pairs = [(label, said) for label, said, _ in confused]
-    mixed = [
-        name for pair in pairs for name in wrong if (label_of[name], taken_for.get(name)) == pair
-    ]
+    of_pair = defaultdict(list)
+    for name in wrong:
+        of_pair[label_of[name], taken_for.get(name)].append(name)
+    mixed = [name for label, said, _ in confused for name in of_pair[label, said]]
     best = [name for name in (names if margins is None else reversed(names)) if right[name]]
     third = -(-shown // 3)
     worst_of, best_of = ("wrong", "right") if margins is None else ("worst", "best")

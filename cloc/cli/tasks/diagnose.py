@@ -16,7 +16,6 @@ from torch import Tensor
 
 from cloc.cli.config.compose import make, plain
 from cloc.cli.pages.diagnosis import write_diagnosis
-from cloc.cli.tasks.evaluate import chosen_device
 from cloc.cli.tasks.evaluate_output import refuse_place
 from cloc.data.eval_splits import read_split
 from cloc.errors import UserError
@@ -30,6 +29,7 @@ from cloc.models.load import load_model
 from cloc.scenes.wherebench.items import RELATIONS, VERSION, item
 from cloc.scenes.wherebench.versions import GREATEST_SIZE, LEAST_SIZE
 from cloc.training.origin import device_name, git_commit
+from data_prep.pretrained import known_device
 
 SCHEMA = "cloc-diagnose/1"
 DRAWN_AT = 224  # pixels, for an encoder that does not say how large it sees a picture
@@ -37,7 +37,7 @@ DRAWN_AT = 224  # pixels, for an encoder that does not say how large it sees a p
 
 def measure(cfg: DictConfig) -> None:
     """Prints the page's path last."""
-    started, device = time.monotonic(), chosen_device(cfg.device)
+    started, device = time.monotonic(), known_device(cfg.device)
     folder = Path(cfg.run if cfg.out is None else cfg.out)
     if cfg.out is not None:
         refuse_place(folder)

@@ -15,7 +15,6 @@ from rich.table import Table
 
 from cloc import dist
 from cloc.cli.config.compose import make, plain
-from cloc.cli.launch.cpu import tune_for_cpu
 from cloc.cli.pages.cases import write_cases
 from cloc.cli.tasks.evaluate_output import features_at, refuse_place, write_figures
 from cloc.data.eval_splits import read_split
@@ -42,7 +41,7 @@ from data_prep.pretrained import known_device
 def measure(cfg: DictConfig) -> None:
     """Prints a table of the main metrics too. Of several ranks all measure and the first writes."""
     dist.meet()
-    device = chosen_device(cfg.device)
+    device = known_device(cfg.device)  # not tuned as for training: memory goes back to the system
     encoder, folder = chosen_encoder(cfg, device)
     refuse(encoder.embedder, name=encoder.name)
     benchmarks = chosen_benchmarks(cfg)
@@ -75,14 +74,6 @@ def measure(cfg: DictConfig) -> None:
         items = [look(shown, example) for example in examples]
         twin = None if cfg.twin is None else Path(cfg.twin)
         print(build_report(folder, twin=twin, gallery=items))
-
-
-def chosen_device(name: str) -> torch.device:
-    """What is faster on a CPU takes flash attention from a GPU, so only a CPU is tuned."""
-    device = known_device(name)
-    if device.type == "cpu":
-        tune_for_cpu()
-    return device
 
 
 def chosen_encoder(cfg: DictConfig, device: torch.device) -> tuple[Encoder, Path]:

@@ -77,7 +77,7 @@ def _lines(shares: Sequence[float], centres: Sequence[bool]) -> dict[str, float]
 
 def _gridded(example: Example, cells: int, place: int) -> Example:
     """The picture with a box around each cell; answers about them are too many to be kept."""
-    size = example.image.size
+    size = example.size or example.image.size
     reach = np.array(size) * 1.5 / cells
     middles = _middles(cells, size)
     boxes = np.concatenate([middles - reach, middles + reach], 1).clip(0, [*size, *size])
@@ -90,6 +90,7 @@ def _gridded(example: Example, cells: int, place: int) -> Example:
         words,
         words,
         {"place": place, "size": size},
+        size=size,
     )
 
 

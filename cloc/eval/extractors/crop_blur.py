@@ -27,6 +27,8 @@ class CropBlurEmbedder:
     Prepared images are [b, 1 + 2r, ...]: the whole image, the crops, the blurred pictures.
     """
 
+    pictures_per_box = 2
+
     def __init__(self, inner: Embedder) -> None:
         self.inner = inner
         self.crop, self.blur = crop.extractor(inner), blur.extractor(inner)

@@ -14,6 +14,7 @@ from cloc.interfaces import Embedder, Prepared, tokens_of
 
 # A picture and its boxes [n, 4] in pixels -> one picture for each box, in their order.
 Views = Callable[[PIL.Image.Image, np.ndarray], Iterable[PIL.Image.Image]]
+VIEW_BYTES = 32 << 20  # of views that are made, or embedded, at a time; 36 of COCO's size
 
 
 class ImageSpaceEmbedder:
@@ -22,8 +23,11 @@ class ImageSpaceEmbedder:
 
     Prepared images are [b, 1 + r, ...]: the whole image, then its views, black in padded slots.
     Views are made of the upright original and pass `inner`'s own preprocessing, so a box outside of
-    its frame has one too. `batch_size` bounds how many are made, prepared and embedded at a time.
+    its frame has one too. `batch_size` bounds how many are made, prepared and embedded at a time,
+    and `VIEW_BYTES` where they are large.
     """
+
+    pictures_per_box = 1
 
     def __init__(self, inner: Embedder, views: Views, *, batch_size: int = 64) -> None:
         self.inner, self.views, self.batch_size = inner, views, batch_size
@@ -38,10 +42,10 @@ class ImageSpaceEmbedder:
         slots = 1 + valid.shape[1]
         x = black[:, None].repeat(len(images), slots, *[1] * (black.ndim - 1))
         x[:, 0] = whole.images
-        views = self._views(images, boxes)
-        for places in filter(len, valid.nonzero().split(self.batch_size)):
-            rows, columns = places.to(x.device).T
-            x[rows, 1 + columns] = self._pixels(list(islice(views, len(places))))
+        places = iter(valid.nonzero().to(x.device))
+        for views in self._few(self._views(images, boxes)):
+            rows, columns = torch.stack(list(islice(places, len(views)))).T
+            x[rows, 1 + columns] = self._pixels(views)
         return whole._replace(images=x, valid=valid)
 
     def images(self, x: Tensor) -> Float[Tensor, "b d"]:
@@ -57,9 +61,14 @@ class ImageSpaceEmbedder:
         self, x: Tensor, boxes: Float[Tensor, "b r 4"], valid: Bool[Tensor, "b r"]
     ) -> Float[Tensor, "b r d"]:
         """Only valid views are encoded; padded slots are zero. `boxes` were seen by `prepare`."""
-        views = x[:, 1:][valid.to(x.device)]
+        places = valid.nonzero().to(x.device)
+        at_once = VIEW_BYTES * x.shape[0] * x.shape[1] // max(x.numel() * x.element_size(), 1)
+        at_once = min(max(at_once, 1), self.batch_size)
         # Without a view the width of the embedding is learned from a whole image.
-        parts = [self.inner.images(part) for part in filter(len, views.split(self.batch_size))]
+        parts = [
+            self.inner.images(x[part[:, 0], 1 + part[:, 1]])
+            for part in filter(len, places.split(at_once))
+        ]
         vectors = torch.cat(parts) if parts else self.images(x[:1])[:0]
         out = vectors.new_zeros(*valid.shape, vectors.shape[1])
         out[valid.to(out.device)] = vectors
@@ -76,6 +85,19 @@ class ImageSpaceEmbedder:
         for image, own in zip(images, boxes, strict=True):
             if len(own):
                 yield from self.views(image, np.asarray(own))
+
+    def _few(self, views: Iterable[PIL.Image.Image]) -> Iterator[list[PIL.Image.Image]]:
+        """Of small pictures `batch_size`, of large ones fewer."""
+        held: list[PIL.Image.Image] = []
+        num_bytes = 0
+        for view in views:
+            held.append(view)
+            num_bytes += 3 * view.width * view.height
+            if len(held) == self.batch_size or num_bytes >= VIEW_BYTES:
+                yield held
+                held, num_bytes = [], 0
+        if held:
+            yield held
 
     def _pixels(self, images: Sequence[PIL.Image.Image]) -> Tensor:
         no_boxes = np.zeros((0, 4), np.float32)

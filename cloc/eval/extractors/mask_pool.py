@@ -1,5 +1,9 @@
 """Region embeddings of any encoder with a grid of patches: the mean patch under each region's mask
-(mask pooling, as CLIPSelf, arXiv 2310.01403, measures things and stuff)."""
+(mask pooling, by which CLIPSelf, arXiv 2310.01403, measures things and stuff).
+
+The patches are the tokens that `roi` pools, which the last attention mixes. CLIPSelf's own script
+takes the unit vectors of its unmixed values, those of `roi_value`.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +21,7 @@ from cloc.eval.extractors.roi import look_at_patches
 from cloc.interfaces import Embedder, Prepared, tokens_of
 
 NO_MASKS = (
-    "mask_pool needs a mask for each box; measure a split or benchmark with masks, "
+    "mask_pool needs a mask for each box; measure a benchmark with masks, such as clipself_macc, "
     "or take extractors=[roi]"
 )
 

@@ -5,6 +5,7 @@ import PIL.Image
 import pytest
 import torch
 
+from cloc.eval.extractors import image_space
 from cloc.eval.extractors.crop import crops
 from cloc.eval.extractors.image_space import ImageSpaceEmbedder, pixels_of
 from cloc.interfaces import Embedder
@@ -82,6 +83,21 @@ def test_regions_are_the_embeddings_of_the_crops(batch_size):
     assert sum(inner.calls) == 3  # only valid crops are encoded
     assert max(inner.calls) <= batch_size
     assert (found[1, 1] == 0).all()
+
+
+def test_of_large_views_a_few_are_made_and_embedded_at_a_time(monkeypatch):
+    inner = Counting()
+    monkeypatch.setattr(image_space, "VIEW_BYTES", 3 * 8 * 8 + 1)  # the first of A and another
+    x = prepared(A, B, inner=inner).images
+    assert inner.prepared[2:] == [2, 1]  # behind the whole pictures and the black one
+    inner.calls.clear()
+    _, boxes, valid = prepared(A, B)
+    monkeypatch.setattr(image_space, "VIEW_BYTES", 2 * 3 * SIZE * SIZE + 1)
+    found = ImageSpaceEmbedder(inner, crops).regions(x, boxes, valid)
+    assert inner.calls == [2, 1]
+    monkeypatch.undo()
+    torch.testing.assert_close(found, ImageSpaceEmbedder(inner, crops).regions(x, boxes, valid))
+    torch.testing.assert_close(x, prepared(A, B).images)
 
 
 def test_without_any_valid_crop_there_are_only_zeros():

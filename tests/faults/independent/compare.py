@@ -24,8 +24,8 @@ def read_ours(out, behind=""):
 
 
 def compare(ours, theirs):
-    """rows [benchmark, metric, ours, theirs, cases that differ [(case, ours, theirs, margin)]], and
-    what stands on one side alone."""
+    """rows [benchmark, metric, ours, theirs, cases that differ [(case, ours, theirs, margin)], how
+    much the figure may be off by near ties], and what stands on one side alone."""
     metrics, cases = ours
     rows, lonely = [], []
     for benchmark, figures in theirs.items():
@@ -35,9 +35,10 @@ def compare(ours, theirs):
                 lonely.append(f"{benchmark}.{metric}: theirs alone")
                 continue
             differ = _different(cases.get((benchmark, metric)), figure)
-            rows.append((benchmark, metric, own[metric], figure.value, differ))
+            given = (own[metric], figure.value, differ, figure.value_slack)
+            rows.append((benchmark, metric, *given))
             if (chance := f"{metric}_chance") in own:
-                rows.append((benchmark, chance, own[chance], figure.chance, []))
+                rows.append((benchmark, chance, own[chance], figure.chance, [], 0.0))
     for benchmark, own in metrics.items():
         for metric in own:
             known = metric.removesuffix("_chance") in theirs.get(benchmark, {})
@@ -51,12 +52,13 @@ def _different(ours, figure):
         return []
     theirs = {_bare(case): value for case, value in figure.values.items()}
     margins = {_bare(case): value for case, value in figure.margins.items()}
+    slack = {_bare(case): value for case, value in figure.slack.items()}
     every = dict.fromkeys([*ours, *theirs])
     pairs = {case: (ours.get(case), theirs.get(case)) for case in every}
     return [
         (case, own, other, margins.get(case))
         for case, (own, other) in pairs.items()
-        if own is None or other is None or abs(own - other) > EXACT
+        if own is None or other is None or abs(own - other) > EXACT + slack.get(case, 0.0)
     ]
 
 

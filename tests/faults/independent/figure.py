@@ -6,18 +6,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 TIE = 1e-6  # of cosines: docs/evaluate/suites.md
+NOISE = 9e-7  # of a margin of float32 vectors: so near to a tie either answer is right
 
 
 @dataclass(frozen=True)
 class Figure:
     """`values` of each case by name; `margins`: by how much it was right (above 0) or wrong;
     `groups`: the mean is over the cases of a group, then over groups; `chances`: what a blind guess
-    gets of a case, or of every case."""
+    gets of a case, or of every case; `slack`: how much a case may be off that is nearly a tie."""
 
     values: dict[str, float]
     margins: dict[str, float] = field(default_factory=dict)
     groups: dict[str, object] = field(default_factory=dict)
     chances: dict[str, float] | float | None = None
+    slack: dict[str, float] = field(default_factory=dict)
 
     @property
     def value(self):
@@ -28,6 +30,10 @@ class Figure:
         if isinstance(self.chances, dict):
             return self._mean({name: self.chances[name] for name in self.values})
         return self.chances
+
+    @property
+    def value_slack(self):
+        return self._mean({name: self.slack.get(name, 0.0) for name in self.values})
 
     def _mean(self, values):
         if not self.groups:
@@ -48,7 +54,9 @@ class Figure:
 
 def counted(margins, chances=None):
     """Right where the margin is above a tie."""
-    return Figure({name: float(m > TIE) for name, m in margins.items()}, margins, {}, chances)
+    values = {name: float(m > TIE) for name, m in margins.items()}
+    slack = {name: 1.0 for name, m in margins.items() if abs(m - TIE) < NOISE}
+    return Figure(values, margins, {}, chances, slack)
 
 
 def margin(scores, right, k=1):

@@ -26,8 +26,10 @@ def crop(image, box):
 
 
 def crop_context(image, box):
-    x0, y0, x1, y1 = map(np.float32, box)  # as shards' boxes are read: halves may fall elsewhere
-    w, h = x1 - x0, y1 - y0
+    # as shards' boxes are read and their sides told: halves may fall elsewhere
+    x0, y0, x1, y1 = map(np.float32, box)
+    w, h = float(x1 - x0), float(y1 - y0)
+    x0, y0, x1, y1 = map(float, (x0, y0, x1, y1))
     return crop(image, (x0 - w / 2, y0 - h / 2, x1 + w / 2, y1 + h / 2))
 
 

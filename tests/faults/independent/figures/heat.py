@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from tests.faults.independent.figure import TIE, Figure, counted
+from tests.faults.independent.figure import NOISE, TIE, Figure, counted
 from tests.faults.independent.figures.statements import best_threshold, lowest
 
 CELLS = 12
@@ -97,9 +97,11 @@ def none_there(regions, photographs, classes, names):
         cases += [first_of(photo)[name] for name in own]
         cases += [f"{photo.key}:not:{i}" for i in range(len(absent))]
     scores, there, even, cases = map(np.array, (scores, there, even, cases))
-    present = zip(cases[there], scores[there], strict=True)
-    above = {case: float((score > scores[~there] + TIE).mean()) for case, score in present}
-    found = {"auroc": Figure(above, chances=0.5)}
+    off_tie = scores[there, None] - scores[~there] - TIE
+    above = dict(zip(cases[there], (off_tie > 0).mean(1).tolist(), strict=True))
+    near = zip(cases[there], (abs(off_tie) < NOISE).mean(1).tolist(), strict=True)
+    slack = {case: share for case, share in near if share}
+    found = {"auroc": Figure(above, chances=0.5, slack=slack)}
     if even.any() and not even.all():
         off = scores - best_threshold(scores[even], there[even], of_best=lowest)
         margins = np.where(there, off, -off)[~even]
