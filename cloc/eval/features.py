@@ -56,10 +56,10 @@ class Features:
     def get(self, kind: str, asked: bytes) -> Tensor | None:
         """None where it was not asked before."""
         found = self._held.get((kind, asked))
-        if found is None and kind == "text" and self.texts is not None:
-            return self.texts.get(kind, asked)
         if found is None and (row := self._row("shape, data", kind, asked)) is not None:
             found = self._read(*row)
+        if found is None and kind == "text" and self.texts is not None:
+            found = self.texts.get(kind, asked)
         return found
 
     def _row(self, columns: str, kind: str, asked: bytes) -> tuple[Any, ...] | None:

@@ -109,3 +109,17 @@ def test_answers_that_are_held_lie_side_by_side_and_keep_nothing_of_their_batch(
     assert first == second != third
     assert features.get("a", b"more").equal(torch.ones(3, 5))  # larger than a block
     assert features.get("a", b"none").shape == (0, 4)
+
+
+def test_texts_are_those_of_another_where_there_are_no_own(tmp_path):
+    first, own = Features(), Features(tmp_path / "f.sqlite")
+    own.texts = first
+    first.put([("text", b"1", torch.zeros(2)), ("image", b"1", torch.zeros(2))])
+    own.put([("text", b"2", torch.ones(2))])
+    assert own.get("text", b"1").equal(torch.zeros(2))
+    assert own.get("text", b"2").equal(torch.ones(2))
+    found = [
+        key in own for key in [("text", b"1"), ("text", b"2"), ("text", b"3"), ("image", b"1")]
+    ]
+    assert found == [True, True, False, False]
+    assert own.get("image", b"1") is None
