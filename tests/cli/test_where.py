@@ -14,7 +14,14 @@ from cloc.errors import UserError
 from tests.helpers.warm import Forked
 
 SMALL = (
-    *("train=40", "val=12", "seeds=[0]", "chosen=[none,rope_axial]", "pairs=2", "sizes=[64,96]"),
+    *(
+        "train=40",
+        "val=12",
+        "seeds=[0]",
+        "chosen=[none,rope_axial]",
+        "pairs=[2,1]",
+        "sizes=[64,96]",
+    ),
     "words=[steps=2,batch_size=8,schedule.warmup=1,data.num_workers=0,log_every=1]",
 )
 ARMS = ("clip", "cloc", "relational_cloc")
@@ -65,7 +72,10 @@ def test_it_measures_what_is_missing_and_shows_what_is_there(tmp_path, monkeypat
         (["sizes=[]"], r"sizes=\[\]"),
         (["sizes=[64,banana]"], "sizes=.*banana"),
         (["sizes=[70]"], "clip-none-. at 70 pixels: .* divides an image by 8"),
-        (["pairs=0"], "pairs"),
+        (["pairs=[0,1]"], "pairs"),
+        (["pairs=[2]"], "pairs"),
+        (["pairs=[a,b]"], "pairs"),
+        (["pairs=3"], "pairs"),
         (["train=0"], "train"),
         (["words=[stepz=3]"], "stepz"),
         (["arms.CLIP.experiment=nobody"], "nobody"),

@@ -56,22 +56,25 @@ def train(cell: Cell, data: Path, runs: Path) -> tuple[Path, float]:
     return runs / cell.name, time.monotonic() - started
 
 
-def measure(run: Path, data: Path, sizes: Sequence[Size], *, pairs: int) -> dict[str, Any]:
-    """Size -> benchmark -> metric -> value; WhereBench at the first size alone."""
+def measure(
+    run: Path, data: Path, sizes: Sequence[Size], *, pairs: tuple[int, int]
+) -> dict[str, Any]:
+    """Size -> benchmark -> metric -> value; WhereBench at the first size alone. `pairs` are those
+    of each relation, at the first size and at the others."""
     found = {}
     for i, size in enumerate(sizes):
         encoder = _encoder(run, size)
-        height, width = _sides(size)
         val = read_split(str(data / scenes_of(size) / "val"), name="val", parse=parse)
+        drawn: dict[str, Any] = {"version": 2, "pairs": pairs[i > 0], "size": max(_sides(size))}
         benchmarks: dict[str, Any] = {
             "region_classification": RegionClassification(),
             "grounding": Grounding(),
             "image_text_retrieval": ImageTextRetrieval(),
             "spatial_relations": SpatialRelations(),
-            "look_alikes": WhereBenchLookAlikes(version=2, pairs=pairs, size=max(height, width)),
+            "look_alikes": WhereBenchLookAlikes(**drawn),
         }
         if i == 0:
-            benchmarks["wherebench2"] = WhereBench(version=2, pairs=pairs, size=max(height, width))
+            benchmarks["wherebench2"] = WhereBench(**drawn)
         asked = encoder.embedder if encoder.has_regions else roi.extractor(encoder.embedder)
         found[name_of(size)] = evaluate(
             {"": asked}, splits=[val], benchmarks=benchmarks, progress=False
@@ -118,7 +121,7 @@ def write_cell(folder: Path, cell: Cell, figures: Mapping[str, Any], seconds: fl
         "sizes": _rounded(figures),
     }
     staged = folder / f"{cell.name}.json.partial"
-    staged.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    staged.write_text(json.dumps(told) + "\n", encoding="utf-8")
     staged.replace(folder / f"{cell.name}.json")
 
 
@@ -129,7 +132,7 @@ def _rounded(value: Any) -> Any:
 
 
 def finish(
-    cell: Cell, data: Path, out: Path, folder: Path, sizes: Sequence[Size], pairs: int
+    cell: Cell, data: Path, out: Path, folder: Path, sizes: Sequence[Size], pairs: tuple[int, int]
 ) -> None:
     """Trains, measures and writes; the run is removed, its figures stay."""
     run, seconds = train(cell, data, out / "runs")

@@ -1,11 +1,9 @@
 """The cells of the matrix: an objective, an encoding of positions and a seed each."""
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,8 @@ PLACES = ("name", "runs", "seed", "logger", "resume", "resume_changes", "eval")
 
 @dataclass(frozen=True)
 class Cell:
-    """`tower` holds keys of `model.tower`, `words` what else the training is told."""
+    """`tower` holds keys of `model.tower`, `words` what else the training is told; `setting` says
+    what it is trained and measured on."""
 
     arm: str
     experiment: str
@@ -28,6 +27,7 @@ class Cell:
     tower: Mapping[str, Any] = field(hash=False)
     seed: int
     words: tuple[str, ...] = ()
+    setting: str = ""
 
     @property
     def name(self) -> str:
@@ -47,19 +47,31 @@ class Cell:
             *self.words,
         ]
 
-    def recipe(self) -> str:
-        """A digest of all that the training is told but its seed, names and places: figures of
-        another recipe are no figures of this cell."""
-        told = _told(self.experiment, self.words)
-        text = json.dumps([told, self.scenes, dict(self.tower)], sort_keys=True, default=str)
-        return blake2b(text.encode(), digest_size=8).hexdigest()
+    def recipe(self) -> dict[str, Any]:
+        """Key -> value of all that the training is told but its seed, names and places, and of what
+        it is measured on."""
+        return {
+            **_told(self.experiment, self.words),
+            **dict(word.split("=", 1) for word in _words("model.tower", self.tower)),
+            "scenes": self.scenes,
+            "setting": self.setting,
+        }
 
 
 @cache
 def _told(experiment: str, words: tuple[str, ...]) -> dict[str, Any]:
     given = [f"experiment={experiment}", "data.train=SCENES", *words]
     cfg = plain(compose_config("train", given))
-    return {key: value for key, value in cfg.items() if key not in PLACES}
+    return dict(_flat({key: value for key, value in cfg.items() if key not in PLACES}))
+
+
+def _flat(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of every leaf; a list is one."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{at}.{key}".lstrip("."))
+    else:
+        yield at, value
 
 
 def cells(
@@ -67,10 +79,11 @@ def cells(
     encodings: Mapping[str, Mapping[str, Any]],
     seeds: Sequence[int],
     words: Sequence[str],
+    setting: str = "",
 ) -> list[Cell]:
     """A seed of all of them before the next seed: a table that was stopped has all its rows."""
     found = [
-        Cell(arm, of["experiment"], of["scenes"], encoding, tower, seed, tuple(words))
+        Cell(arm, of["experiment"], of["scenes"], encoding, tower, seed, tuple(words), setting)
         for seed in seeds
         for encoding, tower in encodings.items()
         for arm, of in arms.items()
@@ -83,16 +96,22 @@ def cells(
 
 
 def read_cells(folder: Path, planned: Sequence[Cell]) -> dict[Cell, dict[str, Any]]:
-    """Those that have a file in `folder`. `UserError` for one of another recipe."""
+    """Those that have a file in `folder`. `UserError` for one of another recipe: figures of that
+    are no figures of the cell. A key that only one of the two has is no other recipe, so that a
+    later option with a value that changes nothing leaves all cells as they are."""
     found = {}
     for cell in planned:
         path = folder / f"{cell.name}.json"
         if not path.is_file():
             continue
-        found[cell] = read_mapping(path, needs=("sizes",), cure=f"remove {path}")
-        if found[cell].get("recipe") != cell.recipe():
+        for part in ("recipe", "sizes"):
+            found[cell] = read_mapping(path, needs=(part,), cure=f"remove {path}")
+        then, now = found[cell]["recipe"], cell.recipe()
+        other = [key for key in now if key in then and then[key] != now[key]]
+        if other:
             raise UserError(
-                f"{path} was measured by another recipe; remove it, or give cells= another folder"
+                f"{path} was measured with {other[0]}={then[other[0]]}, and this is "
+                f"{other[0]}={now[other[0]]}; remove it, or give cells= another folder"
             )
     return found
 

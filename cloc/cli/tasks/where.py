@@ -21,7 +21,7 @@ def fill(cfg: Mapping[str, Any]) -> None:
     check(cfg)
     encodings = {name: cfg["encodings"][name] for name in cfg["chosen"] or cfg["encodings"]}
     words = [image_size(cfg["sizes"][0]), *cfg["words"]]
-    planned = cells(cfg["arms"], encodings, cfg["seeds"], words)
+    planned = cells(cfg["arms"], encodings, cfg["seeds"], words, setting(cfg))
     out, folder = Path(cfg["out"]), Path(cfg["cells"])
     known = read_cells(folder, planned)
     missing = [cell for cell in planned if cell not in known]
@@ -34,7 +34,7 @@ def fill(cfg: Mapping[str, Any]) -> None:
     took = 0.0
     for i, cell in enumerate(missing):
         started = time.monotonic()
-        finish(cell, out / "scenes", out, folder, cfg["sizes"], cfg["pairs"])
+        finish(cell, out / "scenes", out, folder, cfg["sizes"], tuple(cfg["pairs"]))
         took += time.monotonic() - started
         rest = took / (i + 1) * (len(missing) - i - 1) / 60
         print(f"{cell.name}: {took / (i + 1):.0f} s a cell, {rest:.0f} minutes to go", flush=True)
@@ -43,24 +43,38 @@ def fill(cfg: Mapping[str, Any]) -> None:
     print(out / "where.html")
 
 
+def setting(cfg: Mapping[str, Any]) -> str:
+    """What a cell is trained and measured on, in keys of `where`."""
+    return " ".join(f"{key}={cfg[key]}" for key in ("train", "val", "sizes", "pairs"))
+
+
 def check(cfg: Mapping[str, Any]) -> None:
     """What would be found out only later, or would be no table at all."""
     for key in ("arms", "encodings", "seeds", "sizes"):
         if not cfg[key]:
             raise UserError(f"{key}={cfg[key]}: give one or more; see cloc-pretrain where --help")
-    for key in ("train", "val", "pairs"):
+    for key in ("train", "val"):
         if cfg[key] < 1:
             raise UserError(f"{key}={cfg[key]}: give 1 or more")
-    for size in cfg["sizes"]:
-        sides = _sides(size)
-        if len(sides) not in (1, 2) or not all(isinstance(x, int) and x > 0 for x in sides):
-            raise UserError(f"sizes=[{size}]: give pixels, of a square or as [height,width]")
+    if len(cfg["pairs"]) != 2 or not all(isinstance(n, int) and n > 0 for n in cfg["pairs"]):
+        raise UserError(
+            f"pairs={cfg['pairs']}: give two numbers of 1 or more, [50,20]: of each relation, at "
+            "the first size and at the others"
+        )
+    _check_sizes(cfg["sizes"])
     for name in cfg["chosen"] or ():
         if name not in cfg["encodings"]:
             known = ", ".join(cfg["encodings"])
             raise UserError(f"chosen=[{name}]: no such encoding; there are {known}")
     if len(set(cfg["seeds"])) < len(cfg["seeds"]):
         raise UserError(f"seeds={cfg['seeds']}: one of them twice; give each once")
+
+
+def _check_sizes(sizes: Sequence[Any]) -> None:
+    for size in sizes:
+        sides = _sides(size)
+        if len(sides) not in (1, 2) or not all(isinstance(x, int) and x > 0 for x in sides):
+            raise UserError(f"sizes=[{size}]: give pixels, of a square or as [height,width]")
 
 
 def draw_scenes(cfg: Mapping[str, Any], folder: Path) -> None:
