@@ -68,11 +68,10 @@ def test_a_recipe_is_all_but_seed_and_places():
 def test_a_finished_cell_is_read_again_and_one_of_another_recipe_is_refused(tmp_path):
     cell = PLANNED[3]
     assert read_cells(tmp_path, PLANNED) == {}
-    write_cell(tmp_path, cell, figures(1 / 3), 12.34)
+    write_cell(tmp_path, cell, figures(1 / 3))
     [(again, told)] = read_cells(tmp_path, PLANNED).items()
     assert again == cell
     assert told["sizes"]["64"]["look_alikes"]["pick"] == 0.33333
-    assert told["train_s"] == 12.3
     path = tmp_path / f"{cell.name}.json"
     of_another = {**told["recipe"], "steps": 7}
     path.write_text(json.dumps({**told, "recipe": of_another}))

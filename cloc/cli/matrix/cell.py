@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,16 +43,15 @@ def refuse(cell: Cell, data: Path, runs: Path, sizes: Sequence[Size]) -> None:
             raise UserError(f"{cell.name} at {name_of(size)} pixels: {error}") from None
 
 
-def train(cell: Cell, data: Path, runs: Path) -> tuple[Path, float]:
-    """The run and its seconds; one that was stopped goes on."""
+def train(cell: Cell, data: Path, runs: Path) -> Path:
+    """The run; one that was stopped goes on."""
     words = [*cell.overrides(data), f"runs={runs}", "resume=auto"]
-    started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "cloc", "train", *words], stdout=subprocess.DEVNULL, check=False
     )
     if done.returncode:
         raise UserError(f"the training of {cell.name} has failed; its own message says why")
-    return runs / cell.name, time.monotonic() - started
+    return runs / cell.name
 
 
 def measure(
@@ -109,15 +107,13 @@ def scenes_of(size: Size) -> str:
     return f"val{max(_sides(size))}"
 
 
-def write_cell(folder: Path, cell: Cell, figures: Mapping[str, Any], seconds: float) -> None:
-    """`seconds` are those of the training, start included."""
+def write_cell(folder: Path, cell: Cell, figures: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     told = {
         "arm": cell.arm,
         "encoding": cell.encoding,
         "seed": cell.seed,
         "recipe": cell.recipe(),
-        "train_s": round(seconds, 1),
         "sizes": _rounded(figures),
     }
     staged = folder / f"{cell.name}.json.partial"
@@ -135,6 +131,6 @@ def finish(
     cell: Cell, data: Path, out: Path, folder: Path, sizes: Sequence[Size], pairs: tuple[int, int]
 ) -> None:
     """Trains, measures and writes; the run is removed, its figures stay."""
-    run, seconds = train(cell, data, out / "runs")
-    write_cell(folder, cell, measure(run, data, sizes, pairs=pairs), seconds)
+    run = train(cell, data, out / "runs")
+    write_cell(folder, cell, measure(run, data, sizes, pairs=pairs))
     shutil.rmtree(run)

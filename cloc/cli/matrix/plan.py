@@ -11,8 +11,12 @@ from cloc.cli.config.compose import compose_config, plain
 from cloc.data.samples.json_files import read_mapping
 from cloc.errors import UserError
 
-# What another value of is no other recipe: names and places.
-PLACES = ("name", "runs", "seed", "logger", "resume", "resume_changes", "eval")
+# How keys begin of which another value is no other recipe: names, places, what is told on the way.
+NO_RECIPE = (
+    *("name", "runs", "seed", "logger", "resume", "eval", "benchmarks", "failures", "retention"),
+    *("checkpoint", "log_every", "peak_tflops", "data.cache", "data.index_folder", "data.skip"),
+    "data.sources",
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Cell:
 def _told(experiment: str, words: tuple[str, ...]) -> dict[str, Any]:
     given = [f"experiment={experiment}", "data.train=SCENES", *words]
     cfg = plain(compose_config("train", given))
-    return dict(_flat({key: value for key, value in cfg.items() if key not in PLACES}))
+    return {key: value for key, value in _flat(cfg) if not key.startswith(NO_RECIPE)}
 
 
 def _flat(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
