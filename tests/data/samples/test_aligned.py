@@ -1,6 +1,8 @@
 """What `meta` says of single regions stays with them, whatever leaves some out or adds others."""
 
+import ast
 import json
+from pathlib import Path
 
 import pytest
 
@@ -119,3 +121,26 @@ def test_reading_leaves_out_meta_whose_masks_fit_no_longer():
     found = read({"masks": MASKS[:3], "license": "by"})
     assert [p.reason for p in found.problems] == ["box_reversed", "meta"]
     assert found.meta == {}
+
+
+# Files that set `regions` of a record anew, each one in its place: none goes, none is added.
+IN_PLACE = {
+    "data_prep/stages/relations.py",
+    "data_prep/stages/negatives/rules.py",
+    "data_prep/stages/negatives_endpoint.py",
+    # scenes: "the places of regions that `meta` speaks of stay", and no `meta` without regions
+    "cloc/scenes/generate.py",
+    "cloc/data/samples/record.py",  # with_regions itself
+}
+
+
+def test_nobody_else_changes_the_regions_of_a_record():
+    root = Path(__file__).parents[3]
+    found = set()
+    for path in (*root.glob("cloc/**/*.py"), *root.glob("data_prep/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = node.func if isinstance(node, ast.Call) else None
+            if getattr(name, "id", getattr(name, "attr", "")) in ("replace", "_replace"):
+                if any(keyword.arg == "regions" for keyword in node.keywords):
+                    found.add(path.relative_to(root).as_posix())
+    assert found == IN_PLACE

@@ -306,8 +306,10 @@ def test_records_without_phrases_pass_and_are_counted(folders):
     assert found[1].regions[0] == before
     assert len(found[1].regions) > 1
     assert found[1].captions == records[1].captions
+    assert found[1].meta["masks"] == [MASK, *[None] * (len(found[1].regions) - 1)]
     fresh = Detect(model=str(folders / "owlv2"), at_least=0.0, replace=True)(records, Notes())
     assert fresh[1].regions == found[1].regions[1:]
+    assert fresh[1].meta["masks"] == [None] * len(fresh[1].regions)
 
 
 def test_a_picture_that_cannot_be_read_is_left_out_with_its_reason(folders):
