@@ -68,8 +68,8 @@ def check_parts(
     """`lost` by reason, `kept` by what (a key of `REASONS`); `key` is what sets `share`."""
     for what, reasons in REASONS.items():
         found = Counter({reason: lost[reason] for reason in reasons if lost.get(reason, 0) > 0})
-        count, total = found.total(), found.total() + kept[what]
-        if count > share * total and (count >= AT_LEAST or not kept[what]):
+        count, total = found.total(), found.total() + kept.get(what, 0)
+        if count > share * total and (count >= AT_LEAST or not kept.get(what)):
             told = ", ".join(f"{n} {reason}" for reason, n in found.most_common(3))
             hint = HINTS.get(found.most_common(1)[0][0])
             raise UserError(

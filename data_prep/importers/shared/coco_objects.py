@@ -101,7 +101,7 @@ def stored_masks(
 
 def drawn(given: list[Polygon] | dict[str, Any], size: tuple[int, int]) -> np.ndarray:
     """bool [h, w] of a picture of `size` (width, height). A pixel is of a polygon if its centre is,
-    give or take half a sub-pixel, and of the mask if it is of one of the polygons."""
+    give or take a fifth of a pixel, and of the mask if it is of one of the polygons."""
     width, height = size
     if isinstance(given, dict):
         return pixels_of(runs_of(given, height, width, "segmentation"), height, width)
