@@ -327,8 +327,9 @@ def test_what_masks_show_to_be_held(label, word):
 
 
 @pytest.mark.parametrize("bowls", [1, 2])
-def test_what_is_in_a_bowl_on_a_table_is_not_said_to_be_on_the_table(bowls):
-    """Nor is a cup said to be on the carpet under that table."""
+@pytest.mark.parametrize("has_holes", [False, True])  # COCO's outlines cover what is on a table
+def test_what_is_in_a_bowl_on_a_table_is_not_said_to_be_on_the_table(bowls, has_holes):
+    """Nor is it on, or inside, the carpet under that table."""
     spoon, bowl, table, carpet, other = np.zeros((5, 100, 200), bool)
     spoon[30:50, 95:100] = True
     bowl[40:60, 80:120] = True
@@ -339,7 +340,7 @@ def test_what_is_in_a_bowl_on_a_table_is_not_said_to_be_on_the_table(bowls):
     for i, mask in enumerate(given := (spoon, bowl, other, table, carpet)):
         rows, columns = np.nonzero(mask)
         boxes.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
-        masks.append(mask & ~np.any(given[:i], 0) if i else mask)
+        masks.append(mask & ~np.any(given[:i], 0) if i and has_holes else mask)
     names = ("spoon", "bowl", "bowl" if bowls == 2 else "cake", "dining table", "carpet")
     record = things(*zip(names, (tuple(map(float, box)) for box in boxes), strict=True))
     record = dataclasses.replace(record, meta={"masks": [compressed(mask) for mask in masks]})
@@ -347,7 +348,7 @@ def test_what_is_in_a_bowl_on_a_table_is_not_said_to_be_on_the_table(bowls):
     said = [plain(r.text) if r.source == "relations" else "" for r in found.regions]
     assert said[0] == ("the spoon inside the bowl" if bowls == 1 else "")
     assert said[3] == "the dining table on the carpet"
-    assert not any("on the carpet" in text for text in said[:3])
+    assert not any("carpet" in text for text in said[:3])
     if bowls == 1:
         assert said[1:3] == ["the bowl on the dining table", "the cake on the dining table"]
     assert reasons(notes)["held"] >= 4
