@@ -33,10 +33,10 @@ def plain(text):
     raise AssertionError(text)
 
 
-def things(*given, size=(200, 100), **fields):
+def things(*given, size=(200, 100), image=b"", **fields):
     """A record of (label, box)."""
     regions = tuple(Region(box, f"a {label}", label=label) for label, box in given)
-    return Record("key", b"", "png", *size, regions=regions, **fields)
+    return Record("key", image, "png", *size, regions=regions, **fields)
 
 
 CUP, LAPTOP = ("cup", (10, 40, 30, 60)), ("laptop", (80, 30, 120, 70))
@@ -278,6 +278,26 @@ def test_above_and_below_need_depths():
         assert text in ("the clock above the oven", "the clock higher up than the oven") or (
             text == "a clock" and not level
         )
+
+
+def test_look_alikes_before_and_behind_a_thing_are_twins_too():
+    record = things(
+        ("cup", (20, 40, 40, 80)),
+        ("cup", (60, 20, 80, 60)),
+        ("couch", (10, 30, 90, 70)),
+        size=(100, 100),
+        image=encoded(np.zeros((100, 100, 3))),
+    )
+    depths = np.zeros((100, 100), np.float32)
+    depths[40:80, 20:40], depths[20:60, 60:80] = 5.0, -5.0
+    stage = Relations(share=1.0)
+    stage.depth = Painted([depths])
+    (found,) = stage([record], Notes())
+    front, behind = "the cup in front of the couch", "the cup behind the couch"
+    assert found.meta["twins"] == [
+        {"region": 0, "other": 1, "phrase": front, "flipped": behind},
+        {"region": 1, "other": 0, "phrase": behind, "flipped": front},
+    ]
 
 
 def test_boxes_are_looked_at_upright():
