@@ -8,8 +8,11 @@ import numpy as np
 from cloc.data.samples.aligned import MASKS, check_masks
 from cloc.data.samples.orientation import turned
 from cloc.data.samples.record import Record
-from cloc.data.samples.validate import shown
+from cloc.data.samples.validate import MAX_SIDE_PX, shown
 from cloc.errors import UserError
+
+LONGEST = MAX_SIDE_PX**2  # a run of all pixels
+DIGITS = 7  # of five bits, that a longest run and its sign take
 
 
 def masks_of(record: Record) -> list[np.ndarray | None]:
@@ -40,7 +43,7 @@ def runs_of(given: Any, height: int, width: int, where: str) -> list[int]:
         )
     counts = given["counts"]
     runs = _read(counts) if isinstance(counts, str) else counts
-    if not isinstance(runs, list) or not all(type(n) is int and n >= 0 for n in runs):
+    if not isinstance(runs, list) or not all(type(n) is int and 0 <= n <= LONGEST for n in runs):
         runs = []
     if sum(runs) != height * width:
         raise UserError(
@@ -90,7 +93,7 @@ def _read(text: str) -> list[int] | None:
     value = shift = 0
     for character in text:
         bits = ord(character) - 48
-        if not 0 <= bits < 64:
+        if not 0 <= bits < 64 or shift == 5 * DIGITS:
             return None
         value |= (bits & 31) << shift
         shift += 5

@@ -63,7 +63,7 @@ def test_what_is_written_is_read(size):
     for mask in random_masks(6, size) if size[0] > 25 else np.array([[[True]], [[False]]]):
         assert run_lengths(mask) == compressed(mask)
         assert runs_of(run_lengths(mask), *mask.shape, "") == runs(mask)
-    given = [70_000, 1, 33_554_432, 2, 1, 90_000]
+    given = [70_000, 1, 65_535**2, 2, 1, 90_000]
     text = {"size": [1, sum(given)], "counts": compressed_runs(given)}
     assert runs_of(text, 1, sum(given), "") == given
 
@@ -97,6 +97,8 @@ MASK = plain(random_masks(1)[-1])
         ({**MASK, "counts": [True, 599]}, "not the run lengths"),
         ({**MASK, "counts": "  "}, "not the run lengths"),
         ({**MASK, "counts": "o"}, "not the run lengths"),  # it says that more follows
+        ({**MASK, "counts": "o" * 10_000_000}, "not the run lengths"),  # read to its end: hours
+        ({**MASK, "counts": [10**60]}, "not the run lengths"),
         ({**MASK, "counts": 7}, "not the run lengths"),
     ],
 )

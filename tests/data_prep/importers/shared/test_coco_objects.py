@@ -54,6 +54,10 @@ def test_a_mask_is_the_union_of_its_polygons_and_ends_at_the_picture():
     np.testing.assert_array_equal(mask_of([SQUARE, other]), expected)
     everything = [-9, -9, 99, -9, 99, 99, -9, 99]
     assert mask_of([everything]).all()
+    far = [x * 65_535 for x in (-1, -1, 1, -1, 1, 1, -1, 1)]
+    assert mask_of([far]).all()
+    left = [-65_535, -65_535, 20, -65_535, 20, 65_535, -65_535, 65_535]
+    assert mask_of([left]).sum() == 20 * 30
 
 
 def centres(polygon, size):
@@ -104,6 +108,13 @@ def test_an_outline_is_drawn_as_cocos_own_api_draws_it():
 def test_run_lengths_of_both_forms_are_read_and_kept_compressed(written):
     assert read(written(square())) == compressed(square())
     np.testing.assert_array_equal(mask_of(written(square())), square())
+
+
+def test_run_lengths_of_no_picture_at_all_are_told():
+    """Sides of the file, which no picture has."""
+    given = {"size": [10**30, 10**30], "counts": [10**60]}
+    with pytest.raises(UserError, match="not the run lengths"):
+        read(given, (10**30, 10**30))
 
 
 @pytest.mark.parametrize("given", [None, []])
