@@ -1,10 +1,11 @@
-"""Captions and regions that are left out of records that stay: how many are no accident."""
+"""Captions, regions and masks that are left out of records that stay: how many are no accident."""
 
 import math
 from collections import Counter
 from collections.abc import Mapping
 
 from cloc.data.samples import validate
+from cloc.data.samples.aligned import MASKS
 from cloc.data.samples.record import Record
 from cloc.data.samples.text import flat
 from cloc.errors import UserError
@@ -17,12 +18,15 @@ REASONS = {  # what goes -> why
         *(reason for reason, what in validate.REASONS.items() if what == "the region"),
         *("box_fraction", "span"),
     ),
+    "masks": ("mask", "mask_large"),
 }
 HINTS = {  # the cause that is most likely
     "caption": "texts are read as UTF-8",
     "box_fraction": "boxes as fractions of their pictures: they are read in pixels",
     "box_small": "boxes thinner than 1 px: are they in pixels?",
     "box_outside": "boxes outside their pictures: are the pictures of another size?",
+    "mask": "masks without a pixel of their pictures: are polygons in pixels?",
+    "mask_large": "masks of pictures with more of them than a record holds",
     "box_reversed": "boxes whose corners are reversed: are they x, y, width, height?",
 }
 
@@ -42,6 +46,8 @@ class Parts:
         """A record that stays."""
         self.kept["captions"] += len(record.captions)
         self.kept["regions"] += len(record.regions)
+        masks = record.meta.get(MASKS)
+        self.kept["masks"] += sum(m is not None for m in masks) if isinstance(masks, list) else 0
 
     def add_sample(self, reason: str) -> None:
         """A whole sample that goes."""
@@ -49,7 +55,7 @@ class Parts:
         self.samples[reason] += 1
 
     def check(self) -> None:
-        """`UserError` where more than a tenth of the captions or of the regions were left out, or
+        """`UserError` where more than a tenth of the captions, regions or masks were left out, or
         more than the budget where that is more; of a small set, where all were."""
         lost = Counter(self.drops)
         lost.subtract(self.samples)
@@ -59,11 +65,11 @@ class Parts:
 def check_parts(
     lost: Mapping[str, int], kept: Mapping[str, int], *, share: float, key: str, where: str = ""
 ) -> None:
-    """`lost` by reason, `kept` by what ("captions", "regions"); `key` is what sets `share`."""
+    """`lost` by reason, `kept` by what (a key of `REASONS`); `key` is what sets `share`."""
     for what, reasons in REASONS.items():
         found = Counter({reason: lost[reason] for reason in reasons if lost.get(reason, 0) > 0})
-        count, total = found.total(), found.total() + kept[what]
-        if count > share * total and (count >= AT_LEAST or not kept[what]):
+        count, total = found.total(), found.total() + kept.get(what, 0)
+        if count > share * total and (count >= AT_LEAST or not kept.get(what)):
             told = ", ".join(f"{n} {reason}" for reason, n in found.most_common(3))
             hint = HINTS.get(found.most_common(1)[0][0])
             raise UserError(

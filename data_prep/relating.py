@@ -66,6 +66,8 @@ def tell(
         rivals = [rival for rival in _alike(thing, things) if rival is not thing]
         for other in sorted(others, key=lambda other: _distance(thing, other)):
             word, reason = relation_of(thing, other, spread, kinds)
+            if word == "on" and any(_between(thing, third, other) for third in things):
+                word, reason = "", "held"
             if word and not all(denied(rival, word, other, spread) for rival in rivals):
                 word, reason = "", "rivals"
             if word:
@@ -94,15 +96,27 @@ def relation_of(a: Thing, b: Thing, spread: float, kinds: Kinds) -> tuple[str, s
     return word, "" if word else "meets" if rules.meets(a.box, b.box) else "margin"
 
 
+def _between(a: Thing, third: Thing, b: Thing) -> bool:
+    """Whether `a` ends inside what ends inside `b`: a spoon in a bowl is not said to be on the
+    table."""
+    if a.mask is None or b.mask is None or third.mask is None or third.place in (a.place, b.place):
+        return False
+    return _ends_in(a.mask, third.mask) and _ends_in(third.mask, b.mask)
+
+
+def _ends_in(a: np.ndarray, b: np.ndarray) -> bool:
+    return rules.held(a, b) or rules.enclosed(a, b)
+
+
 def _by_masks(a: np.ndarray, b: np.ndarray, name: str, kinds: Kinds) -> tuple[str, str]:
-    if rules.enclosed(a, b):
-        return "inside", ""
+    noun = name.rpartition(" ")[2]
+    if rules.enclosed(a, b):  # on a carpet it would touch it: something else is between
+        return ("inside", "") if noun not in kinds.supports else ("", "held")
     if rules.held(a, b):
-        noun = name.rpartition(" ")[2]
         if noun in kinds.containers:
             return "inside", ""
         return ("on", "") if noun in kinds.supports else ("", "held")
-    return "", "held" if rules.held(b, a) or rules.enclosed(b, a) else ""
+    return "", "held" if _ends_in(b, a) else ""
 
 
 def denied(rival: Thing, word: str, b: Thing, spread: float) -> bool:

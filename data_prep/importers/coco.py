@@ -98,15 +98,20 @@ def read_coco(
     panoptic: str | Path | None = None,
     captions: str | Path | None = None,
     boxes_in: str = UNKNOWN,
+    masks: bool = False,
 ) -> CocoSet:
     """Reads and checks the annotation files; the first wrong thing is a `UserError` naming it.
 
     A region's label is its category name; its text too, but for the marks of joined stuff classes
-    ("sky-other-merged" is called "sky").
+    ("sky-other-merged" is called "sky"). With `masks` the segmentations of instances are kept.
     """
     if not instances and not panoptic and not captions:
         raise UserError("instances is not set; give instances=, panoptic= or captions=FILE")
-    things = read_annotations(Path(instances), key="instances") if instances else None
+    if masks and not instances:
+        raise UserError("masks=true is of instances, and none are set; give instances=FILE")
+    things = None
+    if instances:
+        things = read_annotations(Path(instances), key="instances", masks=masks)
     segments = read_panoptic(Path(panoptic)) if panoptic else None
     if things and segments and panoptic:
         _check_same(things.images, segments.images.values(), Path(panoptic))
@@ -170,6 +175,7 @@ def write_coco(
     panoptic: str | Path | None = None,
     captions: str | Path | None = None,
     boxes_in: str = UNKNOWN,
+    masks: bool = False,
     val: float = 0.0,
     budget: float = 0.0,
     samples_per_shard: int = 1000,
@@ -179,9 +185,8 @@ def write_coco(
     Captions of images that the other files do not list count in train, as "caption_elsewhere".
     """
     check_share(val)
-    dataset = read_coco(
-        images, instances=instances, panoptic=panoptic, captions=captions, boxes_in=boxes_in
-    )
+    files = {"instances": instances, "panoptic": panoptic, "captions": captions}
+    dataset = read_coco(images, **files, boxes_in=boxes_in, masks=masks)
     sides = dataset.split(val=val)
     for name, ids in sides.items():
         if not ids:

@@ -19,7 +19,7 @@ FREQUENCIES = ("r", "c", "f")  # rare, common, frequent, as LVIS marks its class
 IMAGE_FIELDS = ("coco_url", "neg_category_ids", "not_exhaustive_category_ids")
 
 
-def read_lvis(path: Path, key: str) -> Annotations:
+def read_lvis(path: Path, key: str, *, masks: bool = False) -> Annotations:
     """A class is its name, with spaces for underscores; synonyms are a protocol of their own."""
     marks: dict[int, str] = {}
 
@@ -27,7 +27,8 @@ def read_lvis(path: Path, key: str) -> Annotations:
         marks[row["id"]] = words(row.get("frequency"))
         return _names(row)
 
-    found = read_annotations(path, key=key, image_fields=IMAGE_FIELDS, prompts=names)
+    fields = IMAGE_FIELDS
+    found = read_annotations(path, key=key, image_fields=fields, prompts=names, masks=masks)
     for row in found.images.values():
         for field in IMAGE_FIELDS[1:]:
             _read_ids(row, field, found, path)
@@ -75,6 +76,7 @@ def write_lvis(
     train: str | Path | None = None,
     val: str | Path | None = None,
     boxes_in: str = STORED,
+    masks: bool = False,
     budget: float = 0.0,
     samples_per_shard: int = 1000,
 ) -> dict[str, dict[str, Any]]:
@@ -82,7 +84,7 @@ def write_lvis(
     return write_train_val(
         out,
         {"train": train, "val": val},
-        read=read_lvis,
+        read=partial(read_lvis, masks=masks),
         make=partial(lvis_record, images=Path(images), boxes_in=check_frame(boxes_in)),
         name="lvis",
         budget=budget,

@@ -15,11 +15,11 @@ from data_prep.importers.shared.annotated import Found, inside, split_of
 from data_prep.importers.shared.coco_json import (
     Annotations,
     Row,
-    corners,
     read_annotations,
     rows_of,
     to_record,
 )
+from data_prep.importers.shared.coco_objects import corners
 from data_prep.importers.shared.documents import parse_json
 from data_prep.importers.shared.frames import STORED, check_frame
 from data_prep.importing import write_splits

@@ -9,7 +9,8 @@ from cloc.data.samples.record import Record
 from cloc.data.samples.validate import is_finite, shown
 from cloc.errors import UserError
 from data_prep.importers.shared.annotated import Found, by_url, load_json, split_of
-from data_prep.importers.shared.coco_json import Row, by_id, corners, rows_of, to_record
+from data_prep.importers.shared.coco_json import Row, by_id, rows_of, to_record
+from data_prep.importers.shared.coco_objects import corners
 from data_prep.importers.shared.frames import STORED, check_frame
 from data_prep.importers.shared.values import numbers_of, set_whole
 from data_prep.importing import check_share, is_held_out, write_splits

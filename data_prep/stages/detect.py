@@ -79,8 +79,8 @@ class Detect:
 
         for item, found in in_batches(items, run, size=self.batch_size, notes=notes):
             regions = tuple(self._regions(item.record, phrases[item.place], found, notes))
-            before = () if self.replace else item.record.regions
-            kept[item.place] = dataclasses.replace(item.record, regions=before + regions)
+            before = () if self.replace else range(len(item.record.regions))
+            kept[item.place] = item.record.with_regions(before, regions)
         return [kept[i] for i in sorted(kept)]
 
     def describe(self) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from data_prep.depth_maps import DepthMaps
 from data_prep.relating import Kinds, Told, margins, tell
 from data_prep.stage import Notes
 
-VERSION = 1
+VERSION = 2
 SOURCE = "relations"  # of what it writes
 LISTS = ("supports", "containers")
 

@@ -84,6 +84,14 @@ def test_what_cannot_be_looked_for_is_told(stage):
         stage()([picture("a", 90, 60, "a dog")], Notes())
 
 
+def test_masks_go_with_the_regions_that_were_there(stage):
+    old, mask = Region((1.0, 2.0, 30.0, 10.0), "old"), {"size": [60, 90], "counts": "x"}
+    given = picture("a", 90, 60, ["a dog", "a cat"], regions=(old,))
+    given.meta["masks"] = [mask]
+    (found,) = stage()([given], Notes())
+    assert found.meta == {"phrases": ["a dog", "a cat"], "masks": [None, None]}
+
+
 def test_what_the_answers_depend_on(stage):
     said = stage().describe()
     assert json.loads(json.dumps(said)) == said

@@ -1,4 +1,4 @@
-"""Captions and regions that are left out of records have a budget too."""
+"""Captions, regions and masks that are left out of records have a budget too."""
 
 from collections import Counter
 
@@ -84,6 +84,22 @@ def test_what_is_left_out_on_purpose_and_whole_samples_are_no_parts():
     bad = [BadSample("caption", "k: bad")] * 30 + [record(1)] * 70
     assert len(list(whole(bad, drops, budget=0.5))) == 70
     assert drops == {"caption": 30}
+
+
+def test_masks_have_a_budget_of_their_own():
+    def read(lost, masks, budget=0.0):
+        made = Record("k", b"", "jpg", 40, 30, regions=(BOX,), meta={"masks": masks})
+        return list(whole([made] * 20, Counter(lost), budget=budget))
+
+    mask = {"size": [30, 40], "counts": "x"}
+    assert len(read({"mask": 2}, [mask])) == 20
+    for lost in ({"mask": 12}, {"mask_large": 12}):
+        with pytest.raises(UserError, match=r"12 of 32 masks .* with budget=0\.38"):
+            read(lost, [mask])
+        assert len(read(lost, [mask], budget=0.38)) == 20
+    with pytest.raises(UserError, match=r"12 of 12 masks .*are polygons in pixels\?"):
+        read({"mask": 12}, [None])
+    assert len(read({}, "of other people")) == 20
 
 
 def test_a_share_that_everything_may_have_allows_all():

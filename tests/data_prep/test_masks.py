@@ -6,8 +6,9 @@ import pytest
 from cloc.data.samples.orientation import turned
 from cloc.data.samples.record import Record, Region
 from cloc.errors import UserError
-from data_prep.masks import masks_of
-from tests.helpers.rle import compressed, plain
+from data_prep.masks import compressed as compressed_runs
+from data_prep.masks import masks_of, pixels_of, run_lengths, runs_of
+from tests.helpers.rle import compressed, plain, runs
 
 
 def record(*masks, size=(30, 20), orientation=1):
@@ -44,6 +45,29 @@ def test_a_mask_that_others_wrote():
     assert mask.nonzero()[1].tolist() == [1, 1]
 
 
+# What COCO's API 2.0.11 writes for it.
+THEIRS = "01h4`0eK00000000DG39MG39MG39MG39MG3990000000000000000000000000000\\5DPK0000000"
+
+
+def test_run_lengths_are_written_as_cocos_own_api_writes_them():
+    mask = np.zeros((30, 40), bool)
+    mask[3:20, 5:30] = mask[0, 0] = mask[25:, 35:] = True
+    mask[8:12, 10:15] = False
+    assert run_lengths(mask) == {"size": [30, 40], "counts": THEIRS}
+    np.testing.assert_array_equal(pixels_of(runs_of(run_lengths(mask), 30, 40, ""), 30, 40), mask)
+
+
+@pytest.mark.parametrize("size", [(30, 20), (400, 300), (1, 1), (3000, 2)])
+def test_what_is_written_is_read(size):
+    """Against an encoder of its own rules; long runs and large differences take more letters."""
+    for mask in random_masks(6, size) if size[0] > 25 else np.array([[[True]], [[False]]]):
+        assert run_lengths(mask) == compressed(mask)
+        assert runs_of(run_lengths(mask), *mask.shape, "") == runs(mask)
+    given = [70_000, 1, 65_535**2, 2, 1, 90_000]
+    text = {"size": [1, sum(given)], "counts": compressed_runs(given)}
+    assert runs_of(text, 1, sum(given), "") == given
+
+
 @pytest.mark.parametrize("code", range(1, 9))
 def test_masks_are_shown_upright(code):
     mask = random_masks(3)[1]
@@ -73,6 +97,8 @@ MASK = plain(random_masks(1)[-1])
         ({**MASK, "counts": [True, 599]}, "not the run lengths"),
         ({**MASK, "counts": "  "}, "not the run lengths"),
         ({**MASK, "counts": "o"}, "not the run lengths"),  # it says that more follows
+        ({**MASK, "counts": "o" * 10_000_000}, "not the run lengths"),  # read to its end: hours
+        ({**MASK, "counts": [10**60]}, "not the run lengths"),
         ({**MASK, "counts": 7}, "not the run lengths"),
     ],
 )
@@ -87,5 +113,5 @@ def test_masks_are_one_for_each_region(given):
     one = Record(
         "key", b"", "png", 30, 20, regions=(Region((0, 0, 5, 5), "x"),), meta={"masks": given}
     )
-    with pytest.raises(UserError, match="for 1 regions; give one or null for each"):
+    with pytest.raises(UserError, match=r"^record key: meta.masks has .* for 1 regions, expected"):
         masks_of(one)

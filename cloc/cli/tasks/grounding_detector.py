@@ -5,7 +5,6 @@ It stands here because a stage knows no model of `cloc`; `configs/stages/detect/
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +72,7 @@ class GroundingDetector:
         for record in records:
             try:
                 images.append(decode_shown(record, record.key, background))
-                kept.append(replace(record, regions=()))
+                kept.append(record.with_regions(()))
             except BadSample as error:
                 notes.sample(record, error.reason)
         phrases = [self._phrases(record, notes) for record in kept]
@@ -88,7 +87,7 @@ class GroundingDetector:
                 notes,
             )
             for i, regions in zip(asked, found, strict=True):
-                kept[i] = replace(kept[i], regions=tuple(regions))
+                kept[i] = kept[i].with_regions((), regions)
         return kept
 
     def _phrases(self, record: Record, notes: Notes) -> list[str]:

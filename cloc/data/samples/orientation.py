@@ -68,6 +68,11 @@ def turned(pixels: np.ndarray, code: int) -> np.ndarray:
     return pixels.swapaxes(0, 1) if code in _SWAPPED else pixels
 
 
+def turned_back(pixels: np.ndarray, code: int) -> np.ndarray:
+    """The inverse of `turned`: shown pixels [h, w, ...] as they are stored; a view."""
+    return turned(pixels, {6: 8, 8: 6}.get(code, code))  # all others undo themselves
+
+
 def to_stored(boxes: np.ndarray, width: int, height: int, code: int) -> np.ndarray:
     """Pixel boxes [..., 4] of the picture as shown, as boxes of the `width` x `height` stored
     pixels. Any numbers: what is reversed stays so."""

@@ -4,13 +4,14 @@ No torch here: data preparation and the loader both stand on this file.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from cloc.data.samples import validate
-from cloc.data.samples.json_objects import without_repeats
+from cloc.data.samples.aligned import carried
+from cloc.data.samples.json_objects import parse_strictly
 from cloc.data.samples.orientation import CODES
 from cloc.errors import BadSample
 
@@ -62,6 +63,13 @@ class Record:
     meta: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()  # what reading left out; not written
     orientation: int = 1  # EXIF's code: how pixels and boxes are turned to be shown upright
+
+    def with_regions(self, kept: Sequence[int], added: Sequence[Region] = ()) -> "Record":
+        """Its regions at the places `kept`, in their order, and new ones behind; what `meta` says
+        of single regions goes with them (`cloc.data.samples.aligned`)."""
+        where, count = f"record {self.key}", len(self.regions)
+        meta = carried(self.meta, where, kept=kept, count=count, added=len(added))
+        return replace(self, regions=(*(self.regions[i] for i in kept), *added), meta=meta)
 
 
 def to_bytes(record: Record, where: str) -> bytes:
@@ -133,6 +141,10 @@ def from_json(key: str, image: bytes, extension: str, text: bytes | str, where: 
         _region(r, width, height, f"{where}: region {i}", notes) for i, r in enumerate(regions)
     ]
     meta: dict[str, Any] = notes.unless_bad(validate.check_meta, data.get("meta"), where, {})
+    kept = [i for i, region in enumerate(read_regions) if region is not None]
+    if len(kept) < len(regions):
+        check = partial(carried, kept=kept, count=len(regions))
+        meta = notes.unless_bad(check, meta, where, {})
     return Record(
         key=key,
         image=image,
@@ -162,14 +174,7 @@ def parse_json(text: bytes | str, where: str) -> dict[str, Any]:
     NaN and Infinity, which Python's json admits, stay in: the check of the value that holds one
     names it, so that one such coordinate costs one region.
     """
-    content = text.encode(errors="surrogatepass") if isinstance(text, str) else text
-    validate.check_size(content, where)
-    try:
-        # json itself would guess UTF-16 from the bytes and let surrogates pass.
-        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
-        data = json.loads(text, object_pairs_hook=without_repeats)
-    except (ValueError, RecursionError) as error:
-        raise validate.bad(where, f"the annotation is not JSON in UTF-8 ({error})") from None
+    data = parse_strictly(text, where)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         given = data.get("schema") if isinstance(data, dict) else type(data).__name__
         raise BadSample(

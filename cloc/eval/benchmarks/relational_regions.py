@@ -21,8 +21,9 @@ class RelationalRegions:
 
     pick: share whose region is strictly nearer to the phrase than its look-alike. pick_permuted:
     the same with the patches of the image (`grid` x `grid`) in random order. What it keeps above
-    chance was not read off the image: look-alikes lie on two sides of a third object, so of two
-    given boxes the further left is "left of" it, whatever the picture shows. grounding_pick: share
+    chance of twins side by side was not read off the image: they lie on two sides of a third
+    object, so of two given boxes the further left is "left of" it, whatever the picture shows.
+    Depth and holding are seen in patches without their places, too. grounding_pick: share
     where the box grounded for the phrase overlaps its region strictly more (IoU) than the
     look-alike; left out where the embedder cannot ground. Twins whose phrases the embedder reads
     alike are left out.

@@ -2,14 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
 from cloc.data.samples import validate
 from cloc.data.samples.record import Record, Region
 from cloc.errors import BadSample, UserError
+from data_prep.importers.shared.coco_objects import Segmentation, compact
 from data_prep.importers.shared.documents import Malformed, parse_json
 from data_prep.importers.shared.frames import Frame
+from data_prep.importers.shared.values import flag_of
 from data_prep.importing import Split, clipped, whole, words
 
 KEPT = ("id", "image_id", "category_id", "bbox", "iscrowd")
@@ -24,23 +27,27 @@ class Found(NamedTuple):
     box: Sequence[float]  # corners in pixels of the frame it was drawn in
     text: Any
     label: str = ""
+    segmentation: Segmentation = None  # in the same frame; this is checked
 
 
-def load_json(path: Path, *, key: str) -> Any:
+def load_json(path: Path, *, key: str, masks: bool = False) -> Any:
     """The file that the setting `key` names. Of an object with a category and a box only `KEPT` is
-    held: polygons and masks would take most of the memory."""
+    held, and with `masks` its segmentation, but for crowds: it would take most of the memory."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; give the annotation file with {key}=FILE")
     try:
-        return parse_json(path.read_bytes(), keep=_slim)
+        return parse_json(path.read_bytes(), keep=partial(_slim, masks=masks))
     except Malformed as error:
         raise UserError(f"{path}: not JSON ({error}); download the file again") from None
 
 
-def _slim(row: dict[str, Any]) -> dict[str, Any]:
-    if "category_id" in row and "bbox" in row:
-        return {name: row[name] for name in KEPT if name in row}
-    return row
+def _slim(row: dict[str, Any], *, masks: bool) -> dict[str, Any]:
+    if "category_id" not in row or "bbox" not in row:
+        return row
+    slim = {name: row[name] for name in KEPT if name in row}
+    if masks and flag_of(row.get("iscrowd")) is not True:
+        slim["segmentation"] = compact(row.get("segmentation"))
+    return slim
 
 
 def inside(folder: Path, name: Any, where: str) -> Path:
@@ -68,21 +75,29 @@ def by_url(folder: Path, url: Any, where: str) -> Path:
 def regions_of(
     found: Iterable[Found], frame: Frame, *, source: str, where: str, drops: Counter[str]
 ) -> tuple[Region, ...]:
-    """In their order; what can be no region is counted: a box by the reason of
-    `samples.validate`, no usable words as "text", more than a record may hold as "too_many"."""
-    regions: list[Region] = []
-    for box, text, label in found:
-        corners = clipped(frame.stored(box), *frame.picture[2:], where, drops)
-        line = words(text)
+    """In their order, of what `usable` leaves."""
+    kept = usable(found, frame, source=source, where=where, drops=drops)
+    return tuple(region for region, _ in kept)
+
+
+def usable(
+    found: Iterable[Found], frame: Frame, *, source: str, where: str, drops: Counter[str]
+) -> Iterator[tuple[Region, Found]]:
+    """The regions, each with what it was made of. What can be none is counted: a box by the reason
+    of `samples.validate`, no usable words as "text", more than a record may hold as "too_many"."""
+    count = 0
+    for given in found:
+        corners = clipped(frame.stored(given.box), *frame.picture[2:], where, drops)
+        line = words(given.text)
         if corners is None:
             continue
         if not validate.is_phrase(line):
             drops["text"] += 1
-        elif len(regions) == validate.MAX_REGIONS:
+        elif count == validate.MAX_REGIONS:
             drops["too_many"] += 1
         else:
-            regions.append(Region(box=corners, text=line, source=source, label=label))
-    return tuple(regions)
+            count += 1
+            yield Region(box=corners, text=line, source=source, label=given.label), given
 
 
 def split_of(

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cloc.data.samples import validate
+from cloc.data.samples.aligned import MASKS
 from cloc.data.samples.record import Caption, Record
 from cloc.data.samples.text import flat
 from cloc.data.samples.validate import is_phrase
 from cloc.errors import UserError
-from data_prep.importers.shared.annotated import Found, load_json, regions_of
+from data_prep.importers.shared.annotated import Found, load_json, usable
+from data_prep.importers.shared.coco_objects import corners, read_shape, stored_masks
 from data_prep.importers.shared.frames import frame_of
-from data_prep.importers.shared.values import numbers_of, one_name, set_flag, set_whole
+from data_prep.importers.shared.values import one_name, set_flag, set_whole
 from data_prep.importing import read_picture, words
 
 Row = dict[str, Any]  # an object of the file
-CORRECT = "correct or remove that annotation"
 
 
 class Category(NamedTuple):
@@ -44,7 +45,8 @@ class Annotations(NamedTuple):
             elif category.is_thing and not things:
                 drops["thing"] += 1
             else:
-                yield Found(corners(row["bbox"]), category.names[0], category.label)
+                box, mask = corners(row["bbox"]), row.get("segmentation")
+                yield Found(box, category.names[0], category.label, mask)
 
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Label -> prompts, as manifests hold them: a class is what it is called."""
@@ -57,12 +59,15 @@ def read_annotations(
     key: str,
     image_fields: Sequence[str] = ("file_name",),
     prompts: Callable[[Row], Iterable[Any]] = lambda row: (row["name"],),
+    masks: bool = False,
 ) -> Annotations:
     """An instances file; the first wrong thing is a `UserError` naming it. `prompts` says the words
-    for a category."""
-    data = read_json(path, ("images", "annotations", "categories"), key=key)
+    for a category. With `masks` segmentations are read, which some of the objects must have."""
+    data = read_json(path, ("images", "annotations", "categories"), key=key, masks=masks)
     rows = rows_of(data, "annotations", ("id", "image_id", "category_id", "bbox"), path)
     images = images_of(data, path, image_fields)
+    if masks and not any(row.get("segmentation") for row in rows):
+        raise UserError(f"{path}: no annotation has a segmentation; set masks=false")
     return checked(images, by_image(rows), read_categories(data, path, prompts), path)
 
 
@@ -74,9 +79,9 @@ def checked(
 ) -> Annotations:
     """Every box is read: four numbers, a known category and an image that the file lists."""
     refuse_strangers(boxes, images, path)
-    for rows in boxes.values():
+    for image_id, rows in boxes.items():
         for row in rows:
-            _read_object(row, categories, path)
+            _read_object(row, images[image_id], categories, path)
     return Annotations(images, boxes, categories)
 
 
@@ -147,7 +152,7 @@ def to_record(
     meta: Mapping[str, Any] | None = None,
 ) -> Record:
     """One entry of `images` with its picture's own bytes, never re-encoded; for `boxes_in` see
-    `frame_of`."""
+    `frame_of`. `meta["masks"]` is there where a region has a mask."""
     cure = (
         f"it is image {row['id']}: give its folder with images=DIR, take the image out of the "
         "annotation file, or let budget= allow for some"
@@ -162,12 +167,15 @@ def to_record(
         has_boxes=bool(boxes),
         cure=f"use the files the boxes were drawn on, or {cure}",
     )
+    kept = list(usable(boxes, frame, source=source, where=f"image {row['id']}", drops=drops))
+    masks = stored_masks((found.segmentation for _, found in kept), frame, drops)
+    told = {MASKS: masks} if any(masks) else {}
     return Record(
         f"{row['id']:012d}",
         *frame.picture,
         captions=captions,
-        regions=regions_of(boxes, frame, source=source, where=f"image {row['id']}", drops=drops),
-        meta={"image_id": row["id"], **(meta or {})},
+        regions=tuple(region for region, _ in kept),
+        meta={"image_id": row["id"], **(meta or {}), **told},
         orientation=frame.code,
     )
 
@@ -178,9 +186,9 @@ def read_captions(data: Row, path: Path) -> dict[int, list[Any]]:
     return {i: [row["caption"] for row in group] for i, group in rows.items()}
 
 
-def read_json(path: Path, names: Sequence[str], *, key: str) -> dict[str, Any]:
-    """An object with these lists."""
-    data = load_json(path, key=key)
+def read_json(path: Path, names: Sequence[str], *, key: str, masks: bool = False) -> dict[str, Any]:
+    """An object with these lists; for `masks` see `load_json`."""
+    data = load_json(path, key=key, masks=masks)
     missing = [n for n in names if not isinstance(data, dict) or not isinstance(data.get(n), list)]
     if missing:
         raise UserError(f"{path}: no list {missing[0]!r}; give a COCO file with {key}=FILE")
@@ -219,28 +227,10 @@ def refuse_strangers(
             )
 
 
-def corners(box: Sequence[float]) -> tuple[float, float, float, float]:
-    """Of [x, y, width, height]."""
-    x, y, width, height = box
-    return x, y, x + width, y + height
-
-
-def read_box(box: Any, where: str) -> list[float]:
-    """Four finite numbers; what they mean is for `cloc.data.samples.validate` to say."""
-    found = numbers_of(box, 4)
-    if found is None:
-        shown = validate.shown(box)
-        raise UserError(f"{where}: bbox {shown} is not [x, y, width, height]; {CORRECT}")
-    if not all(map(validate.is_finite, found)):
-        shown = validate.shown(box)
-        raise UserError(f"{where}: bbox {shown} has a number that is not finite; {CORRECT}")
-    return found
-
-
-def _read_object(row: dict[str, Any], categories: Mapping[int, Category], path: Path) -> None:
-    """What is said of one object, in place: `bbox` as numbers, `iscrowd` as a bool."""
+def _read_object(row: Row, image: Row, categories: Mapping[int, Category], path: Path) -> None:
+    """What is said of one object, in place: `iscrowd` as a bool, and its shape."""
     where = f"{path}: annotation {row['id']}"
-    row["bbox"] = read_box(row["bbox"], where)
+    read_shape(row, (image["width"], image["height"]), where)
     set_flag(row, "iscrowd", where)
     if row["category_id"] not in categories:
         raise UserError(

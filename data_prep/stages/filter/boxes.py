@@ -1,7 +1,6 @@
 """Leaves out regions by score, size, shape and overlap, and caps how many an image may have."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,22 +52,23 @@ class BoxFilter:
         }
 
     def __call__(self, records: Sequence[Record], notes: Notes) -> list[Record]:
-        return [replace(record, regions=self._kept(record, notes)) for record in records]
+        return [record.with_regions(self._kept(record, notes)) for record in records]
 
     def describe(self) -> dict[str, Any]:
         return {"version": 1, **self.settings}
 
-    def _kept(self, record: Record, notes: Notes) -> tuple[Region, ...]:
-        left = list(record.regions)
+    def _kept(self, record: Record, notes: Notes) -> list[int]:
+        """The places of the regions that stay."""
+        left = list(range(len(record.regions)))
         for reason, passes in self._tests(record):
             if not left:
                 break
-            mask = passes(left)
-            for region, good in zip(left, mask, strict=True):
+            mask = passes([record.regions[i] for i in left])
+            for i, good in zip(left, mask, strict=True):
                 if not good:
-                    notes.region(record, reason, region)
-            left = [region for region, good in zip(left, mask, strict=True) if good]
-        return tuple(left)
+                    notes.region(record, reason, record.regions[i])
+            left = [i for i, good in zip(left, mask, strict=True) if good]
+        return left
 
     def _tests(self, record: Record) -> Iterator[tuple[str, Callable[[list[Region]], np.ndarray]]]:
         """The name of a reason and what passes, a mask over the regions it is given."""

@@ -14,6 +14,7 @@ from cloc.data.samples.orientation import (
     to_stored,
     to_upright,
     turned,
+    turned_back,
     upright,
     upright_size,
 )
@@ -95,3 +96,10 @@ def test_a_box_that_is_wrong_stays_wrong():
         assert (found[0, :2] > found[0, 2:]).all()
         assert np.isnan(found[1]).sum() == 1
         assert ((found[2, 2:] - found[2, :2]) == 0).sum() == 1
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_pixels_are_turned_back(code):
+    pixels = np.arange(24).reshape(4, 6)
+    np.testing.assert_array_equal(turned_back(turned(pixels, code), code), pixels)
+    np.testing.assert_array_equal(turned(turned_back(pixels, code), code), pixels)

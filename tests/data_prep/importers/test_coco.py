@@ -4,6 +4,7 @@ import json
 import tarfile
 from collections import Counter
 
+import numpy as np
 import PIL.Image
 import pytest
 
@@ -11,7 +12,10 @@ from cloc.data.samples.record import Caption, Region, from_json, to_json
 from cloc.data.shards.manifest import read_manifest
 from cloc.errors import UserError
 from data_prep.importers.coco import read_coco, write_coco
+from data_prep.masks import masks_of
+from tests.helpers.imported import imported, prepared
 from tests.helpers.photos import MINI, NEEDS_MINI
+from tests.helpers.rle import compressed, plain
 
 
 def annotation(number, image, box, category=1, **more):
@@ -499,3 +503,104 @@ def test_one_number_for_two_pictures_in_two_files_is_refused(tmp_path):
         UserError, match=r"panoptic\.json: image 3 is 'b\.jpg', and '3\.jpg' in the"
     ):
         read_coco(**given, panoptic=panoptic)
+
+
+SQUARE = [3, 4, 15, 4, 15, 12, 3, 12]
+
+
+def square(size=(40, 30)):
+    mask = np.zeros(size[::-1], bool)
+    mask[4:12, 3:15] = True
+    return mask
+
+
+def outlined(number, segmentation=(SQUARE,), **more):
+    given = list(segmentation) if isinstance(segmentation, tuple) else segmentation
+    return annotation(number, 7, [3, 4, 12, 8], segmentation=given, **more)
+
+
+def test_masks_are_kept_where_they_are_asked_for(tmp_path):
+    boxes = [outlined(1), annotation(2, 7, [0, 0, 9, 9]), outlined(3, plain(square()))]
+    given = make_set(tmp_path, annotations=boxes)
+    assert "masks" not in records(given)[1].meta
+    three, seven = records({**given, "masks": True})
+    assert "masks" not in three.meta
+    assert seven.meta["masks"] == [compressed(square()), None, compressed(square())]
+    assert seven.regions == records(given)[1].regions
+
+
+def test_the_command_keeps_masks_and_a_shard_reader_accepts_them(tmp_path):
+    given = make_set(tmp_path, annotations=[outlined(1), outlined(2, plain(square()))])
+    prepared("coco", tmp_path / "out", **given, masks="true")
+    seven = imported(tmp_path / "out/train")["000000000007"]
+    assert [mask.sum() for mask in masks_of(seven)] == [96, 96]
+
+
+def test_a_region_that_is_left_out_takes_its_mask_along(tmp_path):
+    whole = [[0, 0, 40, 0, 40, 30, 0, 30]]
+    boxes = [
+        outlined(1, plain(square()), iscrowd=1),
+        outlined(2, whole) | {"bbox": [5, 5, 0, 9]},
+        outlined(3),
+        outlined(4, whole) | {"bbox": [50, 5, 9, 9]},
+        outlined(5, [[1, 2, 3, 4]]),
+    ]
+    drops = Counter()
+    dataset = read_coco(**make_set(tmp_path, annotations=boxes), masks=True)
+    found = dataset.record(7, drops)
+    assert found.meta["masks"] == [compressed(square()), None]
+    assert drops == {"crowd": 1, "box_reversed": 1, "box_outside": 1, "mask": 1}
+
+
+@pytest.mark.parametrize("bad", [7, [SQUARE[1:]], {"size": [40, 30], "counts": "x"}])
+def test_a_segmentation_that_is_none_is_one_line_or_not_read_at_all(tmp_path, bad):
+    given = make_set(tmp_path, annotations=[outlined(1), outlined(31, bad)])
+    says = r"instances\.json: annotation 31: segmentation .*(correct|give)"
+    with pytest.raises(UserError, match=says) as error:
+        read_coco(**given, masks=True)
+    assert "\n" not in str(error.value)
+    assert len(records(given)[1].regions) == 2
+    crowd = make_set(tmp_path / "c", annotations=[outlined(1), outlined(31, bad, iscrowd=1)])
+    assert len(records({**crowd, "masks": True})[1].regions) == 1
+
+
+def test_masks_that_nobody_has_are_refused(tmp_path):
+    given = make_set(tmp_path, annotations=[annotation(1, 7, [0, 0, 9, 9]), outlined(2, [])])
+    with pytest.raises(UserError, match=r"no annotation has a segmentation; set masks=false"):
+        read_coco(**given, masks=True)
+    given["panoptic"] = make_panoptic(tmp_path, segments=SEGMENTS, given=given)
+    del given["instances"]
+    with pytest.raises(UserError, match=r"masks=true is of instances, .* give instances=FILE"):
+        read_coco(**given, masks=True)
+
+
+def test_segments_beside_instances_have_no_masks(tmp_path):
+    given = make_set(tmp_path, annotations=[outlined(1)])
+    given["panoptic"] = make_panoptic(tmp_path, segments=SEGMENTS, given=given)
+    seven = records({**given, "masks": True})[1]
+    masks = seven.meta["masks"]
+    assert masks == [compressed(square()), *[None] * (len(seven.regions) - 1)]
+    assert len(masks) > 1
+
+
+@NEEDS_MINI
+def test_masks_of_photographs_lie_in_their_boxes():
+    instances = MINI / "annotations/instances_train2017.json"
+    dataset = read_coco(MINI / "train2017", instances=instances, masks=True)
+    areas = {row["id"]: row for row in json.loads(instances.read_text())["annotations"]}
+    said = {}
+    for row in sorted(areas.values(), key=lambda row: row["id"]):
+        said.setdefault(row["image_id"], []).extend([] if row["iscrowd"] else [row])
+    count = 0
+    for image_id in list(dataset.rows)[:20]:
+        record = dataset.record(image_id, Counter())
+        for region, mask, row in zip(
+            record.regions, masks_of(record), said.get(image_id, []), strict=True
+        ):
+            rows, columns = np.nonzero(mask)
+            x0, y0, x1, y1 = region.box  # sharp ends of an outline hold no centre of a pixel
+            assert x0 - 1 <= columns.min() <= columns.max() + 1 <= x1 + 1
+            assert y0 - 1 <= rows.min() <= rows.max() + 1 <= y1 + 1
+            assert abs(mask.sum() - row["area"]) <= 0.06 * row["area"] + 8
+            count += 1
+    assert count > 50

@@ -8,6 +8,7 @@ from cloc.data.samples.record import Region
 from cloc.data.shards.manifest import read_manifest
 from cloc.errors import UserError
 from data_prep.importers.lvis import read_lvis, write_lvis
+from data_prep.masks import masks_of
 from tests.helpers.imported import draw, imported, prepared
 
 CATEGORIES = [
@@ -41,7 +42,7 @@ def image(number, folder="train2017", *, absent=(), not_exhaustive=()):
 
 
 def box(number, image_id, category, bbox):
-    outline = [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]
+    outline = [[1.0, 2.0, 3.0, 2.0, 3.0, 6.0]]
     row = {"id": number, "image_id": image_id, "category_id": category, "bbox": bbox}
     return {**row, "segmentation": outline, "area": 25.0}
 
@@ -178,3 +179,13 @@ def test_a_mark_that_lvis_does_not_know_is_left_out(given, tmp_path):
     )
     found = imported(tmp_path / "out/val")
     assert found["000000000007"].meta["frequency"] == {"air_conditioner": "f"}
+
+
+def test_masks_are_kept_where_they_are_asked_for(given, tmp_path):
+    prepared("lvis", tmp_path / "out", **given, masks="true")
+    found = imported(tmp_path / "out/val")
+    for record in found.values():
+        [mask] = masks_of(record)
+        assert mask.any()
+    prepared("lvis", tmp_path / "bare", **given)
+    assert all("masks" not in record.meta for record in imported(tmp_path / "bare/val").values())

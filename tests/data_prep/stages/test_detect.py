@@ -299,6 +299,7 @@ def test_records_without_phrases_pass_and_are_counted(folders):
         picture("b", 64, 64, ["x"], regions=(before,), captions=(Caption("x"),)),
         picture("c", 64, 64, []),
     ]
+    records[1].meta["masks"] = [{"size": [64, 64], "counts": "x"}]
     stage = Detect(model=str(folders / "owlv2"), at_least=0.0)
     found = stage(records, notes)
     assert (found[0], found[2]) == (records[0], records[2])
@@ -306,8 +307,13 @@ def test_records_without_phrases_pass_and_are_counted(folders):
     assert found[1].regions[0] == before
     assert len(found[1].regions) > 1
     assert found[1].captions == records[1].captions
+    assert found[1].meta["masks"] == [
+        *records[1].meta["masks"],
+        *[None] * (len(found[1].regions) - 1),
+    ]
     fresh = Detect(model=str(folders / "owlv2"), at_least=0.0, replace=True)(records, Notes())
     assert fresh[1].regions == found[1].regions[1:]
+    assert fresh[1].meta["masks"] == [None] * len(fresh[1].regions)
 
 
 def test_a_picture_that_cannot_be_read_is_left_out_with_its_reason(folders):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from cloc.eval.benchmarks.relational_regions import RelationalRegions
-from tests.helpers.oracle import NAMES, Constant, Oracle, example, split
+from cloc.scenes.depth.generate import scenes
+from tests.helpers.oracle import NAMES, SIZE, Constant, Oracle, example, split
 
 BOXES = (2, 8, 8, 24), (24, 8, 30, 24)
 MIDDLE = (12, 8, 20, 24)
@@ -78,3 +79,19 @@ def test_the_grounding_is_left_out_where_the_embedder_cannot_ground():
 
 def test_empty_without_twins():
     assert RelationalRegions().run(Oracle(), split(example(("red", MIDDLE)))) == {}
+
+
+def test_every_twin_is_asked_for_whatever_the_relation():
+    """Those of scenes with depth: side by side, in depth, holding, and in a thing's own frame."""
+    records = list(scenes("train", 60, seed=0, size=SIZE, twins=1.0, relational=0.0))
+    examples = [
+        example(*(("red", tuple(map(int, x.box))) for x in r.regions), meta=r.meta)._replace(
+            key=r.key
+        )
+        for r in records
+    ]
+    cases = RelationalRegions().run(Constant(), split(*examples)).figures.cases["pick"]
+    expected = [f"{r.key}: {twin['phrase']}" for r in records for twin in r.meta["twins"]]
+    assert list(cases.names) == expected
+    words = (" directly left of ", " directly behind ", " in ", " on ", "the nearer of ", "'s own ")
+    assert all(any(word in name for name in expected) for word in words)

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from cloc.data.samples.decode import decode_image, decode_record
-from cloc.data.samples.orientation import CODES, code_of, to_stored, turned
+from cloc.data.samples.orientation import CODES, code_of, to_stored, turned, upright_size
 from cloc.data.samples.training_view import View, look
 from cloc.errors import BadSample, UserError
 from data_prep.importers import (
@@ -31,6 +31,7 @@ from data_prep.importers.shared.annotated import Found, regions_of
 from data_prep.importers.shared.captioned import box_of_fractions
 from data_prep.importers.shared.frames import Frame, check_frame, frame_of
 from data_prep.importing import parse_picture
+from data_prep.masks import masks_of
 from tests.helpers.imported import imported
 
 WIDE, SQUARE = (40, 30), (30, 30)
@@ -244,6 +245,33 @@ SETS = [
     *(of_coco, of_lvis, of_objects365, of_refcoco, of_visual_genome, of_voc, of_yolo),
     *(of_flickr30k_entities, of_open_images, of_finehard, of_grit),
 ]
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("boxes_in", ["stored", "upright"])
+@pytest.mark.parametrize("make", [of_coco, of_lvis], ids=lambda make: make.__name__)
+def test_masks_are_turned_as_their_boxes_are(make, boxes_in, code, tmp_path):
+    """What the mask is of is red, stored and as people see it, whatever it was drawn on."""
+    (tmp_path / "7.jpg").write_bytes(turned_picture(code))
+    box, size = np.array(BOX, float), upright_size(*WIDE, code)
+    if boxes_in == "stored":
+        box, size = to_stored(box, *WIDE, code), WIDE
+    write, given = make(tmp_path)
+    file = given["instances" if make is of_coco else "train"]
+    data = json.loads(file.read_text())
+    x0, y0, x1, y1 = box.tolist()
+    outline = [[x0, y0, x1, y0, x1, y1, x0, y1]]
+    data["annotations"][0] |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "segmentation": outline}
+    data["images"][0] |= {"width": size[0], "height": size[1]}
+    file.write_text(json.dumps(data))
+    write(tmp_path / "out", **given, boxes_in=boxes_in, masks=True)
+    [record] = imported(tmp_path / "out/train").values()
+    [mask] = masks_of(record)  # as it is shown: where it was drawn, if boxes are of that
+    stored = np.asarray(decode_record(record, ""))
+    red = turned(stored, record.orientation)[..., 0] > 128
+    np.testing.assert_array_equal(mask, red)
+    assert mask.sum() == (BOX[2] - BOX[0]) * (BOX[3] - BOX[1])
+    assert redness(stored, record.regions[0].box)[0] > 0.9
 
 
 @pytest.mark.parametrize("make", SETS, ids=lambda make: make.__name__)

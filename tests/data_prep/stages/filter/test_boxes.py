@@ -147,3 +147,15 @@ def test_it_depends_on_its_settings():
     described = BoxFilter().describe()
     assert json.loads(json.dumps(described)) == described
     assert BoxFilter(nms_iou=0.4).describe() != described
+
+
+def test_masks_and_twins_go_with_the_regions_that_stay():
+    regions = (region(*SQUARE, score=0.05), region(*SQUARE), region(40, 0, 60, 20, text="a dog"))
+    masks = [{"size": [50, 100], "counts": text} for text in "abc"]
+    twins = [{"region": i, "other": j, "phrase": "x", "flipped": "y"} for i, j in ((1, 2), (0, 1))]
+    record = Record(
+        "k", b"", "jpg", 100, 50, regions=regions, meta={"masks": masks, "twins": twins}
+    )
+    [found] = BoxFilter()([record], Notes())
+    assert found.regions == regions[1:]
+    assert found.meta == {"masks": masks[1:], "twins": [{**twins[0], "region": 0, "other": 1}]}
