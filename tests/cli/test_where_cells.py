@@ -14,7 +14,9 @@ from cloc.cli.matrix.words import BALANCED, changes, contrasts, costs, verdict
 from cloc.cli.pages.where import write_where
 from cloc.errors import UserError
 
-ARMS = {name: {"experiment": "where", "scenes": "plain"} for name in ("CLIP", "CLOC")}
+OF = {"experiment": "where", "scenes": "plain", "suspect": "objective"}
+ARMS = dict.fromkeys(("CLIP", "CLOC"), OF)
+SUSPECTS = dict.fromkeys(ARMS, "objective")
 ENCODINGS = {name: {"positions": {"absolute": name}} for name in ("none", "learned")}
 PLANNED = cells(ARMS, ENCODINGS, [0, 1, 2], [])
 PICK, *_, TOP1, RETRIEVAL = FIGURES
@@ -118,18 +120,19 @@ def test_a_difference_is_of_pairs_and_its_interval_over_seeds():
 
 
 def told(all_of, encodings=tuple(ENCODINGS)):
-    return changes(all_of, contrasts(list(ARMS), list(encodings)), size="64")
+    return changes(all_of, contrasts(SUSPECTS, list(encodings)), size="64")
 
 
 def test_the_guilty_one_is_the_largest_clear_change_of_where():
     noise = {0: 0.0, 1: 0.01, 2: -0.01}
     of_arm = found(lambda cell: 0.3 * (cell.arm == "CLOC") + noise[cell.seed])
-    *sentences, last = verdict(told(of_arm))
+    *sentences, last, many = verdict(told(of_arm))
+    assert many == "Of 2 comparisons of where, 0 would be clear by chance alone."
     assert last.startswith("Guilty on this data: the objective, whose largest clear change is 0.30")
     assert "Objective: CLOC against CLIP changes look-alikes by +0.300" in sentences[0]
     assert "Position encoding: no change of where is clear of its interval." in sentences
     of_place = found(lambda cell: 0.2 * (cell.encoding == "none") + noise[cell.seed])
-    assert "the position encoding" in verdict(told(of_place))[-1]
+    assert "the position encoding" in verdict(told(of_place))[-2]
 
 
 def test_nothing_is_claimed_inside_intervals_or_of_one_seed():
@@ -156,10 +159,20 @@ def test_what_it_costs_is_said():
 
 
 def test_loudness_is_an_encoding_against_the_same_without_balance():
-    asked = contrasts(["CLIP", "CLOC"], ["none", "learned", f"learned{BALANCED}"])
+    asked = contrasts(SUSPECTS, ["none", "learned", f"learned{BALANCED}"])
     [loud] = [c for c in asked if c.suspect == "loudness"]
-    assert (loud.one, loud.other, loud.within) == (f"learned{BALANCED}", "learned", ("CLOC",))
+    assert (loud.one, loud.other, loud.within) == (f"learned{BALANCED}", "learned", "CLOC")
     assert [c.one for c in asked if c.suspect == "position encoding"] == ["none"]
+
+
+def test_encodings_are_compared_in_each_arm_with_regions_and_an_arm_with_the_one_before():
+    asked = contrasts({**SUSPECTS, "bare": "region head"}, ["none", "learned"])
+    assert [(c.suspect, c.label) for c in asked] == [
+        ("objective", "CLOC against CLIP"),
+        ("region head", "bare against CLOC"),
+        ("position encoding", "none against learned, CLOC"),
+        ("position encoding", "none against learned, bare"),
+    ]
 
 
 def test_the_page_shows_what_is_there(tmp_path):

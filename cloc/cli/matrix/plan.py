@@ -22,7 +22,7 @@ NO_RECIPE = (
 @dataclass(frozen=True)
 class Cell:
     """`tower` holds keys of `model.tower`, `words` what else the training is told; `setting` says
-    what it is trained and measured on."""
+    what it is trained and measured on, `suspect` what sets its arm apart from the one before."""
 
     arm: str
     experiment: str
@@ -32,6 +32,7 @@ class Cell:
     seed: int
     words: tuple[str, ...] = ()
     setting: str = ""
+    suspect: str = "objective"
 
     @property
     def name(self) -> str:
@@ -87,7 +88,10 @@ def cells(
 ) -> list[Cell]:
     """A seed of all of them before the next seed: a table that was stopped has all its rows."""
     found = [
-        Cell(arm, of["experiment"], of["scenes"], encoding, tower, seed, tuple(words), setting)
+        Cell(
+            *(arm, of["experiment"], of["scenes"], encoding, tower, seed, tuple(words), setting),
+            suspect=of["suspect"],
+        )
         for seed in seeds
         for encoding, tower in encodings.items()
         for arm, of in arms.items()

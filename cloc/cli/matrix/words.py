@@ -1,6 +1,6 @@
 """The answer in words: what each suspect moves, and nothing beyond its interval."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,11 +17,12 @@ class Contrast(NamedTuple):
     key: str  # of a cell: arm or encoding
     one: str
     other: str
-    within: tuple[str, ...] | None = None  # of the other key
+    within: str | None = None  # the arm that encodings are compared in; None: all encodings
 
     @property
     def label(self) -> str:
-        return f"{self.one} against {self.other}"
+        where = f", {self.within}" if self.within else ""
+        return f"{self.one} against {self.other}{where}"
 
 
 class Change(NamedTuple):
@@ -32,18 +33,19 @@ class Change(NamedTuple):
     by: Mean
 
 
-def contrasts(arms: Sequence[str], encodings: Sequence[str]) -> list[Contrast]:
-    """Each objective against the one before it, each encoding against learned positions, and what
-    has norm balance against the same without it; encodings in the objectives that have regions."""
-    within = tuple(arms[1:] or arms)
-    found = [Contrast("objective", "arm", one, other) for other, one in pairwise(arms)]
-    for one in encodings:
-        plain = one.removesuffix(BALANCED)
-        if plain != one and plain in encodings:
-            found.append(Contrast("loudness", "encoding", one, plain, within))
-        elif one != REFERENCE and REFERENCE in encodings:
-            found.append(Contrast("position encoding", "encoding", one, REFERENCE, within))
-    return found
+def contrasts(arms: Mapping[str, str], encodings: Sequence[str]) -> list[Contrast]:
+    """Each arm against the one before it, under the suspect it is of; in each arm that learns from
+    regions, each encoding against learned positions, and what has norm balance against the same
+    without it."""
+    found = [Contrast(arms[one], "arm", one, other) for other, one in pairwise(arms)]
+    for arm in list(arms)[1:] or arms:
+        for one in encodings:
+            plain = one.removesuffix(BALANCED)
+            if plain != one and plain in encodings:
+                found.append(Contrast("loudness", "encoding", one, plain, arm))
+            elif one != REFERENCE and REFERENCE in encodings:
+                found.append(Contrast("position encoding", "encoding", one, REFERENCE, arm))
+    return sorted(found, key=lambda c: [x.suspect for x in found].index(c.suspect))
 
 
 def changes(found: Found, asked: Sequence[Contrast], *, size: str) -> list[Change]:
@@ -57,7 +59,7 @@ def changes(found: Found, asked: Sequence[Contrast], *, size: str) -> list[Chang
                 key=contrast.key,
                 one=contrast.one,
                 other=contrast.other,
-                within=contrast.within,
+                within=[contrast.within] if contrast.within else None,
             )
             if by is not None:
                 told.append(Change(contrast, figure, by))
@@ -82,10 +84,12 @@ def verdict(told: Sequence[Change]) -> list[str]:
         return [*sentences, "No suspect is guilty beyond its interval on this data."]
     others = [f"the {name} moves it by {largest[name]:.2f} at most" for name in ranked[1:]]
     beside = f"; {' and '.join(others)}" if others else ""
+    count = sum(change.figure in WHERE for change in told)
     return [
         *sentences,
         f"Guilty on this data: the {ranked[0]}, whose largest clear change is "
         f"{largest[ranked[0]]:.2f}{beside}.",
+        f"Of {count} comparisons of where, {count / 20:.0f} would be clear by chance alone.",
     ]
 
 

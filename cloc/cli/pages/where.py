@@ -24,11 +24,12 @@ SECTIONS = {
 
 def write_where(out: Path, planned: Sequence[Cell], found: Found, *, cure: str) -> None:
     """All that is there of what is planned; `cure` is the command that does the rest."""
-    arms = list(dict.fromkeys(cell.arm for cell in planned))
+    suspects = {cell.arm: cell.suspect for cell in planned}
+    arms = list(suspects)
     encodings = list(dict.fromkeys(cell.encoding for cell in planned))
     sizes = list(dict.fromkeys(size for told in found.values() for size in told["sizes"]))
     first = sizes[0] if sizes else ""
-    told = changes(found, contrasts(arms, encodings), size=first)
+    told = changes(found, contrasts(suspects, encodings), size=first)
     values = {
         "title": 'Where is "where" lost?',
         "done": len(found),
@@ -45,9 +46,15 @@ def write_where(out: Path, planned: Sequence[Cell], found: Found, *, cure: str) 
             for f in FIGURES
         ],
         "relation_names": [*(name.replace("_", " ") for name in LOOK_ALIKES), "permuted", "blind"],
-        "relations": _relations(found, first, arms, encodings),
+        "with_regions": [
+            {
+                "arm": arm,
+                "relations": _relations(found, first, arm, encodings),
+                "transfer": _transfer(found, sizes, arm, encodings),
+            }
+            for arm in arms[1:] or arms
+        ],
         "sizes": sizes,
-        "transfer": _transfer(found, sizes, arms, encodings),
         "width": WIDTH,
     }
     main = files("cloc.report").joinpath("where.html").read_text("utf-8")
@@ -78,10 +85,8 @@ def _rows(
     ]
 
 
-def _relations(
-    found: Found, size: str, arms: Sequence[str], encodings: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Look-alikes of each relation, of the last objective, and their controls over all of them."""
+def _relations(found: Found, size: str, arm: str, encodings: Sequence[str]) -> list[dict[str, Any]]:
+    """Look-alikes of each relation, and their controls over all of them."""
     pick = FIGURES[0]
     columns = [*(f"{name}_pick" for name in LOOK_ALIKES), "pick_permuted", "pick_blind"]
     return [
@@ -89,9 +94,7 @@ def _relations(
             "name": encoding,
             "cells": [
                 _cell(
-                    over_seeds(
-                        found, pick, size=size, arm=arms[-1], encoding=encoding, metric=column
-                    ),
+                    over_seeds(found, pick, size=size, arm=arm, encoding=encoding, metric=column),
                     None,
                 )
                 for column in columns
@@ -102,9 +105,9 @@ def _relations(
 
 
 def _transfer(
-    found: Found, sizes: Sequence[str], arms: Sequence[str], encodings: Sequence[str]
+    found: Found, sizes: Sequence[str], arm: str, encodings: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Of where and of what, each encoding at each size; the last objective."""
+    """Of where and of what, each encoding at each size."""
     return [
         {
             "label": figure.label,
@@ -113,7 +116,7 @@ def _transfer(
                     "name": encoding,
                     "cells": [
                         _cell(
-                            over_seeds(found, figure, size=size, arm=arms[-1], encoding=encoding),
+                            over_seeds(found, figure, size=size, arm=arm, encoding=encoding),
                             None,
                         )
                         for size in sizes
