@@ -200,17 +200,28 @@ def write_splits(
 
 
 def with_both_names(record: Record) -> Record:
-    """Every region by its plain name, then those of relational names again: the places of regions
-    that `meta` speaks of stay."""
+    """Every region by its plain name, then those of relational names again, then what there is
+    beside them: the places of regions that `meta` speaks of stay."""
+    names = record.meta["objects"]
+    named, more = record.regions[: len(names)], record.regions[len(names) :]
     plain = [
         replace(region, text=article(name), negatives=())
-        for region, name in zip(record.regions, record.meta["objects"], strict=True)
+        for region, name in zip(named, names, strict=True)
     ]
-    relational = [region for region in record.regions if region.negatives]
-    return replace(record, regions=(*plain, *relational))
+    relational = [region for region in named if region.negatives]
+    return replace(record, regions=(*plain, *relational, *more))
 
 
-def check(split: str, count: int, *, seed: int, size: int, twins: float, relational: float) -> None:
+def check(
+    split: str,
+    count: int,
+    *,
+    seed: int,
+    size: int,
+    twins: float,
+    relational: float,
+    own: float = 0.0,
+) -> None:
     """`UserError` says what is wrong with settings of scenes and what would do."""
     if split not in HELD_OUT_RULE:
         raise UserError(f"split {split!r} of scenes: choose one of {', '.join(HELD_OUT_RULE)}")
@@ -220,6 +231,6 @@ def check(split: str, count: int, *, seed: int, size: int, twins: float, relatio
         raise UserError(f"seed={seed}: scenes need a seed of 0 or more")
     if not 32 <= size <= 1024:
         raise UserError(f"size={size}: scenes are drawn at 32 to 1024 pixels; set size=64")
-    for key, share in (("twins", twins), ("relational", relational)):
+    for key, share in (("twins", twins), ("relational", relational), ("own", own)):
         if not 0 <= share <= 1:
             raise UserError(f"{key}={share}: a share lies between 0 and 1")

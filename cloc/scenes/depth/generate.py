@@ -15,6 +15,7 @@ import PIL.Image
 
 from cloc.data.samples.record import Caption, Record, Region
 from cloc.scenes.depth.draw import draw
+from cloc.scenes.depth.facing import with_facing
 from cloc.scenes.depth.layout import Layout, Version, draw_layout
 from cloc.scenes.depth.place import Placed
 from cloc.scenes.depth.solids import FRONTED, class_prompts
@@ -34,30 +35,41 @@ def scenes(
     size: int = 64,
     twins: float = 0.4,
     relational: float = 0.0,
+    own: float = 0.0,
+    facing: bool = False,
 ) -> Iterator[Record]:
     """`count` records of `split` (train, val or novel), PNG images of `size` pixels.
 
     `twins` is the share of images with two look-alikes, `relational` the share of regions that are
     named by a relation where one serves; it changes names only, never the image or the captions.
+    `own` is the share of scenes that are about another thing's own side; of the rest it is one of
+    five kinds as before. With `facing`, see `with_facing`.
     """
-    check(split, count, seed=seed, size=size, twins=twins, relational=relational)
+    settings: dict[str, Any] = dict(seed=seed, size=size, twins=twins, relational=relational)
+    check(split, count, **settings, own=own)
     for index in range(count):
-        yield scene(split, index, seed=seed, size=size, twins=twins, relational=relational)
+        record = scene(split, index, **settings, own=own)
+        yield with_facing(record) if facing else record
 
 
-def scene(
-    split: str, index: int, *, seed: int, size: int, twins: float, relational: float
-) -> Record:
+def scene(split: str, index: int, **settings: Any) -> Record:
     """Number `index` of what `scenes` gives, for settings that `scenes` accepts."""
-    image, record = composed(split, index, seed=seed, size=size, twins=twins, relational=relational)
+    image, record = composed(split, index, **settings)
     return replace(record, image=png(image))
 
 
 def composed(
-    split: str, index: int, *, seed: int, size: int, twins: float, relational: float
+    split: str,
+    index: int,
+    *,
+    seed: int,
+    size: int,
+    twins: float,
+    relational: float,
+    own: float = 0.0,
 ) -> tuple[PIL.Image.Image, Record]:
     """The picture of a scene and all that is said of it; the record holds no encoded image yet."""
-    layout, look = _laid_out(split, index, seed=seed, size=size, twins=twins)
+    layout, look = _laid_out(split, index, seed=seed, size=size, twins=twins, own=own)
     key = f"{split}-{index:08d}"
     return _told(layout, layout.versions[0], Random(look), key, size=size, relational=relational)
 
@@ -74,9 +86,13 @@ def versions(
     ]
 
 
-def _laid_out(split: str, index: int, *, seed: int, size: int, twins: float) -> tuple[Layout, int]:
+def _laid_out(
+    split: str, index: int, *, seed: int, size: int, twins: float, own: float = 0.0
+) -> tuple[Layout, int]:
     rng = Random((seed * len(HELD_OUT_RULE) + list(HELD_OUT_RULE).index(split)) << 40 | index)
-    layout = draw_layout(rng, size, twins=rng.random() < twins, held_out=HELD_OUT_RULE[split])
+    kind = "own" if own and rng.random() < own else None  # without, nothing is drawn
+    rule, both = HELD_OUT_RULE[split], rng.random() < twins
+    layout = draw_layout(rng, size, twins=both, held_out=rule, kind=kind)
     return layout, int(rng.random() * 2**32)
 
 
@@ -174,20 +190,25 @@ def write_scenes(  # noqa: PLR0913 - a key of configs/import each
     size: int = 64,
     twins: float = 0.4,
     relational: float = 0.0,
+    own: float = 0.0,
     keep_names: bool = False,
+    facing: bool = False,
     regions: bool = True,
     samples_per_shard: int = 2500,
 ) -> None:
     """Shard sets `out/train`, `out/val`, `out/novel` of so many scenes; 0 leaves a split out.
 
     With `keep_names` every region has its plain name, and a relational one is a region of its own
-    in the same box. Without `regions` the pictures and captions are the same, and nothing says
-    where things are. A progress bar shows on a terminal and in a notebook only.
+    in the same box; with `facing` so is where a thing's front points. Without `regions` the
+    pictures and captions are the same, and nothing says where things are. A progress bar shows on
+    a terminal and in a notebook only.
     """
     counts = {"train": train, "val": val, "novel": novel}
     settings: dict[str, Any] = dict(seed=seed, size=size, twins=twins, relational=relational)
+    settings |= {"own": own} if own else {}
     for split, count in counts.items():
         check(split, count, **settings)
+    settings |= {"facing": True} if facing else {}
     write_splits(
         out,
         counts,

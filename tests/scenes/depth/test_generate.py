@@ -8,7 +8,11 @@ import pytest
 
 from cloc.data.samples.record import from_json, to_json
 from cloc.data.shards.manifest import read_manifest
+from cloc.data.shards.reader import read_samples
+from cloc.data.shards.shard_set import open_shards
+from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
+from cloc.scenes.depth.arrange import KINDS
 from cloc.scenes.depth.generate import (
     FACING,
     composed,
@@ -18,6 +22,7 @@ from cloc.scenes.depth.generate import (
     versions,
     write_scenes,
 )
+from cloc.scenes.depth.layout import CROWD
 from cloc.scenes.depth.solids import HELD_OUT, class_prompts
 from tests.helpers.depth import visible_masks
 from tests.helpers.scenes import decoded
@@ -220,6 +225,25 @@ def test_write_scenes_writes_three_sets_with_classes_and_settings(tmp_path, caps
         assert manifest["source"] == {"name": "scenes_depth", "split": split, **SETTINGS}
 
 
+def test_own_is_a_share_of_the_scenes_and_without_it_nothing_changes():
+    settings = dict(seed=3, size=64, twins=0.4, relational=1.0)
+    plain = [composed("train", i, **settings)[1] for i in range(60)]
+    assert plain == [composed("train", i, **settings, own=0.0)[1] for i in range(60)]
+    kinds = [composed("train", i, **settings, own=0.5)[1].meta["kind"] for i in range(300)]
+    assert abs(kinds.count("own") / 300 - (0.5 + 0.5 * (1 - CROWD) / len(KINDS))) < 0.09
+    assert {composed("val", i, **settings, own=1.0)[1].meta["kind"] for i in range(40)} == {"own"}
+
+
+def test_own_sides_and_fronts_are_written_where_that_is_asked(tmp_path):
+    write_scenes(tmp_path, train=20, val=0, novel=0, own=1.0, keep_names=True, facing=True)
+    source = read_manifest(tmp_path / "train")["source"]
+    assert (source["own"], source["facing"], source["keep_names"]) == (1.0, True, True)
+    shards = open_shards(f"{tmp_path}/train", key="x")
+    records = [parse(raw) for raw in read_samples(shards, key="x")]
+    assert all(record.meta["kind"] == "own" for record in records)
+    assert all(any(" facing " in r.text for r in record.regions) for record in records)
+
+
 def test_equal_settings_give_equal_shards(tmp_path):
     for name in "ab":
         write_scenes(tmp_path / name, train=4, val=1, novel=1, seed=1)
@@ -236,6 +260,7 @@ def test_equal_settings_give_equal_shards(tmp_path):
     [
         ({"twins": 1.5}, "twins=1.5"),
         ({"relational": -0.1}, "relational=-0.1"),
+        ({"own": 2}, "own=2"),
         ({"size": 16}, "size=16.*32 to 1024"),
         ({"seed": -1}, "seed=-1"),
         ({"train": -1}, "train=-1"),
