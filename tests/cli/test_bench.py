@@ -175,8 +175,19 @@ def test_scenes_are_timed_before_and_after_encoding(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "given", [["what=speed"], [], ["what=scenes", "experiment=smoke"], ["shards=x"]]
+    ("given", "named"),
+    [
+        (["what=scenes", "experiment=smoke"], "what=scenes is of .* not read experiment=smoke"),
+        (["what=plan", "hydra=3"], "what=plan is of no run and does not read hydra=3; remove it"),
+        (["what=eval", "shards=x", "steps=1"], "what=eval with shards= is of .* not read steps=1"),
+    ],
 )
+def test_what_stands_alone_names_what_it_does_not_read(given, named):
+    with pytest.raises(UserError, match=named):
+        bench.main(given)
+
+
+@pytest.mark.parametrize("given", [["what=speed"], [], ["shards=x"]])
 def test_an_unknown_question_is_one_line(given):
     with pytest.raises(UserError, match=r"choose step, loader, .* with experiment=NAME, loader"):
         bench.main(given)

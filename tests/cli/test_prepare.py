@@ -88,9 +88,11 @@ def test_a_size_of_a_shard_that_is_no_number_is_one_line(given, tmp_path, size):
     assert not list(tmp_path.glob("out*"))
 
 
-def test_if_exists_is_one_of_two_words(tmp_path):
+@pytest.mark.parametrize("source", ["import=scenes", "pipeline=vesl"])
+def test_if_exists_is_one_of_two_words(tmp_path, source):
+    given = [source, f"out={tmp_path}/out", *(["input=x"] if source == "pipeline=vesl" else [])]
     with pytest.raises(UserError, match="if_exists=maybe is not known; give if_exists=refuse or"):
-        prepare({}, out=tmp_path, if_exists="maybe")
+        main([*given, "if_exists=maybe"])
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,10 @@ def check_options(options: Mapping[str, Any], others: Sequence[str]) -> bool:
         raise UserError(f"what={what} does not read {foreign[0]}=; its own options: {own}")
     with_shards = options["shards"] is not None
     alone = what in ("loader", "eval") if with_shards else what in ALONE
-    if alone and not others:
+    if alone and others:
+        asked = f"what={what}{' with shards=' if with_shards else ''}"
+        raise UserError(f"{asked} is of no run and does not read {others[0]}; remove it")
+    if alone:
         return False
     if what not in OF_A_RUN or with_shards:
         raise UserError(

@@ -14,8 +14,8 @@ from cloc.errors import UserError
 # How keys begin of which another value is no other recipe: names, places, what is told on the way.
 NO_RECIPE = (
     *("name", "runs", "seed", "logger", "resume", "eval", "benchmarks", "failures", "retention"),
-    *("checkpoint", "log_every", "peak_tflops", "data.cache", "data.index_folder", "data.skip"),
-    "data.sources",
+    *("checkpoint", "log_every", "peak_tflops", "data.cache", "data.index_folder"),
+    *("data.skip_shards", "data.skip_keys", "data.skips", "data.sources"),
 )
 
 

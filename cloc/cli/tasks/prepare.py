@@ -27,8 +27,6 @@ def prepare(settings: dict[str, Any], *, out: Path, if_exists: str) -> bool:
     The folder appears under its name only when all of its splits are complete. One that exists is
     refused, or left alone with `if_exists="skip"` if it was written with equal settings.
     """
-    if if_exists not in ("refuse", "skip"):
-        raise UserError(f"if_exists={if_exists} is not known; give if_exists=refuse or =skip")
     if if_exists == "skip" and (out / SETTINGS).is_file():
         _check_same(settings, out)
         return False
@@ -87,6 +85,8 @@ def summary(out: Path) -> Table:
 def write(settings: dict[str, Any]) -> None:
     """By an importer or by the pipeline, and a table of what was written."""
     out, if_exists = Path(settings.pop("out")), settings.pop("if_exists")
+    if if_exists not in ("refuse", "skip"):
+        raise UserError(f"if_exists={if_exists} is not known; give if_exists=refuse or =skip")
     if "engine" in settings:
         made = run_pipeline(settings, out)
         print(f"{out} is complete" if made else f"{out} was complete: there is nothing to do")
