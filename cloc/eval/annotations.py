@@ -34,12 +34,21 @@ def read_list(path: Path, *, key: str) -> list[Any]:
         return found
     _require(path, key)
     rows = []
-    for number, line in enumerate(lines(path.read_text(encoding="utf-8", errors="replace")), 1):
+    for number, line in enumerate(lines(read_text(path)), 1):
         try:
             rows += [json.loads(line)] if line.strip() else []
         except (ValueError, RecursionError):
             raise UserError(f"{path}: line {number} is no JSON; correct that line") from None
     return rows
+
+
+def read_text(path: Path) -> str:
+    """Without the mark that some editors put first; `UserError` where it is not UTF-8: words with
+    letters that stand for others would be measured as if they were right."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({one_line(error)}); save it as UTF-8") from None
 
 
 def _require(path: Path, key: str) -> None:

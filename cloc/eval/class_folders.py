@@ -5,6 +5,7 @@ from pathlib import Path
 from cloc.data.samples.decode import IMAGES
 from cloc.data.samples.text import lines
 from cloc.errors import UserError
+from cloc.eval.annotations import read_text
 from cloc.eval.partial import spread
 from cloc.eval.pictures import picture_example
 from cloc.interfaces import Example
@@ -15,7 +16,7 @@ def read_names(path: Path, *, cure: str) -> list[str]:
     set where there is no such file."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; {cure}")
-    found = [line.strip() for line in lines(path.read_text(encoding="utf-8", errors="replace"))]
+    found = [line.strip() for line in lines(read_text(path))]
     while found and not found[-1]:
         found.pop()
     if not found or not all(found):

@@ -1,5 +1,7 @@
 """Results of several encoders side by side: one protocol on the same data, or another column."""
 
+import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +13,9 @@ from cloc.errors import UserError
 from cloc.eval.detail import DETAIL, METRICS, read_cases
 from cloc.eval.intervals import Interval, difference
 from cloc.eval.measured import Cases
+
+OPTIONS = ("templates", "negatives", "heat_map", "pairs", "size")  # of `about`: what was asked
+SHORT = 40  # characters of an option
 
 
 class Result(NamedTuple):
@@ -71,19 +76,25 @@ def read_result(folder: Path) -> Result:
 def _is_whole(detail: Any) -> bool:
     """As `cloc.eval.detail.detail_of` makes it, as far as it is read here."""
     metrics = detail.get("metrics") if isinstance(detail, dict) else None
-    return isinstance(metrics, dict) and all(
+    if not isinstance(metrics, dict) or not isinstance(detail.get("about", {}), dict):
+        return False
+    return all(
         isinstance(figure, dict) and isinstance(figure.get("value"), int | float)
         for figure in metrics.values()
     )
 
 
 def table_of(results: Sequence[Result]) -> dict[Column, list[Cell | None]]:
-    """Column -> a cell for each result; None where it has no such figure."""
+    """Column -> a cell for each result; None where it has no such figure. Results that kept their
+    cases and have none in common were measured on other data, whatever these are called."""
     found: dict[Column, list[Cell | None]] = {}
+    known: dict[Column, list[tuple[str, set[str]]]] = {}
     for place, result in enumerate(results):
         for key, detail in result.details.items():
+            about = _column(key, "", detail)
+            data = _data(about.data, result, key, known.setdefault(about, []))
             for metric, figure in detail["metrics"].items():
-                column = _column(key, metric, detail)
+                column = about._replace(metric=metric, data=data)
                 cells = found.setdefault(column, [None] * len(results))
                 cells[place] = _cell(result, key, metric, detail, figure)
     for column, cells in found.items():
@@ -105,13 +116,35 @@ def labels(columns: Iterable[Column]) -> list[str]:
 
 def _column(key: str, metric: str, detail: Mapping[str, Any]) -> Column:
     about = detail.get("about", {})
+    options = [f"{name} {_short(about[name])}" for name in OPTIONS if name in about]
     return Column(
         key,
         metric,
         data=str(detail.get("data") or ""),
         partial=str(detail.get("partial", "")),
-        protocol=str(about.get("protocol", "")),
+        protocol=", ".join([*([str(about["protocol"])] if "protocol" in about else []), *options]),
     )
+
+
+def _data(name: str, result: Result, key: str, known: list[tuple[str, set[str]]]) -> str:
+    """What the data are called: as in `known`, the cases by name, where one of them is here too."""
+    every = [cases.names for (of, _), cases in result.cases.items() if of == key]
+    cases = {case for names in every for case in names}
+    if not cases:
+        return name
+    for data, others in known:
+        if not cases.isdisjoint(others):
+            return data
+    data = f"{name or 'data'} of {result.name}" if known else name
+    known.append((data, cases))
+    return data
+
+
+def _short(option: Any) -> str:
+    """Of a long one, such as eighty templates, the beginning and what tells it from any other."""
+    text = option if isinstance(option, str) else json.dumps(option)
+    told = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    return text if len(text) <= SHORT else f"{text[:SHORT]}... ({told})"
 
 
 def _cell(

@@ -20,6 +20,7 @@ _CURES = {  # by what SQLite says
     "locked": "is written to by somebody else ({}); wait until that evaluation has ended",
     "full": "cannot be written ({}); make room, or give features=false",
     "readonly": "cannot be written ({}); give another out=, or features=false",
+    "unable to open": "cannot be written ({}); give another out=, or features=false",
     "": "is no file of features ({}); remove it",
 }
 _TABLE = (
@@ -99,7 +100,11 @@ class Features:
             self._file.close()
 
     def _open(self, path: Path) -> sqlite3.Connection:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            said = f"{path.parent} {_CURES['readonly'].format(error.strerror)}"
+            raise UserError(said) from None
         with self._told():
             self._file = sqlite3.connect(path, timeout=WAIT_S)
             self._file.execute(_TABLE)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cloc.data.samples.text import lines
 from cloc.errors import UserError
+from cloc.eval.annotations import read_text
 
 PLAIN = {"bare": ("{}",), "photo": ("a photo of a {}.",)}
 NAMES = (*PLAIN, "clip_7", "clip_80")
@@ -32,7 +33,7 @@ def read_templates(name: str, *, key: str) -> tuple[str, ...]:
             f"{key}={name}: no list of templates and no file; give one of {', '.join(NAMES)}, or a "
             'text file with a template a line, such as "a photo of a {}."'
         )
-    return parse_templates(path.read_text(encoding="utf-8", errors="replace"), where=str(path))
+    return parse_templates(read_text(path), where=str(path))
 
 
 def parse_templates(text: str, *, where: str) -> tuple[str, ...]:

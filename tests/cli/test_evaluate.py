@@ -25,6 +25,7 @@ from tests.helpers.encoders import save_open_clip
 from tests.helpers.models import SIGLIP, make_model
 from tests.helpers.ranks import run_ranks
 from tests.helpers.shards import encode, flat, make_shards, write_tar
+from tests.helpers.vectors import Vectors
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda"])
@@ -178,6 +179,27 @@ def test_a_trusted_factory_is_measured(shards, tmp_path):
     given = ["model=module:tests.helpers.vectors.Vectors", "+trust=[tests]", "extractors=[crop]"]
     evaluate.main([*given, f"splits.val={shards}", f"out={tmp_path}/out"])
     assert "image_text_retrieval" in read(tmp_path / "out")[0]
+
+
+class OfAnyDigest(Vectors):
+    digest = "../../sha256:ab/cd"
+
+
+def test_a_digest_of_ones_own_names_no_folder(shards, tmp_path):
+    given = [f"model=module:{__name__}.OfAnyDigest", "+trust=[tests]", "extractors=[crop]"]
+    evaluate.main([*given, f"splits.val={shards}", f"out={tmp_path}/a/out"])
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    kept = [path.is_file() for path in (tmp_path / "a/out/features").iterdir()]
+    assert kept == [True, True]
+
+
+def test_classes_may_be_called_as_their_folders(clip, tmp_path):
+    """`null` as the comment of the key has it, and no file of that name."""
+    root = Path(__file__).parents[1] / "eval/regions/zero_shot/folders"
+    name = "benchmarks.zero_shot"
+    given = ["benchmarks=[zero_shot]", f"{name}.root={root}", f"{name}.classnames=null"]
+    evaluate.main([f"model=open_clip:{clip}", *given, f"out={tmp_path}/a"])
+    assert read(tmp_path / "a")[0]["zero_shot"]["top1_chance"] == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("root", ["null", "3", "[a]", ""])

@@ -38,6 +38,8 @@ def test_lists(file):
     assert read_list(rows, key="k") == [{"a": 1}, {"a": 2}]
     rows.write_text('{"a": 1}\n{"a"\n')
     assert "line 2 is no JSON" in told(read_list, rows, key="k")
+    rows.write_bytes('{"a": "grün"}\n'.encode("latin-1"))
+    assert "a.jsonl: not UTF-8 (" in told(read_list, rows, key="k")
 
 
 def test_rows(file):

@@ -55,5 +55,10 @@ def test_names(tmp_path):
         file.write_text(text)
         with pytest.raises(UserError, match=says):
             read_names(file, cure="")
+    file.write_bytes(b"\xef\xbb\xbfred\r\nSt\xc3\xbchl\r\n")
+    assert read_names(file, cure="") == ["red", "Stühl"]
+    file.write_bytes("grün\nStühl\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"names.txt: not UTF-8 \(.*\); save it as UTF-8$"):
+        read_names(file, cure="")
     with pytest.raises(UserError, match=r"nowhere.txt: no such file; set k$"):
         read_names(tmp_path / "nowhere.txt", cure="set k")

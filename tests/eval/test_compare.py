@@ -15,16 +15,19 @@ from cloc.eval.measured import Figures, Measured, cases_of
 NAMES = [f"case {i}" for i in range(300)]
 
 
-def result(folder, right, *, key="whatsup_a", partial="", data="a", protocol="", frame="own: pad"):
+def result(
+    folder, right, *, key="whatsup_a", partial="", data="a", names=NAMES, controls=None, **about
+):
     values = Measured(
         Figures(
-            cases={"accuracy": cases_of(right, NAMES)},
+            cases={"accuracy": cases_of(right, names)},
             chance={"accuracy": 0.25},
-            about={"protocol": protocol} if protocol else {},
+            controls=controls or {},
+            about=about,
         )
     )
-    about = Circumstances(f"open_clip:{folder.name}", frame, "d", partial, {})
-    write(folder, {key: values}, {key: detail_of(key, values, about, {"data": data})})
+    told = Circumstances(f"open_clip:{folder.name}", "own: pad", "d", partial, {})
+    write(folder, {key: values}, {key: detail_of(key, values, told, {"data": data})})
     return folder
 
 
@@ -51,7 +54,9 @@ def test_differences_to_the_first_are_clear_or_not(tmp_path):
     [
         {"partial": "the first 9 examples of each split"},
         {"data": "b"},
-        {"protocol": "other templates"},
+        {"protocol": "fitted to dev"},
+        {"templates": "clip_7"},
+        {"negatives": 3},
         {"key": "whatsup_a@crop"},
     ],
 )
@@ -65,6 +70,31 @@ def test_another_protocol_other_data_or_a_part_is_never_beside_it(tmp_path, othe
     names = labels(table)
     assert len(set(names)) == 2
     assert labels(list(table)[:1]) == ["whatsup_a accuracy"]
+
+
+def test_results_without_a_common_case_are_of_other_data(tmp_path):
+    """Of suites with files of their own nobody says which, and shards are made anew in a place."""
+    other = [f"other {name}" for name in NAMES]
+    names = {"a": NAMES, "b": other, "c": NAMES, "d": other}
+    lines = {"accuracy_blind": 0.25}  # which has no cases, and stands with its figure
+    folders = [result(tmp_path / n, HALF, names=x, controls=lines) for n, x in names.items()]
+    results = [read_result(folder) for folder in folders]
+    cells = table_of(results).values()
+    assert [[cell is not None for cell in row] for row in cells] == [
+        *[[True, False, True, False]] * 2,
+        *[[False, True, False, True]] * 2,
+    ]
+    assert len(set(labels(table_of(results)))) == 4
+
+
+def test_prompts_are_told_apart_however_many_and_equal_ones_share_a_row(tmp_path):
+    many = [f"a photo of the {{}}, {i} of many." for i in range(80)]
+    given = {"a": many, "same": many, "b": [*many[:-1], "the last"]}
+    results = [read_result(result(tmp_path / n, HALF, templates=t)) for n, t in given.items()]
+    assert len(table_of(results[:2])) == 1
+    names = labels(table_of(results))
+    assert len(set(names)) == len(names) == 2
+    assert all(len(name) < 120 for name in names)
 
 
 def test_figures_without_kept_cases_are_told_apart_without_an_interval(tmp_path):
@@ -96,11 +126,18 @@ def test_the_command_prints_a_table_and_writes_a_page(tmp_path, capsys, monkeypa
     assert not (tmp_path / "page.html.partial").exists()
 
 
+DAMAGED = {
+    "damaged": {"x": 3},
+    "empty": {"x": {"metrics": {"y": {}}}},
+    "strange": {"x": {"metrics": {"y": {"value": 1}}, "about": 3}},
+}
+
+
 def test_what_was_not_measured_is_one_line(tmp_path):
     measured = result(tmp_path / "a", HALF)
     (tmp_path / "old").mkdir()
     (tmp_path / "old/metrics.json").write_text(json.dumps({"x": {"y": 1}}))
-    for name, detail in {"damaged": {"x": 3}, "empty": {"x": {"metrics": {"y": {}}}}}.items():
+    for name, detail in DAMAGED.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "metrics_detail.json").write_text(json.dumps(detail))
         with pytest.raises(UserError, match="x has no figures"):

@@ -85,6 +85,18 @@ def test_a_file_that_another_writes_to_or_that_has_no_room_is_told(tmp_path, mon
         features.put([("a", b"2", torch.ones(99999))])
 
 
+@pytest.mark.parametrize("kind", ["file", "device"])
+def test_a_folder_in_which_nothing_can_be_written_is_told(tmp_path, kind):
+    folder = tmp_path / "features"
+    if kind == "file":
+        folder.write_text("")
+    else:
+        folder.symlink_to("/proc")  # nobody, root included, makes a file there
+    features = Features(folder / "f.sqlite")
+    with pytest.raises(UserError, match=r"cannot be written \(.*; give another out=, or fe"):
+        features.put([("a", b"1", torch.ones(2))])
+
+
 def test_what_is_in_a_file_is_not_held_in_memory(tmp_path):
     held, kept = Features(), Features(tmp_path / "f.sqlite")
     for features in (held, kept):

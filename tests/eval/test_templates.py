@@ -35,6 +35,13 @@ def test_a_name_with_braces_is_taken_as_it_is():
     assert class_prompts({"a": "{} and {c}"}, ["the {}"]) == {"a": ["the {} and {c}"]}
 
 
+def test_a_file_of_another_encoding_is_told(tmp_path):
+    file = tmp_path / "templates.txt"
+    file.write_bytes("ein schönes {}\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"templates.txt: not UTF-8 .*; save it as UTF-8$"):
+        read_templates(str(file), key="k")
+
+
 def test_what_is_told():
     with pytest.raises(UserError, match=r"^k=clip_9: no list .*bare, photo, clip_7, clip_80"):
         read_templates("clip_9", key="k")

@@ -114,6 +114,7 @@ NULL = (
     ),
     *("stages.filter.duplicate_iou", "stages.filter.nms_iou", "stages.filter.regions_at_most"),
     *("stages.images.phash_distance", "twin", "engine.workers", "limit"),
+    "benchmarks.*.classnames",
 )
 ANY_LENGTH = ("seeds",)  # of a list of numbers
 EMPTY = ("stages.*.prompt", "logger.*")  # texts that may have no letter

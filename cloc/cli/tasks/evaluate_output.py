@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -35,7 +36,8 @@ def features_at(cfg: DictConfig, encoder: Encoder, folder: Path, extractor: str)
     of the code: vectors of another stay there and are not read."""
     if not cfg.features or not encoder.digest or dist.rank():
         return None
-    name = f"{encoder.digest}-{extractor or 'own'}-{of_code()}.sqlite"
+    digest = quote(encoder.digest, safe="")  # a person's own is any text: it may name no folder
+    name = f"{digest}-{extractor or 'own'}-{of_code()}.sqlite"
     return Features(folder / "features" / name)
 
 
