@@ -35,7 +35,17 @@ from tests.helpers.coco import coco_overrides  # noqa: E402
 
 LIMIT_S = 100  # of one command
 # Texts that may be anything.
-FREE = ("name", "runs", "prompt", "caption_key", "file_key", "project", "save_dir", "version")
+FREE = (
+    "name",
+    "runs",
+    "checkpoints",
+    "prompt",
+    "caption_key",
+    "file_key",
+    "project",
+    "save_dir",
+    "version",
+)
 FREE += (
     "folder",
     "index_folder",
@@ -180,7 +190,8 @@ def _of_key(script, given, defaults, key, place):
     for value in _wrong(defaults, key, place, is_kept=script in ("evaluate", "diagnose")):
         typed = ("model",) if key == "encoder" else ()
         yield Line(script, (*given, f"{key}={value}"), (key, key.rpartition(".")[2], *typed))
-    yield Line(script, (*given, f"{key}s=1"), (f"{key}s",))
+    if not parent.endswith("splits"):  # a name of its own there
+        yield Line(script, (*given, f"{key}s=1"), (f"{key}s",))
     if not any(fnmatchcase(key, pattern) for pattern in REMOVABLE):
         yield Line(script, (*given, f"~{key}"), (key,))
     if parent and OmegaConf.is_dict(OmegaConf.select(defaults, parent)):

@@ -35,7 +35,7 @@ from cloc.training.callbacks.nothing_to_learn import Work
 from cloc.training.callbacks.pictures import FirstBatch, Pictures
 from cloc.training.callbacks.provenance import Provenance
 from cloc.training.callbacks.rates import Rates
-from cloc.training.callbacks.retention import Retention
+from cloc.training.callbacks.retention import Retention, check_then
 from cloc.training.callbacks.speed import Speed
 from cloc.training.checkpoint_io import CheckpointFolders
 from cloc.training.fsdp import gathered
@@ -99,6 +99,7 @@ def retention(
 ) -> list[L.Callback]:
     """The guard of image-level skill, where `retention.benchmarks` names what to guard."""
     names = list(cfg.retention.benchmarks)
+    check_then(cfg.retention.then)
     if not names:
         return []
     if cfg.start is None or "val" not in cfg.eval.splits or not cfg.eval.every:

@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning as L
 from lightning.pytorch.callbacks import LambdaCallback
@@ -121,9 +121,12 @@ def make_data(cfg: DictConfig, tower: Tower, *, steps: int, skip_batches: int = 
     return data
 
 
-def wanted_input(tower: Tower, region_context: int | str) -> ModelInput:
-    """`region_context: full` is the only right one where short texts are not exact."""
+def wanted_input(tower: Tower, region_context: Any) -> ModelInput:
+    """`region_context`, a number of tokens or full, which is the only right one where short texts
+    are not exact."""
     full = region_context == "full"
+    if not full and type(region_context) is not int:
+        raise UserError(f"region_context={region_context}; give a number of tokens, or full")
     if not full and not tower.short_text_exact:
         raise UserError(
             f"region_context={region_context}, but this text tower reads the padding too, so short "
@@ -133,6 +136,6 @@ def wanted_input(tower: Tower, region_context: int | str) -> ModelInput:
         image_size=tower.image_size,
         tokenize=tower.tokenizer(),
         context_length=tower.context_length,
-        region_context=tower.context_length if full else int(region_context),
+        region_context=tower.context_length if full else region_context,
         background=tower.background,
     )

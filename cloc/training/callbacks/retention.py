@@ -16,6 +16,12 @@ Metrics = Mapping[str, Mapping[str, float]]
 STOP, LOWER = "stop", "lower"
 
 
+def check_then(then: str) -> None:
+    """Where nothing is guarded yet as well: what is wrong now would be found out when it is."""
+    if then not in (STOP, LOWER):
+        raise UserError(f"retention.then={then}; choose {STOP} or {LOWER}")
+
+
 class Retention(L.Callback):
     """Every so many steps, what share of the start's figures is left: `retention/BENCHMARK.METRIC`.
 
@@ -36,8 +42,7 @@ class Retention(L.Callback):
         regional: Sequence[str],
         save: Callable[[L.Trainer], Any],
     ) -> None:
-        if then not in (STOP, LOWER):
-            raise UserError(f"retention.then={then}; choose {STOP} or {LOWER}")
+        check_then(then)
         if floor is not None and floor <= 0:
             raise UserError(f"retention.floor={floor}; give a share above 0, such as 0.98, or null")
         self.measure, self.path, self.every_n_steps = measure, path, every_n_steps

@@ -46,6 +46,11 @@ class ImageFilter:
             )
         if aspect_at_most is not None and aspect_at_most < 1:
             raise UserError(f"aspect_at_most={aspect_at_most}: long over short side is 1 or more")
+        if isinstance(reject, str) or not all(map(callable, reject)):
+            raise UserError(
+                f"stages.images.reject={reject}; give a list of hooks, such as "
+                "[{_target_: data_prep.stages.filter.reject.BlockList, file: FILE}]"
+            )
         self.bytes_at_least = bytes_at_least
         self.side_px_at_least = side_px_at_least
         self.aspect_at_most = aspect_at_most

@@ -135,6 +135,12 @@ def test_a_block_list(tmp_path: Path):
         left(records, phash_distance=None, reject=[BlockList(file)])
 
 
+@pytest.mark.parametrize("reject", ["nope", ["nope"], [None]])
+def test_what_is_no_hook_is_refused_at_once(reject):
+    with pytest.raises(UserError, match="stages.images.reject=.*; give a list of hooks, such as"):
+        ImageFilter(reject=reject)
+
+
 @pytest.mark.parametrize("line", ["url:x", "phash:12", "host:", "words"])
 def test_a_block_list_that_says_something_else_is_refused(line: str, tmp_path: Path):
     file = tmp_path / "block.txt"
