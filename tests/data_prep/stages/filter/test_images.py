@@ -137,7 +137,7 @@ def test_a_block_list(tmp_path: Path):
 
 @pytest.mark.parametrize("reject", ["nope", ["nope"], [None]])
 def test_what_is_no_hook_is_refused_at_once(reject):
-    with pytest.raises(UserError, match="stages.images.reject=.*; give a list of hooks, such as"):
+    with pytest.raises(UserError, match=r"stages.images.reject=.*; give a list of hooks, such as"):
         ImageFilter(reject=reject)
 
 
