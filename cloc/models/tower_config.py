@@ -30,9 +30,16 @@ def look_up(name: str) -> dict[str, Any]:
     return dict(copy.deepcopy(found))
 
 
+def _named(name: str) -> dict[str, Any]:
+    try:
+        return look_up(name)
+    except UserError as error:
+        raise UserError(f"model.tower.config={name}: {error}") from None
+
+
 def resolve_config(config: Mapping[str, Any] | str) -> dict[str, Any]:
     """A deep copy of the open_clip model configuration that `config` names or is."""
-    found = look_up(config) if isinstance(config, str) else copy.deepcopy(dict(config))
+    found = _named(config) if isinstance(config, str) else copy.deepcopy(dict(config))
     lacks = [key for key in REQUIRED if key not in found]
     if lacks:
         raise UserError(

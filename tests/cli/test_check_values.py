@@ -166,3 +166,10 @@ def test_a_list_of_ones_own_part_may_hold_anything(value, form):
 def test_all_of_a_keys_values_pass(override):
     defaults, cfg = composed("train", [*SMOKE, override])
     check_values(defaults, resolved(cfg))
+
+
+@pytest.mark.parametrize("value", ["3", "abc"])
+def test_names_beside_a_value_that_holds_none_are_one_line(value):
+    given = [*SMOKE, f"eval.splits={value}", "eval.splits.val=x"]
+    with pytest.raises(UserError, match=f"eval.splits={value} beside eval.splits.val=; write"):
+        compose_config("train", given)

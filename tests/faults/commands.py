@@ -162,7 +162,8 @@ def _left_out(script, given, i, key):
     words = (*given[:i], *given[i + 1 :])
     if key in required and (script, key) != ("evaluate", "out"):
         yield Line(script, words, (key, "import", "what", "experiment"))
-    yield Line(script, (*words, f"{key}x=1"), (f"{key}x", "1"))
+    if not key.startswith("eval.splits."):  # a name of its own there
+        yield Line(script, (*words, f"{key}x=1"), (f"{key}x", "1"))
 
 
 def _of_keys(script, name, given, place):

@@ -87,8 +87,11 @@ def changed(config, **vision):
             r"cannot build .*vit_none",
         ),
         ({"embed_dim": 8}, r"config lacks vision_cfg, text_cfg; it is an open_clip model"),
-        ("ViT-B-33", r"open_clip has no model 'ViT-B-33'; near it: ViT-B-16"),
-        ("zzz", r"open_clip has no model 'zzz'; near it: none"),
+        (
+            "ViT-B-33",
+            r"model.tower.config=ViT-B-33: open_clip has no model 'ViT-B-33'; near it: ViT-B-16",
+        ),
+        ("zzz", r"model.tower.config=zzz: open_clip has no model 'zzz'; near it: none"),
     ],
 )
 def test_what_cannot_be_built_is_named_in_one_line(config, reason):

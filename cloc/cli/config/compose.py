@@ -184,6 +184,8 @@ def _with(placed: Sequence[Entry], groups: Sequence[str], cfg: DictConfig) -> Di
             node = OmegaConf.select(cfg, key)
             if node is None:
                 raise UserError(f"{key} is not a key of this command")
+            if not OmegaConf.is_dict(node):
+                raise UserError(f"{key}={node} beside {key}.{name}=; write {key}={{NAME: PATH}}")
             node[name] = literal(value)
     return cfg
 
