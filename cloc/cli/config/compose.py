@@ -181,10 +181,9 @@ def _with(placed: Sequence[Entry], groups: Sequence[str], cfg: DictConfig) -> Di
             if choice.strip() == "[]" and group not in cfg:
                 cfg[group] = {}
         for key, name, value in placed:
-            node = OmegaConf.select(cfg, key)
-            if node is None:
+            if (node := OmegaConf.select(cfg, key)) is None:
                 raise UserError(f"{key} is not a key of this command")
-            if not OmegaConf.is_dict(node):
+            if not isinstance(node, DictConfig):
                 raise UserError(f"{key}={node} beside {key}.{name}=; write {key}={{NAME: PATH}}")
             node[name] = literal(value)
     return cfg
@@ -192,8 +191,7 @@ def _with(placed: Sequence[Entry], groups: Sequence[str], cfg: DictConfig) -> Di
 
 def _changed(defaults: DictConfig, words: Sequence[str]) -> DictConfig:
     """As `compose` does it last, without composing again, which takes a third of a second."""
-    cfg = defaults.copy()
-    parsed = OverridesParser.create().parse_overrides(list(words))
+    parsed, cfg = OverridesParser.create().parse_overrides(list(words)), defaults.copy()
     ConfigLoaderImpl.validate_sweep_overrides_legal(parsed, RunMode.RUN, from_shell=False)
     ConfigLoaderImpl._apply_overrides_to_config(parsed, cfg)
     return cfg

@@ -18,7 +18,7 @@ def with_facing(record: Record) -> Record:
     "a red car facing left", and the opposite as its hard negative."""
     things = zip(record.regions, record.meta["objects"], record.meta["things"], strict=False)
     more = [_named(region, name, thing) for region, name, thing in things if thing["facing"]]
-    return replace(record, regions=(*record.regions, *more))
+    return record.with_regions(range(len(record.regions)), more)
 
 
 def _named(region: Region, name: str, thing: Mapping[str, Any]) -> Region:
