@@ -50,7 +50,7 @@ def tower_state(tower: Any, library: str) -> dict[str, Tensor]:
             "their own norms, as no weight can; choose format=onnx or format=torch_export"
         )
     state: dict[str, Tensor] = dict(tower.clip.state_dict())
-    if tower.positions.kind != "learned":
+    if tower.positions.kind == "none":
         state[IMAGE_TABLES[0]] = tower.clip.visual.positional_embedding
     return state
 

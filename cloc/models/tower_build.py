@@ -15,9 +15,8 @@ from cloc.frame import WHITE, Colour, height_and_width
 from cloc.heads.shared.norm_balance import make_balance
 from cloc.models.norm_balance import KEY as BALANCE
 from cloc.models.norm_balance import LEARNED, refuse_balance
-from cloc.models.positions.absolute import IMAGE_TABLES, aspect_of, fit_positions
+from cloc.models.positions.absolute import IMAGE_TABLES, aspect_of, fit_positions, sincos
 from cloc.models.positions.encodings import (
-    Positions,
     beginning,
     continued,
     make_positions,
@@ -140,7 +139,7 @@ def _filled(tower: Tower, start: Start) -> Tower:
     if start.state is None:
         return tower
     wanted = tower.clip.state_dict()
-    state = _with_encodings(start, wanted, tower.positions)
+    state = _with_encodings(start, wanted, tower)
     fit_positions(
         state,
         wanted,
@@ -159,11 +158,9 @@ def _filled(tower: Tower, start: Start) -> Tower:
     return tower
 
 
-def _with_encodings(
-    start: Start, wanted: Mapping[str, Tensor], positions: Positions
-) -> dict[str, Tensor]:
-    """The start's weights, and of what encodings of position learn those that it has not: a table
-    that is fixed here is left out, a new encoding begins with nothing."""
+def _with_encodings(start: Start, wanted: Mapping[str, Tensor], tower: Tower) -> dict[str, Tensor]:
+    """The start's weights, and of what encodings of position learn those that it has not: a new
+    encoding begins with nothing, a table that is fixed here only is this tower's own."""
     assert start.state is not None
     own, table = dict(start.state), IMAGE_TABLES[0]
     lost = [name for name in own if of_encodings(name) and name not in wanted]
@@ -172,10 +169,21 @@ def _with_encodings(
             f"the start has encodings of position that the model has not ({lost[0]}); leave "
             "model.tower.positions empty to take the start's own"
         )
-    if table not in wanted:
+    theirs = make_positions(start.positions, pretrained=True).kind
+    if table not in wanted or (tower.positions.kind == "sincos" != theirs):
         own.pop(table, None)
+    elif theirs == "sincos" and table not in own:  # of a run before it was in the state
+        own[table] = _fixed_table(start, tower)
     missing = [n for n in wanted if n not in own and (of_encodings(n) or n in (table, LEARNED))]
-    return own | {name: beginning(name, wanted[name], positions) for name in missing}
+    return own | {name: beginning(name, wanted[name], tower.positions) for name in missing}
+
+
+def _fixed_table(start: Start, tower: Tower) -> Tensor:
+    visual = tower.clip.visual
+    size = height_and_width(start.config["vision_cfg"].get("image_size", 224))
+    rows, columns = (side // patch for side, patch in zip(size, visual.patch_size, strict=True))
+    places = sincos((rows, columns), visual.positional_embedding.shape[1])
+    return torch.cat([torch.zeros_like(places[:1]), places])
 
 
 def _from_config(model_config: Mapping[str, Any]) -> Any:

@@ -41,15 +41,24 @@ def make_kernel(options: Mapping[str, Any] | None) -> Kernel:
 
 def set_absolute(visual: Any, kind: str) -> None:
     """Of open_clip's `visual`: its learned table, the fixed one in its place (`sincos`), or zeros,
-    which is none. What is not learned is no weight and in no state."""
+    which is none. What is not learned is no weight. A fixed table is in the state, so that another
+    image size resamples the one that the tower was trained with; where a state is without (of an
+    older run), it is that of the visual's own grid."""
     if kind == "learned":
         return
     table: Tensor = visual.positional_embedding
     fixed = torch.zeros_like(table.data)
     if kind == "sincos":
         fixed[1:] = sincos(tuple(visual.grid_size), table.shape[1]).to(fixed)
+        visual.register_load_state_dict_pre_hook(_with_table)
     del visual.positional_embedding
-    visual.register_buffer("positional_embedding", fixed, persistent=False)
+    visual.register_buffer("positional_embedding", fixed, persistent=kind == "sincos")
+
+
+def _with_table(
+    visual: Any, state: MutableMapping[str, Tensor], prefix: str, *_: Any, **__: Any
+) -> None:
+    state.setdefault(f"{prefix}positional_embedding", visual.positional_embedding)
 
 
 def sincos(grid: tuple[int, int], width: int) -> Float[Tensor, "p w"]:

@@ -17,6 +17,7 @@ from cloc.models.positions.absolute import (
     resample,
     sincos,
 )
+from cloc.models.start import Start
 from cloc.models.tower_build import make_tower
 from tests.helpers.models import AVERAGE, CONFIGS, CONVOLUTIONAL, EVA, NATIVE, random_pixels
 
@@ -160,19 +161,63 @@ def test_fixed_positions_of_a_grid_that_is_not_square():
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["sincos", "none"])
-def test_what_is_not_learned_is_no_weight_and_in_no_state(kind):
+def test_what_is_not_learned_is_no_weight(kind):
+    """A fixed table is in the state, zeros are not."""
+    table = "visual.positional_embedding"
     tower = make_tower(NATIVE, positions={"absolute": {"kind": kind}}).eval()
-    assert "visual.positional_embedding" not in tower.clip.state_dict()
+    assert (table in tower.clip.state_dict()) == (kind == "sincos")
     assert not any("visual.positional" in name for name, _ in tower.named_parameters())
     plain = make_tower(NATIVE).eval()
-    own, table = plain.clip.state_dict(), "visual.positional_embedding"
-    fixed = torch.zeros_like(own[table])
+    fixed = torch.zeros_like(plain.clip.state_dict()[table])
     if kind == "sincos":
         fixed[1:] = sincos((4, 4), 32)
-    plain.clip.load_state_dict({**own, **tower.clip.state_dict(), table: fixed})
+    plain.clip.load_state_dict({**tower.clip.state_dict(), table: fixed})
     for size in (32, (48, 64)):
         pixels = random_pixels(0, 2, size=size)
         torch.testing.assert_close(tower.images(pixels).pooled, plain.images(pixels).pooled)
+
+
+def start_of(tower, *, without=()):
+    state = {n: v.clone() for n, v in tower.clip.state_dict().items() if n not in without}
+    own = tower.positions.described()
+    return Start(dict(tower.model_config), state, None, None, None, positions=own)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["sincos", "none", "learned"])
+@pytest.mark.parametrize("size", [48, (32, 64), (16, 64)])
+@pytest.mark.parametrize("older", [False, True])
+def test_another_image_size_resamples_the_one_that_the_tower_was_trained_with(kind, size, older):
+    """Opened at the size or seen at forward, also of a state that is without the table of sincos,
+    and on from there to a third."""
+    tower = make_tower(NATIVE, positions={"absolute": {"kind": kind}}).eval()
+    without = ["visual.positional_embedding"] if older and kind == "sincos" else []
+    opened = make_tower(start=start_of(tower, without=without), image_size=size).eval()
+    assert opened.positions.kind == kind
+    pixels = random_pixels(0, 2, size=size)
+    torch.testing.assert_close(opened.images(pixels).pooled, tower.images(pixels).pooled)
+    third = make_tower(start=start_of(opened), image_size=24).eval()
+    pixels = random_pixels(0, 2, size=24)
+    torch.testing.assert_close(third.images(pixels).pooled, opened.images(pixels).pooled)
+
+
+def test_a_state_without_the_fixed_table_is_of_the_own_grid():
+    tower = make_tower(NATIVE, positions={"absolute": "sincos"})
+    state = start_of(tower, without=["visual.positional_embedding"]).state
+    tower.clip.load_state_dict(state)
+    assert tower.clip.visual.positional_embedding[1:].equal(sincos((4, 4), 32))
+
+
+@pytest.mark.parametrize("kind", ["learned", "none"])
+def test_a_table_that_becomes_fixed_is_of_the_new_grid_and_a_fixed_one_can_be_learned_on(kind):
+    table = "visual.positional_embedding"
+    before = make_tower(NATIVE, positions={"absolute": kind})
+    fixed = make_tower(start=start_of(before), positions={"absolute": "sincos"}, image_size=48)
+    assert fixed.clip.state_dict()[table][1:].equal(sincos((6, 6), 32))
+    again = make_tower(start=start_of(fixed), positions={"absolute": kind})
+    assert (table in dict(again.clip.named_parameters())) == (kind == "learned")
+    if kind == "learned":
+        assert again.clip.state_dict()[table].equal(fixed.clip.state_dict()[table])
 
 
 @torch.no_grad()
