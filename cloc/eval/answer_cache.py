@@ -1,6 +1,6 @@
 """An embedder that is asked for the same thing once: benchmarks share pictures and phrases."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ class Memo:
 
     Only vectors are kept, never pixels. The weights of `inner` must not change while it lives.
     `together` says that all ranks ask the same, so that each may take a share; `watch` is told of
-    every batch that was answered.
+    every batch that was answered. `asked` are digests of the pictures with their boxes and of the
+    texts that questions were about, whether the answers were known or not.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Memo:
     ) -> None:
         self.inner, self.together, self.watch = inner, together, watch
         self.features = features or Features()
+        self.asked: set[bytes] = set()
         self._tokens: dict[str, bytes] = {}
         for name in OPTIONAL:
             if hasattr(inner, name):
@@ -73,6 +75,12 @@ class Memo:
 def features_of(embedder: Any) -> Features:
     """Those that a `Memo` keeps; new ones for any other embedder, which then forgets."""
     return embedder.features if isinstance(embedder, Memo) else Features()
+
+
+def note(embedder: Any, asked: Iterable[bytes]) -> None:
+    """In a `Memo`'s `asked`; what has no digest says nothing."""
+    if isinstance(embedder, Memo):
+        embedder.asked.update(digest for digest in asked if digest)
 
 
 def ranks_of(embedder: Any) -> tuple[int, int]:

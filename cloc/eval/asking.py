@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cloc import dist
 from cloc.errors import UserError
-from cloc.eval.answer_cache import features_of, ranks_of, watch_of
+from cloc.eval.answer_cache import features_of, note, ranks_of, watch_of
 from cloc.eval.features import Features, Row
 from cloc.interfaces import Embedder, Example, Prepared
 
@@ -54,6 +54,7 @@ def answers(
 ) -> Iterator[tuple[Example, Tensor]]:
     """Nothing where the embedder has no answer to such a question."""
     kept, passing = features_of(embedder), Features()
+    note(embedder, (example.digest for example in examples))
     keys = [(question.kind, _asked(question, e, i)) for i, e in enumerate(examples)]
     store_of = {key: kept if e.digest else passing for key, e in zip(keys, examples, strict=True)}
     known = {key for key, store in store_of.items() if key in store}

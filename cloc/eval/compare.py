@@ -31,7 +31,7 @@ class Column(NamedTuple):
 
     key: str  # benchmark[@extractor][/split]
     metric: str
-    data: str
+    data: str  # what they are called
     partial: str
     protocol: str  # options of the benchmark that change what is measured
 
@@ -85,14 +85,15 @@ def _is_whole(detail: Any) -> bool:
 
 
 def table_of(results: Sequence[Result]) -> dict[Column, list[Cell | None]]:
-    """Column -> a cell for each result; None where it has no such figure. Results that kept their
-    cases and have none in common were measured on other data, whatever these are called."""
+    """Column -> a cell for each result; None where it has no such figure. Data are the same where
+    their digests are, whatever they are called; of results of before digests were kept, where the
+    name is, unless they kept their cases and have none in common."""
     found: dict[Column, list[Cell | None]] = {}
-    known: dict[Column, list[tuple[str, set[str]]]] = {}
+    known: dict[Column, list[tuple[str, _Data]]] = {}
     for place, result in enumerate(results):
         for key, detail in result.details.items():
             about = _column(key, "", detail)
-            data = _data(about.data, result, key, known.setdefault(about, []))
+            data = _called(_data_of(result, key), result, known.setdefault(about, []))
             for metric, figure in detail["metrics"].items():
                 column = about._replace(metric=metric, data=data)
                 cells = found.setdefault(column, [None] * len(results))
@@ -120,24 +121,41 @@ def _column(key: str, metric: str, detail: Mapping[str, Any]) -> Column:
     return Column(
         key,
         metric,
-        data=str(detail.get("data") or ""),
+        data="",
         partial=str(detail.get("partial", "")),
         protocol=", ".join([*([str(about["protocol"])] if "protocol" in about else []), *options]),
     )
 
 
-def _data(name: str, result: Result, key: str, known: list[tuple[str, set[str]]]) -> str:
-    """What the data are called: as in `known`, the cases by name, where one of them is here too."""
-    every = [cases.names for (of, _), cases in result.cases.items() if of == key]
-    cases = {case for names in every for case in names}
-    if not cases:
-        return name
-    for data, others in known:
-        if not cases.isdisjoint(others):
-            return data
-    data = f"{name or 'data'} of {result.name}" if known else name
-    known.append((data, cases))
-    return data
+class _Data(NamedTuple):
+    name: str
+    digest: str  # "" of before it was kept
+    cases: set[str]
+
+    def is_of(self, other: "_Data") -> bool:
+        if self.digest and other.digest:
+            return self.digest == other.digest
+        apart = self.cases and other.cases and self.cases.isdisjoint(other.cases)
+        return self.name == other.name and not apart
+
+
+def _data_of(result: Result, key: str) -> _Data:
+    detail = result.details[key]
+    cases = {n for (of, _), cases in result.cases.items() if of == key for n in cases.names}
+    digest = detail.get("about", {}).get("data", "")
+    return _Data(str(detail.get("data") or ""), str(digest), cases)
+
+
+def _called(data: _Data, result: Result, known: list[tuple[str, _Data]]) -> str:
+    """What the data are called: as in `known`, where these are there."""
+    for name, other in known:
+        if data.is_of(other):
+            return name
+    name = data.name
+    if name in [taken for taken, _ in known]:
+        name = f"{name or 'data'} of {result.name}"
+    known.append((name, data))
+    return name
 
 
 def _short(option: Any) -> str:

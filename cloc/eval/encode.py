@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cloc.errors import UserError
-from cloc.eval.answer_cache import features_of
+from cloc.eval.answer_cache import features_of, note
 from cloc.eval.asking import Question, answers, batches
 from cloc.interfaces import Embedder, Example, Prepared, tokens_of
 
@@ -109,6 +109,7 @@ def text_vectors(
     Texts are the same where the embedder reads the same (`KnowsTokens`): no vector of its own could
     tell them apart, so as two candidates they would only ever tie.
     """
+    note(embedder, map(_words, texts))
     rows, first = same_texts(embedder, texts)
     unique = [texts[i] for i in first]
     features = features_of(embedder)

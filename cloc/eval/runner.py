@@ -8,8 +8,10 @@ from typing import Protocol, runtime_checkable
 from cloc import terminal
 from cloc.errors import UserError
 from cloc.eval.answer_cache import Memo
+from cloc.eval.data_digest import of_asked, of_split
 from cloc.eval.encoders.permuted import AFTER
 from cloc.eval.features import Features
+from cloc.eval.measured import Figures, Measured
 from cloc.eval.permutation import with_lines
 from cloc.eval.watch import Watch, watched
 from cloc.interfaces import Benchmark, Embedder, Split
@@ -54,18 +56,18 @@ def evaluate(
     """
     _check(embedders, splits)
     jobs = list(_jobs(embedders, splits, benchmarks, own_regions))
-    hidden = not (progress and terminal.shows_bars())
+    data_of = {split.name: of_split(split) for split in splits}
     results = {}
-    with watched(len(jobs), hidden=hidden) as (start, watch):
-        asked: set[str] = set()  # kinds of questions of the benchmark that runs
-        make = partial(_memos, features, together, _noting(asked, watch))
+    with watched(len(jobs), hidden=not (progress and terminal.shows_bars())) as (start, watch):
+        kinds: set[str] = set()  # of questions of the benchmark that runs
+        make = partial(_memos, features, together, _noting(kinds, watch))
         remembering = make(embedders)
         others = {kind: make(of, kind, remembering) for kind, of in permuted.items()}
         for key, benchmark, extractor, split in jobs:
             start(key)
-            asked.clear()
-            values = benchmark.run(remembering[extractor], split)
-            whole = asked == WHOLE and not benchmark.uses_regions
+            kinds.clear()
+            values = _measured(benchmark, remembering[extractor], split, data_of.get(split.name))
+            whole = kinds == WHOLE and not benchmark.uses_regions
             if values:
                 of = {kind: memos[extractor] for kind, memos in others.items()}
                 results[key] = _with_controls(values, benchmark, split, of, whole=whole)
@@ -87,11 +89,25 @@ def _with_controls(
     return with_lines(values, lines) if lines else values
 
 
-def _noting(asked: set[str], watch: Watch) -> Watch:
+def _measured(
+    benchmark: ExtractorAware, memo: Memo, split: Split, digest: str | None
+) -> dict[str, float]:
+    """The figures, and where they say anything beside them which data they are of: of `digest`, or
+    what the benchmark reads itself."""
+    memo.asked.clear()
+    values = benchmark.run(memo, split)
+    if not isinstance(values, Measured):
+        return values
+    own = has_own_data(benchmark) or digest is None
+    about = {"data": of_asked(memo.asked) if own else digest}
+    return values | Measured(Figures(about=about)) if values else values
+
+
+def _noting(kinds: set[str], watch: Watch) -> Watch:
     """`watch`, of which the kinds of questions are kept."""
 
     def noted(kind: str, done: int, total: int) -> None:
-        asked.add(kind)
+        kinds.add(kind)
         watch(kind, done, total)
 
     return noted

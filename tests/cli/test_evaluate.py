@@ -25,6 +25,7 @@ from tests.helpers.encoders import save_open_clip
 from tests.helpers.models import SIGLIP, make_model
 from tests.helpers.ranks import run_ranks
 from tests.helpers.shards import encode, flat, make_shards, write_tar
+from tests.helpers.suites import lay_out
 from tests.helpers.vectors import Vectors
 
 
@@ -102,6 +103,10 @@ def test_an_encoder_of_somebody_else_is_measured_in_its_own_frame(
     assert figure["low"] <= figure["value"] <= figure["high"]
     files = sorted(path.name.split("-")[1] for path in (tmp_path / "a/features").iterdir())
     assert files == ["crop", "own", "roi"]
+
+    # more than there are is all of them
+    evaluate.main([*words(clip, shards, tmp_path / "b"), "limit=999"])
+    assert {detail["partial"] for detail in read(tmp_path / "b")[1].values()} == {""}
 
     # again: the encoder is asked nothing, and the figures are the same
     monkeypatch.setattr(ModelEmbedder, "images", pytest.fail)
@@ -249,6 +254,21 @@ def test_ranks_share_the_work_and_write_the_figures_of_one_process(clip, shards,
     assert set(one) == set(two)
     for key, values in one.items():
         assert two[key] == pytest.approx(values, abs=1e-6), key
+
+
+def test_a_benchmark_with_files_of_its_own_is_of_no_split(clip, shards, tmp_path):
+    lay_out("whatsup_a", tmp_path / "suite")
+    own = ["benchmarks=[whatsup_a,region_retrieval]", "limit=999"]
+    own += [f"benchmarks.whatsup_a.root={tmp_path}/suite"]
+    evaluate.main([*words(clip, shards, tmp_path / "out"), *own])
+    detail = read(tmp_path / "out")[1]
+    assert "data" not in detail["whatsup_a"]
+    assert "boxes" not in detail["whatsup_a"]
+    assert detail["whatsup_a"]["partial"].startswith("limit=999")
+    assert detail["region_retrieval@crop"]["data"] == str(shards)
+    told = [detail[key]["about"]["data"] for key in ("whatsup_a", "region_retrieval@crop")]
+    assert len({*told}) == 2
+    assert all(told)
 
 
 @pytest.mark.rare

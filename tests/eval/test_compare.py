@@ -9,7 +9,7 @@ from cloc.cli import compare as command
 from cloc.cli.tasks.compare import short_names
 from cloc.errors import UserError
 from cloc.eval.compare import labels, read_result, table_of
-from cloc.eval.detail import Circumstances, detail_of, write
+from cloc.eval.detail import DETAIL, Circumstances, detail_of, write
 from cloc.eval.measured import Figures, Measured, cases_of
 
 NAMES = [f"case {i}" for i in range(300)]
@@ -72,8 +72,42 @@ def test_another_protocol_other_data_or_a_part_is_never_beside_it(tmp_path, othe
     assert labels(list(table)[:1]) == ["whatsup_a accuracy"]
 
 
-def test_results_without_a_common_case_are_of_other_data(tmp_path):
-    """Of suites with files of their own nobody says which, and shards are made anew in a place."""
+def with_digest(folder, digest, *, data):
+    """As an evaluation leaves it."""
+    result(folder, HALF, data=data)
+    details = json.loads((folder / DETAIL).read_text())
+    for detail in details.values():
+        detail["about"] = {"data": digest}
+    (folder / DETAIL).write_text(json.dumps(details))
+    return read_result(folder)
+
+
+def test_data_are_the_same_where_their_digests_are_whatever_they_are_called(tmp_path):
+    """Shards made anew in a place have the same names and other pictures; a place has two paths."""
+    given = {"a": ("1", "data/val"), "b": ("2", "data/val"), "c": ("1", "../data/val")}
+    results = [with_digest(tmp_path / n, d, data=path) for n, (d, path) in given.items()]
+    table = table_of(results)
+    assert [[cell is not None for cell in row] for row in table.values()] == [
+        [True, False, True],
+        [False, True, False],
+    ]
+    assert len(set(labels(table))) == 2
+    assert "data/val" in labels(table)[0]
+
+
+def test_a_result_of_before_digests_were_kept_is_known_by_its_name_and_cases(tmp_path):
+    results = [
+        with_digest(tmp_path / "a", "1", data="val"),
+        read_result(result(tmp_path / "b", MORE, data="val")),
+        read_result(result(tmp_path / "c", MORE, data="other")),
+    ]
+    assert [[c is not None for c in row] for row in table_of(results).values()] == [
+        [True, True, False],
+        [False, False, True],
+    ]
+
+
+def test_results_of_before_without_a_common_case_are_of_other_data(tmp_path):
     other = [f"other {name}" for name in NAMES]
     names = {"a": NAMES, "b": other, "c": NAMES, "d": other}
     lines = {"accuracy_blind": 0.25}  # which has no cases, and stands with its figure

@@ -46,8 +46,8 @@ def measure(cfg: DictConfig) -> None:
     refuse(encoder.embedder, name=encoder.name)
     benchmarks = chosen_benchmarks(cfg)
     background = WHITE if encoder.model is None else encoder.model.tower.background
-    alone = all(map(has_own_data, benchmarks.values()))
-    splits = [] if alone else chosen_splits(cfg, background)
+    own_data = {name for name, benchmark in benchmarks.items() if has_own_data(benchmark)}
+    splits = [] if len(own_data) == len(benchmarks) else chosen_splits(cfg, background)
     others = chosen_extractors(encoder.embedder, cfg.extractors)
     has_head = encoder.has_regions
     started = time.monotonic()
@@ -63,7 +63,8 @@ def measure(cfg: DictConfig) -> None:
     refuse_empty(results, splits, benchmarks)
     if dist.rank():
         return
-    write_figures(cfg, encoder, results, folder, splits, seconds=time.monotonic() - started)
+    seconds = time.monotonic() - started
+    write_figures(cfg, encoder, results, folder, splits, own_data=own_data, seconds=seconds)
     plain_console().print(summary(results))
     page = folder / "cases.html"
     if write_cases(page, results, splits, shown=cfg.gallery, title=encoder.name):

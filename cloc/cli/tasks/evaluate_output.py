@@ -1,7 +1,7 @@
 """What `evaluate` leaves in its folder: the figures, what stands beside them, and the vectors."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from cloc.eval.detail import Circumstances, detail_of, write
 from cloc.eval.encoders.digest import of_code
 from cloc.eval.encoders.encoder import Encoder
 from cloc.eval.features import Features
+from cloc.eval.runner import DEFAULT_SPLIT
 from cloc.frame import hidden
 from cloc.interfaces import Split
 from cloc.training.origin import device_name, git_commit
@@ -48,10 +49,11 @@ def write_figures(
     folder: Path,
     splits: Sequence[Split],
     *,
+    own_data: Collection[str],
     seconds: float,
 ) -> None:
     """`metrics.json`, `metrics_detail.json` and `cases.npz`; of every split also how much of its
-    boxes the encoder's frame cuts off."""
+    boxes the encoder's frame cuts off. Benchmarks named in `own_data` are of no split."""
     partial = "" if cfg.limit is None else f"limit={cfg.limit}, not all of the data"
     provenance = {
         "cloc": version("cloc-pretrain"),
@@ -63,10 +65,14 @@ def write_figures(
     about = Circumstances(encoder.name, encoder.frame, encoder.digest, partial, provenance)
     given, details = plain(cfg.splits), {}
     cut = {split.name: cut_boxes(encoder, split) for split in splits}
+    whole = {s.name for s in splits if cfg.limit is None or len(s.examples) < cfg.limit}
     for key, values in results.items():
-        name = key.partition("/")[2] or "val"
-        more = {"data": given.get(name), "boxes": cut[name]} if name in cut else {}
-        details[key] = detail_of(key, values, about, more)
+        benchmark, _, name = key.partition("/")
+        name, of, more = name or DEFAULT_SPLIT, about, {}
+        if benchmark.partition("@")[0] not in own_data:
+            more = {"data": given.get(name), "boxes": cut[name]}
+            of = about._replace(partial="") if name in whole else about
+        details[key] = detail_of(key, values, of, more)
     write(folder, results, details)
 
 

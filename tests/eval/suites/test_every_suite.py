@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cloc.errors import UserError
+from cloc.eval.answer_cache import Memo
 from tests.helpers.suites import (
     EMPTY,
     SUITES,
@@ -70,6 +71,15 @@ def test_every_figure_has_its_chance_and_its_cases(suite):
         assert len(cases.names) == len(set(cases.names)) == len(cases.values)
         assert found[metric] == cases.mean()
     assert found.figures.about["protocol"]
+
+
+def test_what_is_asked_about_does_not_depend_on_the_encoder(suite):
+    _, bench, known = suite
+    memos = Memo(Encoder(known)), Memo(Chance())
+    for memo in memos:
+        bench.run(memo, EMPTY)
+    assert memos[0].asked == memos[1].asked
+    assert memos[0].asked
 
 
 def test_names_and_figures_do_not_depend_on_the_order_of_options(suite):
