@@ -67,7 +67,9 @@ def parse_picture(content: bytes, *, where: str, cure: str) -> Picture:
         with PIL.Image.open(io.BytesIO(content)) as image:
             found, (width, height) = image.format, image.size
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        line = f"{where}: not a readable picture ({error}); {cure}"
+        unknown = isinstance(error, PIL.UnidentifiedImageError)  # which names a place in memory
+        said = "of a format that Pillow does not know" if unknown else error
+        line = f"{where}: not a readable picture ({said}); {cure}"
         raise BadSample("picture", line) from None
     if found not in EXTENSIONS:
         known = ", ".join(EXTENSIONS)

@@ -39,10 +39,11 @@ def read_class_folders(
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not folders:
         raise UserError(f"{root}: no folder of a class in it; set {key} to one that has them")
+    names_key = f"{key.rpartition('.')[0]}.classnames"
     if names is not None and names != len(folders):
         raise UserError(
-            f"{root}: {len(folders)} folders, but {names} class names; they must be as many, the "
-            "names in the order of the folders' names"
+            f"{root}: {len(folders)} folders, but {names} class names; they must be as many, in "
+            f"the same order; set {key} to the folders of these names, or {names_key} to others"
         )
     found: list[tuple[int, Path]] = []
     for number, folder in enumerate(folders):

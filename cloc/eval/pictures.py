@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ BOXLESS = np.zeros((0, 4), np.float32)
 def require_pictures(paths: Sequence[Path], *, key: str) -> None:
     """`UserError` with the first of the files that is missing, and how many are; `key` is the
     config key that named their folder."""
-    missing = [path for path in dict.fromkeys(paths) if not path.is_file()]
+    missing = [path for path in dict.fromkeys(paths) if not isfile(path)]  # of any name at all
     if missing:
         raise UserError(
             f"{missing[0]}: no such picture; {len(missing)} of {len(set(paths))} that the "

@@ -1,6 +1,7 @@
 """RefCOCO, RefCOCO+ and RefCOCOg from plain JSON: sentences, the boxes they mean, all boxes."""
 
 from collections.abc import Mapping, Sequence
+from os.path import isfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +77,10 @@ def read_proposals(path: Path, known: Sequence[int], *, key: str) -> dict[int, n
     image_id and bbox (x, y, width, height). `known` are the images that are asked about; where
     there is no proposal for any of them, the file is of another set: `UserError`."""
     found: dict[int, list[np.ndarray]] = {}
-    rows = rows_of(read_list(path, key=key), "proposals", {"image_id": int, "bbox": list}, path)
+    given = read_list(path, key=key)
+    if not given:
+        raise UserError(f"{path}: no proposal in it; set {key} to a file of this set")
+    rows = rows_of(given, "proposals", {"image_id": int, "bbox": list}, path)
     for number, row in enumerate(rows):
         box = corners(row["bbox"], f"{path}: proposal {number}")
         found.setdefault(row["image_id"], []).append(box)
@@ -153,4 +157,4 @@ def _scene(
 def _picture(folder: Path, image: Row) -> Path:
     """Under its name of 2014 or, where that is not there, of 2017: the same picture."""
     path, later = folder / image["file_name"], folder / f"{image['id']:012d}.jpg"
-    return later if not path.is_file() and later.is_file() else path
+    return later if not isfile(path) and isfile(later) else path

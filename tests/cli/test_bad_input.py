@@ -271,7 +271,7 @@ def test_evaluate_needs_data(tmp_path):
 def test_evaluate_knows_its_extractors():
     embedder = ModelEmbedder(build_model({"config": TINY}))
     with pytest.raises(UserError, match=r"extractors=\[box\]: unknown; choose from \['blur', 'cr"):
-        evaluate_task.chosen_extractors(embedder, ["crop", "box"])
+        evaluate_task.chosen_extractors(embedder, ["crop", "box"], asked=True)
 
 
 def test_export_refuses_a_folder_that_exists_and_a_run_without_a_checkpoint(tmp_path):

@@ -125,10 +125,22 @@ def test_another_frame_keeps_vectors_of_its_own_and_says_so(clip, shards, tmp_pa
 
 def test_patches_are_left_out_where_a_single_one_means_nothing(capsys):
     embedder = ModelEmbedder(make_model(SIGLIP, region_head=None))
-    assert list(evaluate_task.chosen_extractors(embedder, None)) == ["crop"]
+    assert list(evaluate_task.chosen_extractors(embedder, None, asked=True)) == ["crop"]
     assert capsys.readouterr().err.startswith("left out: roi: ")
     with pytest.raises(UserError, match="roi: "):
-        evaluate_task.chosen_extractors(embedder, ["roi"])
+        evaluate_task.chosen_extractors(embedder, ["roi"], asked=True)
+    assert evaluate_task.chosen_extractors(embedder, None, asked=False) == {}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_split_without_a_name_is_told_how_it_is_given():
+    with pytest.raises(UserError, match=r"^splits=data/val; give splits.NAME=VALUE$"):
+        compose_config("evaluate", ["run=nowhere", "splits=data/val"])
+
+
+def test_no_benchmark_is_told_before_an_encoder_is_asked(clip, shards, tmp_path):
+    with pytest.raises(UserError, match=r"^benchmarks=\[\]; give one or more, or leave it out$"):
+        evaluate.main([*words(clip, shards, tmp_path), "benchmarks=[]"])
 
 
 @pytest.mark.parametrize("features", ["true", "false"])

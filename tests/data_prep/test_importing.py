@@ -42,7 +42,8 @@ def test_a_missing_or_unreadable_picture_is_a_bad_sample_that_says_the_cure(tmp_
     with pytest.raises(BadSample, match=r"a\.jpg: .*cannot be read .*; get it") as error:
         read_picture(tmp_path / "a.jpg", cure="get it")
     assert error.value.reason == "missing"
-    for content, says in ((b"hello", "not a readable picture"), (picture("GIF"), "a GIF picture")):
+    unknown = r"b\.jpg: not a readable picture \(of a format that Pillow does not know\); get it"
+    for content, says in ((b"hello", unknown), (picture("GIF"), "a GIF picture")):
         (tmp_path / "b.jpg").write_bytes(content)
         with pytest.raises(BadSample, match=says) as error:
             read_picture(tmp_path / "b.jpg", cure="get it")

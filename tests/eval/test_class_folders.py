@@ -37,8 +37,11 @@ def test_folders_inside_a_folder_count_and_other_files_do_not(root):
 
 
 def test_what_is_told(root):
-    with pytest.raises(UserError, match=r"3 folders, but 4 class names; they must be as many"):
-        read_class_folders(root, names=4, key="k")
+    with pytest.raises(
+        UserError, match=r"3 folders, but 4 class names; they must be as many"
+    ) as told:
+        read_class_folders(root, names=4, key="a.root")
+    assert "set a.root to the folders of these names, or a.classnames to" in str(told.value)
     (root / "n3").mkdir()
     with pytest.raises(UserError, match=r"n3: no picture in it \(jpg, .*remove the folder"):
         read_class_folders(root, names=4, key="k")

@@ -50,6 +50,9 @@ def test_missing_pictures_are_told_with_the_first_and_how_many(path, tmp_path):
     some = [path, tmp_path / "b.png", tmp_path / "a.png", tmp_path / "b.png"]
     with pytest.raises(UserError, match=r"b.png: no such picture; 2 of 3 .*; set k to"):
         require_pictures(some, key="k")
+    for name in ("a" * 300, "a\0b"):  # which no file can have
+        with pytest.raises(UserError, match=r"no such picture; 1 of 1 .*; set k to"):
+            require_pictures([tmp_path / name], key="k")
 
 
 def test_a_picture_of_another_set_is_refused(path):

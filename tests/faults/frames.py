@@ -168,6 +168,8 @@ def look(build):
 def run(names=()):
     """How many conform, the largest error of all of them, and what is wrong with the others."""
     warnings.simplefilter("ignore")
+    if unknown := set(names) - set(every()):
+        sys.exit(f"{', '.join(sorted(unknown))}: unknown; choose from {', '.join(every())}")
     began, wrong, errors = time.perf_counter(), [], []
     for name, build in every().items():
         if not names or name in names:

@@ -20,7 +20,8 @@ def check_values(defaults: DictConfig, values: Mapping[str, Any]) -> None:
         if isinstance(default, dict) and wanted.form is Form.ANY:
             if not isinstance(value, dict):
                 keys = ", ".join(f"{key}.{name}" for name in default)
-                raise UserError(f"{key}={_shown(value)}; {key} holds other keys: {keys or 'yours'}")
+                holds = f"{key} holds other keys: {keys}" if keys else f"give {key}.NAME=VALUE"
+                raise UserError(f"{key}={_shown(value)}; {holds}")
         elif not _is_of(value, wanted):
             raise UserError(f"{key}={_shown(value)}; give {expected(wanted)}")
 

@@ -48,7 +48,8 @@ def measure(cfg: DictConfig) -> None:
     background = WHITE if encoder.model is None else encoder.model.tower.background
     own_data = {name for name, benchmark in benchmarks.items() if has_own_data(benchmark)}
     splits = [] if len(own_data) == len(benchmarks) else chosen_splits(cfg, background)
-    others = chosen_extractors(encoder.embedder, cfg.extractors)
+    asked = any(benchmark.uses_regions for benchmark in benchmarks.values())
+    others = chosen_extractors(encoder.embedder, cfg.extractors, asked=asked)
     has_head = encoder.has_regions
     started = time.monotonic()
     results = evaluate(
@@ -96,10 +97,15 @@ def chosen_encoder(cfg: DictConfig, device: torch.device) -> tuple[Encoder, Path
     return in_precision(encoder, cfg.precision, device=device), Path(folder)
 
 
-def chosen_extractors(embedder: Embedder, names: Sequence[str] | None) -> dict[str, Embedder]:
-    """Of the command; or crops, and patches where a single one of this encoder means something."""
+def chosen_extractors(
+    embedder: Embedder, names: Sequence[str] | None, *, asked: bool
+) -> dict[str, Embedder]:
+    """Of the command; or crops, and patches where a single one of this encoder means something, if
+    any region is `asked` about."""
     if names is not None:
         return {name: extracted(embedder, name) for name in names}
+    if not asked:
+        return {}
     found = {"crop": extracted(embedder, "crop")}
     try:
         found["roi"] = extracted(embedder, "roi")
@@ -131,6 +137,8 @@ def extracted(embedder: Embedder, name: str) -> Embedder:
 
 def chosen_benchmarks(cfg: DictConfig) -> dict[str, Any]:
     """Those that read their own data keep to `limit` themselves."""
+    if not cfg.benchmarks:
+        raise UserError("benchmarks=[]; give one or more, or leave it out")
     made = {name: make(benchmark) for name, benchmark in cfg.benchmarks.items()}
     return {
         name: limited(one, cfg.limit, name=name) if has_own_data(one) else one

@@ -115,7 +115,7 @@ class FgOvd:
         require_pictures(list(places.values()), key=f"{KEY}.pictures")
         return _Level(
             [
-                _example(places[i], images[i], rows, captions, self.negatives)
+                _example(places[i], images[i], rows, captions, self.negatives, path)
                 for i, rows in kept.items()
             ],
             len(boxes) - count,
@@ -123,14 +123,19 @@ class FgOvd:
 
 
 def _example(
-    path: Path, image: Row, rows: Sequence[Row], captions: dict[int, str], negatives: int
+    path: Path,
+    image: Row,
+    rows: Sequence[Row],
+    captions: dict[int, str],
+    negatives: int,
+    file: Path,
 ) -> Example:
     ids = [(row["category_id"], *row["neg_category_ids"][:negatives]) for row in rows]
     options = [[captions[i] for i in own] for own in ids]
     return picture_example(
         path,
         key=path.stem,
-        boxes=np.stack([corners(row["bbox"], f"annotation {row['id']}") for row in rows]),
+        boxes=np.stack([corners(row["bbox"], f"{file}: annotation {row['id']}") for row in rows]),
         phrases=[own[0] for own in options],
         meta={"options": options},
         size=(image["width"], image["height"]),

@@ -150,6 +150,8 @@ def _read(
 ) -> dict[str, list[Scene]]:
     """SET_SPLIT -> its pictures."""
     found: dict[str, list[Scene]] = {}
+    if not sets:
+        raise UserError(f"benchmarks.{benchmark}.sets=[]; give one or more, such as {SETS[0]}")
     for name in sets:
         key, folder = f"benchmarks.{benchmark}", Path(root) / name
         if not folder.is_dir():

@@ -27,8 +27,8 @@ class Guarded:
     they come back in float32 and without gradient, those of half precision of unit length again.
 
     Whatever `inner` raises is a `UserError` with its place, and so is an answer of another shape,
-    of a width that an earlier one had not, with a number that is not finite, or with a vector that
-    is not of unit length; a region may be zero, which ties with every text.
+    of a width that an earlier one had not, of the meta device, with a number that is not finite, or
+    with a vector that is not of unit length; a region may be zero, which ties with every text.
     """
 
     def __init__(self, inner: Any, name: str) -> None:
@@ -107,11 +107,15 @@ class Guarded:
     def _asked(self, method: str, *arguments: Any, **more: Any) -> Any:
         try:
             with torch.no_grad():
-                return getattr(self.inner, method)(*arguments, **more)
+                answer = getattr(self.inner, method)(*arguments, **more)
         except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(f"{self.name}: {method} raises {told(error)}; correct it") from error
+        parts = answer if isinstance(answer, tuple | list) else [answer]
+        if any(isinstance(part, Tensor) and part.is_meta for part in parts):
+            raise self._wrong(method, "a tensor of the meta device, which holds no numbers")
+        return answer
 
     def _vectors(
         self,

@@ -92,6 +92,11 @@ def test_another_sets_annotations_are_refused(tmp_path):
     path.write_text(json.dumps(data))
     with pytest.raises(UserError, match=r"annotation 7 names category 12, which the file has not"):
         run(Colours(), root)
+    data = json.loads((ROOT / FILES["hard"]).read_text())
+    data["annotations"][0]["bbox"] = [0, 0, 0, 1]
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError, match=r"1_attributes.json: annotation \d+: bbox is \[0, 0, 0, 1"):
+        run(Colours(), root)
     path.write_text("{")
     with pytest.raises(UserError, match=r"1_attributes.json: this is no JSON"):
         run(Colours(), root)

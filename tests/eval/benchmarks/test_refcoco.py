@@ -138,8 +138,13 @@ def test_names_say_picture_annotation_and_sentence():
 def test_a_set_that_is_not_there_and_proposals_of_another_are_told(tmp_path):
     with pytest.raises(UserError, match=r"refcocog: no such folder; set .* or .*sets to those"):
         run(RefcocoGtBoxes, Colours(), sets=["refcocog"])
+    with pytest.raises(UserError, match=r"^benchmarks.refcoco_gt_boxes.sets=\[\]; give one or m"):
+        run(RefcocoGtBoxes, Colours(), sets=[])
     shutil.copytree(ROOT, tmp_path / "r")
     path = tmp_path / "r/refcoco/proposals.json"
+    path.write_text("[]")
+    with pytest.raises(UserError, match=r"proposals.json: no proposal in it; set .*\.proposals to"):
+        run(RefcocoProposals, Colours(), tmp_path / "r", ["refcoco"])
     path.write_text(json.dumps([{"image_id": 99, "bbox": [0, 0, 1, 1]}]))
     with pytest.raises(UserError, match=r"proposals of 1 images, and none is one of the 3 asked"):
         run(RefcocoProposals, Colours(), tmp_path / "r", ["refcoco"])

@@ -1,6 +1,7 @@
 """What a person's encoder answers, right and wrong, each wrong one on a line."""
 
 import re
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -42,8 +43,14 @@ def fails(x):
     raise KeyError("weights")
 
 
+def ends(x):
+    sys.exit("no weights")
+
+
 WRONG = {
     "raises": (fails, r"raises KeyError: 'weights' \(test_guarded\.py:\d+\); correct it"),
+    "ends": (ends, r"raises SystemExit: no weights \(test_guarded\.py:\d+\); correct it"),
+    "meta": (lambda x: unit(2, 4).to("meta"), "gives a tensor of the meta device, which holds no"),
     "none": (lambda x: None, "gives NoneType, not a float tensor, vectors of shape [2, d]"),
     "array": (lambda x: unit(2, 4).numpy(), "gives ndarray float32[2, 4], not a float tensor"),
     "list": (lambda x: unit(2, 4).tolist(), "gives list of 2, not a float tensor"),
