@@ -3,6 +3,8 @@
 import json
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.embedder import ModelEmbedder
 from cloc.models.lora import merge_lora
+from cloc.models.start import read_start
 from cloc.models.start_folder import FOLDER, tokenizer_folder
 from cloc.models.starts.hf import CONFIG as HF_CONFIG
 from cloc.numerics import first_not_finite
@@ -116,8 +119,15 @@ def _refuse_choice(path: Path, *, ema: bool, wise_ft: float) -> None:
 
 
 def _built(description: dict[str, Any], path: Path | str) -> CLOC:
-    try:
+    with _told(path):
         return build_model(**description)
+
+
+@contextmanager
+def _told(path: Path | str) -> Iterator[None]:
+    """Around the building of what `path` describes."""
+    try:
+        yield
     except (TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
         if isinstance(error, UserError):
             raise
@@ -168,8 +178,9 @@ def _from_export(path: Path, kind: str) -> CLOC:
     """A folder in somebody's layout; without the region head's subfolder it is a plain CLIP."""
     parts = _region_parts(path)
     positions = parts.pop("tower", {}).get("positions")  # a folder of others has no place for them
-    parts["tower"] = {"start": f"{kind}:{path}", "positions": positions}
-    model = _built(parts, path / REGION / CONFIG)
+    with _told(path / REGION / CONFIG):
+        start = read_start(f"{kind}:{path}")._replace(positions=positions)
+        model = build_model(**parts, tower={"start": start})
     return _with_region_head(model, path)
 
 

@@ -15,7 +15,7 @@ from cloc.frame import WHITE, Colour, height_and_width
 from cloc.heads.shared.norm_balance import make_balance
 from cloc.models.norm_balance import KEY as BALANCE
 from cloc.models.norm_balance import LEARNED, refuse_balance
-from cloc.models.positions.absolute import IMAGE_TABLES, aspect_of, fit_positions, sincos
+from cloc.models.positions.absolute import IMAGE_TABLES, aspect_of, fit_positions
 from cloc.models.positions.encodings import (
     beginning,
     continued,
@@ -172,18 +172,8 @@ def _with_encodings(start: Start, wanted: Mapping[str, Tensor], tower: Tower) ->
     theirs = make_positions(start.positions, pretrained=True).kind
     if table not in wanted or (tower.positions.kind == "sincos" != theirs):
         own.pop(table, None)
-    elif theirs == "sincos" and table not in own:  # of a run before it was in the state
-        own[table] = _fixed_table(start, tower)
     missing = [n for n in wanted if n not in own and (of_encodings(n) or n in (table, LEARNED))]
     return own | {name: beginning(name, wanted[name], tower.positions) for name in missing}
-
-
-def _fixed_table(start: Start, tower: Tower) -> Tensor:
-    visual = tower.clip.visual
-    size = height_and_width(start.config["vision_cfg"].get("image_size", 224))
-    rows, columns = (side // patch for side, patch in zip(size, visual.patch_size, strict=True))
-    places = sincos((rows, columns), visual.positional_embedding.shape[1])
-    return torch.cat([torch.zeros_like(places[:1]), places])
 
 
 def _from_config(model_config: Mapping[str, Any]) -> Any:
