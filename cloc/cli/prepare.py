@@ -16,8 +16,9 @@ from cloc.errors import UserError
 
 def main(overrides: list[str]) -> None:
     if not any(word.startswith(("import=", "pipeline=")) for word in overrides):
-        names = ", ".join(options("import"))
-        raise UserError(f"give import=NAME of {names}, or pipeline=vesl")
+        names, given = ", ".join(options("import")), ", ".join(overrides)
+        said = f"neither import= nor pipeline= stands in {given}; " if given else ""
+        raise UserError(f"{said}give import=NAME of {names}, or pipeline=vesl")
     settings = plain(compose_config("prepare", overrides))
     from cloc.cli.tasks.prepare import write
 

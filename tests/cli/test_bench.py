@@ -187,6 +187,11 @@ def test_what_stands_alone_names_what_it_does_not_read(given, named):
         bench.main(given)
 
 
+def test_a_question_by_a_mistyped_key_shows_the_key():
+    with pytest.raises(UserError, match=r"^no what= is given, wath=eval; choose step, loader"):
+        bench.main(["wath=eval"])
+
+
 @pytest.mark.parametrize("given", [["what=speed"], [], ["shards=x"]])
 def test_an_unknown_question_is_one_line(given):
     with pytest.raises(UserError, match=r"choose step, loader, .* with experiment=NAME, loader"):

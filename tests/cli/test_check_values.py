@@ -93,6 +93,8 @@ def check_kinds(name, given):
         ),
         ("data.sources.train.weight={0: 2}", "weight={0:2}; give a number, or .*from 0 to 1"),
         ("data.sources.train.parse=nope", "parse=nope; data.sources.train.parse holds other keys"),
+        ("data.sources.train.parse={}", r"parse=\{\} is no part; give .*parse\._target_="),
+        ("data.sources.train.parse={a: b}", r"train.parse=\{a:b\} is no part; .* leave data"),
         ("compile=1", "compile=1; give true or false"),
         ("ema.decay=2", "ema.decay=2; give a number from 0 to 1, or null"),
         (

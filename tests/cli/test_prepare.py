@@ -101,7 +101,8 @@ def test_if_exists_is_one_of_two_words(tmp_path, source):
         (["import=coco", "imges=x"], "error: imges is not a key .* did you mean images"),
         (["import=coco", "out=x", "images=x"], "error: instances is not set; give instances="),
         (["import=cocoa"], "error: .*cocoa.* coco.* scenes"),
-        (["out=x"], "error: give import=NAME .* or pipeline=vesl"),
+        ([], "error: give import=NAME .* or pipeline=vesl"),
+        (["out=x", "importx=1"], "error: neither .* stands in out=x, importx=1; give import=NAME"),
     ],
 )
 def test_a_wrong_command_is_one_line_and_an_exit_code(capsys, overrides, says):

@@ -44,8 +44,9 @@ def check_options(options: Mapping[str, Any], others: Sequence[str]) -> bool:
     if alone:
         return False
     if what not in OF_A_RUN or with_shards:
+        said = f"what={what}" if what else ", ".join(["no what= is given", *others])
         raise UserError(
-            f"what={what}; choose {', '.join(OF_A_RUN)} with experiment=NAME, loader or "
+            f"{said}; choose {', '.join(OF_A_RUN)} with experiment=NAME, loader or "
             f"eval with shards=DIR, or one of {', '.join(ALONE)} alone"
         )
     return True

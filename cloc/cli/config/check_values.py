@@ -22,6 +22,11 @@ def check_values(defaults: DictConfig, values: Mapping[str, Any]) -> None:
                 keys = ", ".join(f"{key}.{name}" for name in default)
                 holds = f"{key} holds other keys: {keys}" if keys else f"give {key}.NAME=VALUE"
                 raise UserError(f"{key}={_shown(value)}; {holds}")
+            if "_target_" in default and "_target_" not in value:
+                raise UserError(
+                    f"{key}={_shown(value)} is no part; give {key}._target_=package.Class, or "
+                    f"leave {key} out"
+                )
         elif not _is_of(value, wanted):
             raise UserError(f"{key}={_shown(value)}; give {expected(wanted)}")
 
