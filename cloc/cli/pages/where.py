@@ -11,7 +11,7 @@ from cloc.cli.matrix.words import Change, changes, contrasts, costs, verdict
 from cloc.cli.pages.page import write_page
 from cloc.scenes.wherebench.in_depth import LOOK_ALIKES
 
-WIDTH = 120  # pixels of a figure's drawing
+WIDTH = 100  # pixels of a figure's drawing: five of them beside their names on a page
 REACH = 0.5  # of a difference, drawn to either side of zero
 SECTIONS = {
     "words": "In words",
