@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from cloc.decoder.steer import Steer, answered
 from cloc.models.positions.rotary.rotate import turn
 
 Tables = tuple[Tensor, Tensor]  # `cloc.models.positions.rotary.rotate.tables` of the new tokens
@@ -35,13 +36,18 @@ class Attention(nn.Module):
         tables: Tables,
         sees: Bool[Tensor, "#b one n m"],
         past: Seen | None = None,
+        steer: Steer | None = None,
     ) -> tuple[Float[Tensor, "b n w"], Seen]:
         """`x` are the tokens behind those of `past`; `sees` says which of all m of them each may
-        look at, one at least."""
+        look at, one at least. `steer` changes what one of the new ones makes of it."""
         parts = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = parts.unbind()
         query, key = turn(query, *tables), turn(key, *tables)
         if past is not None:
             key, value = torch.cat([past.keys, key], 2), torch.cat([past.values, value], 2)
         found = F.scaled_dot_product_attention(query, key, value, attn_mask=sees)
+        if steer is not None:
+            every = torch.arange(len(x), device=x.device)
+            found = found.clone()
+            found[every, :, steer.rows] = answered(steer, query, key, value, sees).to(found.dtype)
         return self.out(found.transpose(1, 2).flatten(2)), Seen(key, value)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from cloc.decoder.attention import Attention, Seen, Tables
 from cloc.decoder.rotary import Part, Rotary
+from cloc.decoder.steer import Steer
+from cloc.decoder.twin import Twin
 from cloc.errors import UserError
 from cloc.models.positions.rotary.rotate import tables
 
@@ -47,10 +49,13 @@ class Block(nn.Module):
         turns: Tables,
         sees: Bool[Tensor, "#b one n m"],
         past: Seen | None,
+        steer: Steer | None,
+        share: Float[Tensor, " b"] | None,
     ) -> tuple[Float[Tensor, "b n w"], Seen]:
-        found, seen = self.attention(self.norm_attention(x), turns, sees, past)
+        found, seen = self.attention(self.norm_attention(x), turns, sees, past, steer)
         x = x + found
-        return x + self.feed_forward(self.norm_feed_forward(x)), seen
+        own, twin = self.norm_feed_forward(x), isinstance(self.feed_forward, Twin)
+        return x + (self.feed_forward(own, share) if twin else self.feed_forward(own)), seen
 
 
 class PrefixLM(nn.Module):
@@ -91,13 +96,19 @@ class PrefixLM(nn.Module):
         positions: Float[Tensor, "#b n three"],
         sees: Bool[Tensor, "#b one n m"],
         past: Sequence[Seen] | None = None,
+        *,
+        steer: Steer | None = None,
+        share: Float[Tensor, " b"] | None = None,
     ) -> tuple[Float[Tensor, "b n w"], list[Seen]]:
         """What the last norm gives for each of `x`, tokens or patches as vectors, behind those of
-        `past`; and what to give as `past` for those that follow."""
+        `past`; and what to give as `past` for those that follow. `share` is of the old one of each
+        twin (`cloc.decoder.twin`)."""
         turns = tables(self.rotary(positions))
         seen = []
         for number, block in enumerate(self.blocks):
-            x, own = block(x, turns, sees, None if past is None else past[number])
+            before = None if past is None else past[number]
+            own_steer = steer if steer is not None and steer.in_layer(number) else None
+            x, own = block(x, turns, sees, before, own_steer, share)
             seen.append(own)
         return self.norm(x), seen
 
