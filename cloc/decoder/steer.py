@@ -1,0 +1,106 @@
+"""How far the token that is about to answer looks about the picture: logits of its attention to
+patches, sharpened or smoothed (ScalingVis and AdaptVis, arXiv 2503.01773). No weights, nothing is
+trained; a factor of 1 is the model as it was, bit for bit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from cloc.errors import UserError
+
+KEY = "steer"
+
+
+class Steer(NamedTuple):
+    """Of one row of each sequence, the logits of some columns times `factor`: before the softmax,
+    behind the division by the root of the width. Multiplied are signed numbers: above 1 makes the
+    likely ones likelier and the others rarer, which is not more of the picture."""
+
+    factor: Float[Tensor, " b"]
+    rows: Int[Tensor, " b"]  # of the new tokens: the one that answers
+    columns: Bool[Tensor, "b m"]  # patches, of all tokens that are seen
+    layers: frozenset[int] | None = None  # counted from 0; None: all
+    heads: frozenset[int] | None = None  # likewise
+
+    def in_layer(self, number: int) -> bool:
+        """Whether anything is to be changed there."""
+        return (self.layers is None or number in self.layers) and bool((self.factor != 1).any())
+
+
+def answered(
+    steer: Steer,
+    query: Float[Tensor, "b h n d"],
+    key: Float[Tensor, "b h m d"],
+    value: Float[Tensor, "b h m d"],
+    sees: Bool[Tensor, "#b one n m"],
+) -> Float[Tensor, "b h d"]:
+    """What the rows of `steer` attend to."""
+    every = torch.arange(len(query), device=query.device)
+    logits = (query[every, :, steer.rows, None] * key).sum(-1) / query.shape[-1] ** 0.5
+    heads = torch.ones(query.shape[1], dtype=torch.bool, device=query.device)
+    if steer.heads is not None:
+        heads = torch.tensor([i in steer.heads for i in range(len(heads))], device=query.device)
+    changed = steer.columns[:, None] & heads[:, None]
+    logits = torch.where(changed, logits * steer.factor[:, None, None].to(logits), logits)
+    seen = sees.expand(len(query), -1, -1, -1)[every, :, steer.rows]
+    shares = logits.masked_fill(~seen, -torch.inf).softmax(-1)
+    return (shares[..., None] * value).sum(2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptVis:
+    """The first pass asks without a factor how sure the model is of its first token: the largest
+    of the softmax's probabilities. Below `threshold` the second one smooths with `unsure`, else it
+    sharpens with `sure`. Equal factors are ScalingVis, and one pass. `UserError` for a factor below
+    0 or a threshold outside of 0 to 1."""
+
+    unsure: int | float
+    sure: int | float
+    threshold: int | float = 0.5
+    layers: Sequence[int] | None = None
+    heads: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("unsure", "sure"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(f"{KEY}.{name}={getattr(self, name)}; give a factor of 0 or more")
+        if not 0 <= self.threshold <= 1:
+            raise UserError(f"{KEY}.threshold={self.threshold}; give a probability, 0 to 1")
+
+    @property
+    def asks_first(self) -> bool:
+        """Whether the factor hangs on how sure the model is."""
+        return self.unsure != self.sure
+
+    def factors(self, confidence: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """Of each sequence."""
+        unsure = torch.full_like(confidence, self.unsure)
+        return torch.where(confidence < self.threshold, unsure, self.sure)
+
+
+def choose(
+    confidence: Float[Tensor, " n"],
+    right: Mapping[float, Bool[Tensor, " n"]],
+    thresholds: Sequence[float],
+) -> AdaptVis:
+    """The factors and the threshold that answer most of the questions of a validation split, never
+    of the one that is reported. `right` says of each candidate factor which answers are right with
+    it. Of equally good ones the first, where the model as it is comes before all others.
+    """
+    if not right or not len(confidence):
+        raise UserError(f"{KEY}: no factor or no question to choose by; give some of both")
+    pairs = sorted(product(right, right), key=lambda pair: sum(abs(x - 1) for x in pair))
+    best, found = -1, None
+    for (unsure, sure), threshold in product(pairs, thresholds):
+        given = torch.where(confidence < threshold, right[unsure], right[sure])
+        if (count := int(given.sum())) > best:
+            best, found = count, AdaptVis(unsure=unsure, sure=sure, threshold=threshold)
+    if found is None:
+        raise UserError(f"{KEY}: no threshold to choose from; give one or more")
+    return found

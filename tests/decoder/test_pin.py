@@ -1,0 +1,78 @@
+"""A place of its own for every patch, whatever the picture shows."""
+
+import math
+
+import pytest
+import torch
+
+from cloc.decoder.pin import PIN
+from cloc.errors import UserError
+from tests.decoder.test_vlm import TOKENS, VALID, vlm
+from tests.helpers.models import random_pixels
+
+
+@pytest.mark.parametrize(("width", "weights"), [(1024, 1_217_280), (1408, 1_512_576)])
+def test_weights_are_as_many_as_the_papers(width, weights):
+    pin = PIN(256, width)
+    assert sum(p.numel() for p in pin.parameters()) == weights
+    learned = PIN(256, width, kind="learned")
+    assert sum(p.numel() for p in learned.parameters()) == weights + 256 * 64
+
+
+def test_the_sinusoid_is_of_the_flattened_index():
+    source = PIN(6, 8, channels=4).source
+    for index in range(6):
+        slow = index / 10_000**0.5
+        expected = [math.sin(index), math.cos(index), math.sin(slow), math.cos(slow)]
+        assert source[index].tolist() == pytest.approx(expected, abs=1e-6)
+    grid = PIN(9, 8, kind="sinus2d", channels=8).source.view(3, 3, 8)
+    assert grid[:, :1, :4].expand(3, 3, 4).equal(grid[..., :4])  # of the row
+    assert grid[:1, :, 4:].expand(3, 3, 4).equal(grid[..., 4:])  # of the column
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["sinus1d", "sinus2d", "learned"])
+def test_it_never_sees_a_picture(kind):
+    pin = PIN(16, 8, kind=kind)
+    x, y = torch.randn(2, 3, 16, 8)
+    torch.testing.assert_close(pin(x) - x, (pin(y) - y), atol=1e-6, rtol=0)
+    added = (pin(x) - x)[0]
+    assert added.std(0).min() > 1e-3  # and is another one at every place
+
+
+def test_all_but_it_stays_frozen_and_without_it_the_base_is_the_base():
+    torch.manual_seed(0)
+    model, pixels = vlm(), random_pixels(0, 3)
+    model.requires_grad_(False)
+    base = model(pixels, TOKENS, VALID)
+    model.pin = PIN(16, model.tower.width)
+    kept = {n: v.clone() for n, v in model.state_dict().items() if not n.startswith("pin.")}
+    step = torch.optim.Adam(p for p in model.parameters() if p.requires_grad)
+    for _ in range(3):
+        step.zero_grad()
+        model(pixels, TOKENS, VALID)[VALID].square().mean().backward()
+        step.step()
+    assert all(model.state_dict()[name].equal(value) for name, value in kept.items())
+    moved = [p.grad.abs().sum() > 0 for p in model.pin.parameters()]
+    assert all(moved)
+    assert not model(pixels, TOKENS, VALID).allclose(base)
+    model.pin = None
+    assert model(pixels, TOKENS, VALID).equal(base)
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "says"),
+    [
+        (16, {"kind": "sine"}, r"decoder.pin.kind=sine; choose sinus1d"),
+        (15, {"kind": "sinus2d"}, r"kind=sinus2d with 15 patches .* square grids"),
+        (16, {"channels": 7}, r"decoder.pin.channels=7; give an even number"),
+    ],
+)
+def test_what_cannot_be_is_one_line(count, more, says):
+    with pytest.raises(UserError, match=says):
+        PIN(count, 8, **more)
+
+
+def test_pictures_of_another_size_are_told():
+    with pytest.raises(UserError, match=r"made for 16 patches and the picture has 24"):
+        PIN(16, 8)(torch.zeros(1, 24, 8))

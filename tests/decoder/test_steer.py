@@ -1,0 +1,175 @@
+"""The answering token's look at the picture, sharpened or smoothed."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from cloc.decoder.attention import Attention
+from cloc.decoder.steer import AdaptVis, Steer, choose
+from cloc.errors import UserError
+from cloc.models.positions.rotary.rotate import rotate, tables
+from tests.decoder.test_vlm import TOKENS, VALID, vlm
+from tests.helpers.models import random_pixels
+
+ANGLES = torch.rand(1, 1, 6, 4)
+SEES = torch.ones(6, 6).tril().bool()[None, None].expand(2, 1, 6, 6)
+PICTURE = torch.tensor([[1, 1, 1, 0, 0, 0]] * 2).bool()
+LAST = torch.tensor([5, 4])
+
+
+def attention():
+    torch.manual_seed(0)
+    made = Attention(16, 2)
+    torch.nn.init.normal_(made.qkv.weight, std=0.5)
+    return made.eval(), torch.randn(2, 6, 16)
+
+
+def steer(*factor, **more):
+    return Steer(torch.tensor(factor), LAST, PICTURE, **more)
+
+
+def shares_of(own, x, factor):
+    """Slowly: of the last row of the first sequence, logits of patches times the factor."""
+    query, key, _ = (p.unflatten(-1, (2, 8)).transpose(1, 2) for p in own.qkv(x).chunk(3, -1))
+    query, key = rotate(query, ANGLES), rotate(key, ANGLES)
+    logits = (query[0, :, 5, None] * key[0]).sum(-1) / 8**0.5
+    logits[:, :3] *= factor
+    return logits.softmax(-1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("factor", [0.0, 0.5, 2.0])
+def test_logits_of_the_last_row_are_multiplied_before_the_softmax(factor):
+    own, x = attention()
+    found, _ = own(x, tables(ANGLES), SEES, None, steer(factor, 1.0))
+    value = own.qkv(x).chunk(3, -1)[2].unflatten(-1, (2, 8)).transpose(1, 2)
+    expected = (shares_of(own, x, factor)[..., None] * value[0]).sum(1).flatten()
+    torch.testing.assert_close(found[0, 5], own.out(expected))
+    plain, _ = own(x, tables(ANGLES), SEES)
+    assert found[0, :5].equal(plain[0, :5])  # every other row, bit for bit
+    torch.testing.assert_close(found[1], plain[1])
+
+
+@torch.no_grad()
+def test_a_larger_factor_makes_the_look_sharper_among_patches_and_0_makes_it_even():
+    own, x = attention()
+    among = [shares_of(own, x, factor)[:, :3] for factor in (0.0, 0.5, 1.0, 2.0, 4.0)]
+    among = [one / one.sum(-1, keepdim=True) for one in among]
+    torch.testing.assert_close(among[0], torch.full((2, 3), 1 / 3))
+    entropy = [-(one * one.log()).sum(-1).mean() for one in among]
+    assert all(a > b for a, b in pairwise(entropy))
+
+
+@torch.no_grad()
+def test_what_is_not_seen_stays_unseen():
+    own, x = attention()
+    hidden = SEES.clone()
+    hidden[:, :, :, 1] = False
+    other = x.clone()
+    other[:, 1] += 5
+    for one in (steer(0.0, 3.0), steer(2.0, 0.5)):
+        found, moved = (own(y, tables(ANGLES), hidden, None, one)[0] for y in (x, other))
+        assert found[:, 2:].equal(moved[:, 2:])
+
+
+@torch.no_grad()
+def test_chosen_heads_alone():
+    own, x = attention()
+    own.out.weight.copy_(torch.eye(16))
+    plain, _ = own(x, tables(ANGLES), SEES)
+    found, _ = own(x, tables(ANGLES), SEES, None, steer(0.1, 0.1, heads=frozenset([1])))
+    torch.testing.assert_close(found[0, 5, :8], plain[0, 5, :8])
+    assert not found[0, 5, 8:].allclose(plain[0, 5, 8:])
+
+
+@torch.no_grad()
+def test_a_factor_of_1_is_the_model_as_it_was_bit_for_bit():
+    model, pixels = vlm(), random_pixels(0, 3)
+    found, past = model._read(pixels, TOKENS, VALID)
+    for same in (AdaptVis(unsure=1, sure=1), AdaptVis(unsure=1, sure=1.0, threshold=0.2)):
+        again, kept = model._steered(pixels, TOKENS, VALID, same, None)
+        assert again.equal(found)
+        assert all(a.keys.equal(b.keys) for a, b in zip(kept, past, strict=True))
+    before = list(model.state_dict())
+    changed, _ = model._steered(pixels, TOKENS, VALID, AdaptVis(unsure=0.1, sure=0.1), None)
+    assert not changed.equal(found)
+    assert list(model.state_dict()) == before
+
+
+@torch.no_grad()
+def test_chosen_layers_alone_and_all_other_rows_stay():
+    model, pixels = vlm(), random_pixels(0, 3)
+    found, past = model._read(pixels, TOKENS, VALID)
+    none = AdaptVis(unsure=0.1, sure=0.1, layers=[])
+    assert model._steered(pixels, TOKENS, VALID, none, None)[0].equal(found)
+    last = AdaptVis(unsure=0.1, sure=0.1, layers=[1])
+    again, kept = model._steered(pixels, TOKENS, VALID, last, None)
+    assert all(a.keys.equal(b.keys) for a, b in zip(kept, past, strict=True))
+    moved = (again != found).any(-1)
+    assert moved.sum(1).tolist() == [1, 1, 1]
+    assert moved.int().argmax(1).tolist() == (15 + VALID.sum(1)).tolist()
+
+
+@torch.no_grad()
+def test_below_the_threshold_it_smooths_else_it_sharpens_in_two_passes():
+    model, pixels = vlm(), random_pixels(0, 3)
+    found, _ = model._read(pixels, TOKENS, VALID)
+    last = found[torch.arange(3), 15 + VALID.sum(1)]
+    sure = model.language.logits(last).softmax(-1).amax(-1)
+    middle = float(sure.sort().values[1])  # at the threshold is sure
+    own = AdaptVis(unsure=0.25, sure=3.0, threshold=middle)
+    assert own.factors(sure).tolist() == [0.25 if x < middle else 3.0 for x in sure.tolist()]
+    passes = []
+    model.language.register_forward_hook(lambda *_: passes.append(1))
+    mixed, _ = model._steered(pixels, TOKENS, VALID, own, None)
+    assert len(passes) == 2
+    for row, factor in enumerate(own.factors(sure).tolist()):
+        fixed = AdaptVis(unsure=factor, sure=factor)
+        alone, _ = model._steered(pixels, TOKENS, VALID, fixed, None)
+        torch.testing.assert_close(mixed[row], alone[row])
+    assert len(passes) == 5  # equal factors take one pass
+
+
+@torch.no_grad()
+def test_a_batch_answers_as_each_alone():
+    model, pixels = vlm(), random_pixels(0, 3)
+    own = AdaptVis(unsure=0.1, sure=4.0, threshold=0.5)
+    found = model.answer(pixels, TOKENS, VALID, most=4, end=30, steer=own)
+    for row, count in enumerate(VALID.sum(1).tolist()):
+        one = slice(row, row + 1)
+        told = model.answer(
+            pixels[one], TOKENS[one, :count], VALID[one, :count], most=4, end=30, steer=own
+        )
+        assert told[0].equal(found[row])
+
+
+def test_factors_and_threshold_are_those_that_answer_most():
+    confidence = torch.tensor([0.1, 0.2, 0.3, 0.8, 0.9])
+    right = {
+        1.0: torch.tensor([0, 0, 1, 1, 0]).bool(),
+        0.5: torch.tensor([1, 1, 0, 0, 0]).bool(),
+        2.0: torch.tensor([0, 0, 0, 1, 1]).bool(),
+    }
+    found = choose(confidence, right, [0.1, 0.25, 0.5])
+    assert (found.unsure, found.sure, found.threshold) == (0.5, 1.0, 0.25)
+    same = {factor: right[1.0] for factor in (0.5, 1.0, 2.0)}
+    found = choose(confidence, same, [0.5])
+    assert (found.unsure, found.sure) == (1.0, 1.0)  # the model as it is before all others
+    with pytest.raises(UserError, match="no factor or no question"):
+        choose(confidence, {}, [0.5])
+    with pytest.raises(UserError, match="no threshold to choose from"):
+        choose(confidence, right, [])
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"unsure": -1, "sure": 1}, "steer.unsure=-1; give a factor of 0 or more"),
+        ({"unsure": 1, "sure": float("inf")}, "steer.sure=inf; give"),
+        ({"unsure": 1, "sure": 1, "threshold": 1.5}, "steer.threshold=1.5; give a probability"),
+    ],
+)
+def test_what_cannot_be_is_one_line(more, says):
+    with pytest.raises(UserError, match=says):
+        AdaptVis(**more)
