@@ -142,7 +142,7 @@ class _Data(NamedTuple):
 def _data_of(result: Result, key: str) -> _Data:
     detail = result.details[key]
     cases = {n for (of, _), cases in result.cases.items() if of == key for n in cases.names}
-    digest = detail.get("about", {}).get("data", "")
+    digest = detail.get("about", {}).get("data_digest", "")
     return _Data(str(detail.get("data") or ""), str(digest), cases)
 
 

@@ -99,7 +99,7 @@ def _measured(
     if not isinstance(values, Measured):
         return values
     own = has_own_data(benchmark) or digest is None
-    about = {"data": of_asked(memo.asked) if own else digest}
+    about = {"data_digest": of_asked(memo.asked) if own else digest}
     return values | Measured(Figures(about=about)) if values else values
 
 

@@ -278,7 +278,7 @@ def test_a_benchmark_with_files_of_its_own_is_of_no_split(clip, shards, tmp_path
     assert "boxes" not in detail["whatsup_a"]
     assert detail["whatsup_a"]["partial"].startswith("limit=999")
     assert detail["region_retrieval@crop"]["data"] == str(shards)
-    told = [detail[key]["about"]["data"] for key in ("whatsup_a", "region_retrieval@crop")]
+    told = [detail[key]["about"]["data_digest"] for key in ("whatsup_a", "region_retrieval@crop")]
     assert len({*told}) == 2
     assert all(told)
 

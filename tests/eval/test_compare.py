@@ -77,7 +77,7 @@ def with_digest(folder, digest, *, data):
     result(folder, HALF, data=data)
     details = json.loads((folder / DETAIL).read_text())
     for detail in details.values():
-        detail["about"] = {"data": digest}
+        detail["about"] = {"data_digest": digest}
     (folder / DETAIL).write_text(json.dumps(details))
     return read_result(folder)
 

@@ -61,7 +61,7 @@ def measured(embedder, *examples):
     benchmarks = {"of_split": RegionClassification(), "grounds": Grounding(), "own": Own(*examples)}
     of = {"": embedder, "crop": crop.extractor(embedder)}
     found = evaluate(of, splits=[SPLIT], benchmarks=benchmarks)
-    return {key: values.figures.about["data"] for key, values in found.items()}
+    return {key: values.figures.about["data_digest"] for key, values in found.items()}
 
 
 def test_every_figure_says_it_whatever_the_encoder_is_and_what_it_was_asked_before():
