@@ -1,0 +1,72 @@
+"""Shares of attention at the word that answers."""
+
+import math
+
+import pytest
+import torch
+
+from cloc.decoder.gaze import best_heads, gaze, inside_boxes, of_picture, on_boxes, spread
+from cloc.errors import UserError
+from cloc.models.positions.rotary.rotate import rotate
+from tests.decoder.test_vlm import TOKENS, VALID, vlm
+from tests.helpers.models import random_pixels
+
+SHARES = torch.tensor([[[[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.0, 0.0]]]])  # of 2 patches, 2 words
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_of_every_block_and_head_for_the_last_word_of_each_question(count):
+    """Also where a question has as many words as the tower has class tokens."""
+    model, pixels = vlm(), random_pixels(0, 3)
+    tokens, valid = TOKENS[:, :count], VALID[:, :count]
+    found = gaze(model, pixels, tokens, valid)
+    assert found.shape == (2, 3, 2, 16 + count)
+    torch.testing.assert_close(found.sum(-1), torch.ones(2, 3, 2))
+    hidden = torch.cat([torch.ones(3, 16).bool(), valid], 1)
+    assert (found * ~hidden[:, None]).abs().max() == 0
+    with torch.no_grad():  # of the first block, slowly
+        block, language = model.language.blocks[0], model.language
+        x = torch.cat([model.patches(pixels), language.embedding(tokens)], 1)
+        query, key, _ = block.attention.qkv(block.norm_attention(x)).chunk(3, -1)
+        where, _ = language.rotary.positions([(4, 4), count])
+        angles = language.rotary(where[None])
+        query, key = (
+            rotate(p.unflatten(-1, (2, 16)).transpose(1, 2), angles) for p in (query, key)
+        )
+        for row, last in enumerate((15 + valid.sum(1)).tolist()):
+            logits = (query[row, :, last, None] * key[row]).sum(-1) / 4
+            expected = logits.masked_fill(~hidden[row], -math.inf)[:, : last + 1].softmax(-1)
+            torch.testing.assert_close(found[0, row, :, : last + 1], expected)
+
+
+def test_the_part_of_the_picture_with_words_that_count_for_neither():
+    torch.testing.assert_close(of_picture(SHARES, 2), torch.tensor([[[0.3, 1.0]]]))
+    without = of_picture(SHARES, 2, ignored=1)
+    torch.testing.assert_close(without, torch.tensor([[[0.3 / 0.7, 1.0]]]))
+
+
+def test_0_is_one_patch_and_1_all_alike():
+    one = torch.tensor([[[[0.5, 0.0, 0.0, 0.5], [0.2, 0.2, 0.2, 0.4], [0.0, 0.0, 0.0, 1.0]]]])
+    torch.testing.assert_close(spread(one, 3), torch.tensor([[[0.0, 1.0, 0.0]]]))
+    with pytest.raises(UserError, match="1 patches have no spread"):
+        spread(one, 1)
+
+
+def test_the_part_of_the_look_that_lies_inside():
+    inside = torch.tensor([[True, False]])
+    torch.testing.assert_close(on_boxes(SHARES, inside), torch.tensor([[[1 / 3, 0.5]]]))
+
+
+def test_patches_whose_middle_lies_in_a_box():
+    boxes = torch.tensor([[[0.0, 0.0, 0.5, 0.5], [0.9, 0.9, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]])
+    valid = torch.tensor([[True, True, False]])
+    found = inside_boxes(boxes, valid, (2, 4)).view(2, 4)
+    assert found.tolist() == [[True, True, False, False], [False] * 4]
+    assert inside_boxes(boxes, ~valid, (2, 4)).all()
+
+
+def test_the_heads_with_the_largest_mean_the_best_one_first():
+    figure = torch.tensor([[[0.1, 0.5], [0.1, 0.7]], [[0.9, 0.0], [0.5, 0.0]]])
+    assert best_heads(figure, 3) == [(1, 0), (0, 1), (0, 0)]
+    with pytest.raises(UserError, match="count=5; give 1 to 4, the heads there are"):
+        best_heads(figure, 5)
