@@ -1,28 +1,30 @@
 """Where a decoder looks when it is about to answer: how much of its attention lies on the picture,
 how far spread, and how much of it on what was asked for."""
 
-from typing import Any
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from cloc.decoder.decoder import Decoder, Grid
 from cloc.errors import UserError
 from cloc.eval.diagnosis.shares import Shares
 
 
 @torch.no_grad()
 def gaze(
-    model: Any, images: Tensor, tokens: Int[Tensor, "b t"], valid: Bool[Tensor, "b t"]
+    decoder: Decoder,
+    patches: Float[Tensor, "b p e"],
+    grid: Grid,
+    tokens: Int[Tensor, "b t"],
+    valid: Bool[Tensor, "b t"],
 ) -> Float[Tensor, "l b h m"]:
-    """Of every block and head of a `VLM` the shares that the last word of each question gives to
-    all tokens: patches first, then words; they sum to 1."""
+    """Of every block and head of the decoder the shares that the last word of each question gives
+    to all tokens: patches first, then words; they sum to 1."""
     found: list[Tensor] = []
     with Shares(found.append):
-        model(images, tokens, valid)
-    own = torch.stack(found[-len(model.language.blocks) :])  # what came before is the tower's
-    rows = own.shape[-1] - tokens.shape[1] + valid.sum(1) - 1
-    return own[:, torch.arange(len(images)), :, rows].transpose(0, 1)
+        decoder(patches, grid, tokens, valid)
+    rows = patches.shape[1] + valid.sum(1) - 1
+    return torch.stack(found)[:, torch.arange(len(patches)), :, rows].transpose(0, 1)
 
 
 def of_picture(

@@ -8,8 +8,7 @@ import torch
 from cloc.decoder.gaze import best_heads, gaze, inside_boxes, of_picture, on_boxes, spread
 from cloc.errors import UserError
 from cloc.models.positions.rotary.rotate import rotate
-from tests.decoder.test_vlm import TOKENS, VALID, vlm
-from tests.helpers.models import random_pixels
+from tests.decoder.test_decoder import TOKENS, VALID, made, seen
 
 SHARES = torch.tensor([[[[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.0, 0.0]]]])  # of 2 patches, 2 words
 
@@ -17,16 +16,16 @@ SHARES = torch.tensor([[[[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.0, 0.0]]]])  # of 2 
 @pytest.mark.parametrize("count", [1, 4])
 def test_of_every_block_and_head_for_the_last_word_of_each_question(count):
     """Also where a question has as many words as the tower has class tokens."""
-    model, pixels = vlm(), random_pixels(0, 3)
+    decoder, (patches, grid) = made(), seen()
     tokens, valid = TOKENS[:, :count], VALID[:, :count]
-    found = gaze(model, pixels, tokens, valid)
+    found = gaze(decoder, patches, grid, tokens, valid)
     assert found.shape == (2, 3, 2, 16 + count)
     torch.testing.assert_close(found.sum(-1), torch.ones(2, 3, 2))
     hidden = torch.cat([torch.ones(3, 16).bool(), valid], 1)
     assert (found * ~hidden[:, None]).abs().max() == 0
     with torch.no_grad():  # of the first block, slowly
-        block, language = model.language.blocks[0], model.language
-        x = torch.cat([model.patches(pixels), language.embedding(tokens)], 1)
+        block, language = decoder.language.blocks[0], decoder.language
+        x = torch.cat([decoder.connector(patches), language.embedding(tokens)], 1)
         query, key, _ = block.attention.qkv(block.norm_attention(x)).chunk(3, -1)
         where, _ = language.rotary.positions([(4, 4), count])
         angles = language.rotary(where[None])

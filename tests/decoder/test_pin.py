@@ -7,8 +7,7 @@ import torch
 
 from cloc.decoder.pin import PIN
 from cloc.errors import UserError
-from tests.decoder.test_vlm import TOKENS, VALID, vlm
-from tests.helpers.models import random_pixels
+from tests.decoder.test_decoder import TOKENS, VALID, logits, made, seen
 
 
 @pytest.mark.parametrize(("width", "weights"), [(1024, 1_217_280), (1408, 1_512_576)])
@@ -42,22 +41,22 @@ def test_it_never_sees_a_picture(kind):
 
 def test_all_but_it_stays_frozen_and_without_it_the_base_is_the_base():
     torch.manual_seed(0)
-    model, pixels = vlm(), random_pixels(0, 3)
-    model.requires_grad_(False)
-    base = model(pixels, TOKENS, VALID)
-    model.pin = PIN(16, model.tower.width)
-    kept = {n: v.clone() for n, v in model.state_dict().items() if not n.startswith("pin.")}
-    step = torch.optim.Adam(p for p in model.parameters() if p.requires_grad)
+    decoder, (patches, grid) = made(), seen()
+    decoder.requires_grad_(False)
+    base = logits(decoder, patches, grid, TOKENS, VALID)
+    decoder.pin = PIN(16, 24)
+    kept = {n: v.clone() for n, v in decoder.state_dict().items() if not n.startswith("pin.")}
+    step = torch.optim.Adam(p for p in decoder.parameters() if p.requires_grad)
     for _ in range(3):
         step.zero_grad()
-        model(pixels, TOKENS, VALID)[VALID].square().mean().backward()
+        logits(decoder, patches, grid, TOKENS, VALID)[VALID].square().mean().backward()
         step.step()
-    assert all(model.state_dict()[name].equal(value) for name, value in kept.items())
-    moved = [p.grad.abs().sum() > 0 for p in model.pin.parameters()]
+    assert all(decoder.state_dict()[name].equal(value) for name, value in kept.items())
+    moved = [p.grad.abs().sum() > 0 for p in decoder.pin.parameters()]
     assert all(moved)
-    assert not model(pixels, TOKENS, VALID).allclose(base)
-    model.pin = None
-    assert model(pixels, TOKENS, VALID).equal(base)
+    assert not logits(decoder, patches, grid, TOKENS, VALID).allclose(base)
+    decoder.pin = None
+    assert logits(decoder, patches, grid, TOKENS, VALID).equal(base)
 
 
 @pytest.mark.parametrize(

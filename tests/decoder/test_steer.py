@@ -9,8 +9,7 @@ from cloc.decoder.attention import Attention
 from cloc.decoder.steer import AdaptVis, Steer, choose
 from cloc.errors import UserError
 from cloc.models.positions.rotary.rotate import rotate, tables
-from tests.decoder.test_vlm import TOKENS, VALID, vlm
-from tests.helpers.models import random_pixels
+from tests.decoder.test_decoder import TOKENS, VALID, made, seen
 
 ANGLES = torch.rand(1, 1, 6, 4)
 SEES = torch.ones(6, 6).tril().bool()[None, None].expand(2, 1, 6, 6)
@@ -85,26 +84,26 @@ def test_chosen_heads_alone():
 
 @torch.no_grad()
 def test_a_factor_of_1_is_the_model_as_it_was_bit_for_bit():
-    model, pixels = vlm(), random_pixels(0, 3)
-    found, past = model._read(pixels, TOKENS, VALID)
+    decoder, (patches, grid) = made(), seen()
+    found, past = decoder.steered(patches, grid, TOKENS, VALID, steer=None)
     for same in (AdaptVis(unsure=1, sure=1), AdaptVis(unsure=1, sure=1.0, threshold=0.2)):
-        again, kept = model._steered(pixels, TOKENS, VALID, same, None)
+        again, kept = decoder.steered(patches, grid, TOKENS, VALID, steer=same)
         assert again.equal(found)
         assert all(a.keys.equal(b.keys) for a, b in zip(kept, past, strict=True))
-    before = list(model.state_dict())
-    changed, _ = model._steered(pixels, TOKENS, VALID, AdaptVis(unsure=0.1, sure=0.1), None)
+    before = list(decoder.state_dict())
+    changed, _ = decoder.steered(patches, grid, TOKENS, VALID, steer=AdaptVis(unsure=0.1, sure=0.1))
     assert not changed.equal(found)
-    assert list(model.state_dict()) == before
+    assert list(decoder.state_dict()) == before
 
 
 @torch.no_grad()
 def test_chosen_layers_alone_and_all_other_rows_stay():
-    model, pixels = vlm(), random_pixels(0, 3)
-    found, past = model._read(pixels, TOKENS, VALID)
+    decoder, (patches, grid) = made(), seen()
+    found, past = decoder.steered(patches, grid, TOKENS, VALID, steer=None)
     none = AdaptVis(unsure=0.1, sure=0.1, layers=[])
-    assert model._steered(pixels, TOKENS, VALID, none, None)[0].equal(found)
+    assert decoder.steered(patches, grid, TOKENS, VALID, steer=none)[0].equal(found)
     last = AdaptVis(unsure=0.1, sure=0.1, layers=[1])
-    again, kept = model._steered(pixels, TOKENS, VALID, last, None)
+    again, kept = decoder.steered(patches, grid, TOKENS, VALID, steer=last)
     assert all(a.keys.equal(b.keys) for a, b in zip(kept, past, strict=True))
     moved = (again != found).any(-1)
     assert moved.sum(1).tolist() == [1, 1, 1]
@@ -113,33 +112,33 @@ def test_chosen_layers_alone_and_all_other_rows_stay():
 
 @torch.no_grad()
 def test_below_the_threshold_it_smooths_else_it_sharpens_in_two_passes():
-    model, pixels = vlm(), random_pixels(0, 3)
-    found, _ = model._read(pixels, TOKENS, VALID)
+    decoder, (patches, grid) = made(), seen()
+    found, _ = decoder.steered(patches, grid, TOKENS, VALID, steer=None)
     last = found[torch.arange(3), 15 + VALID.sum(1)]
-    sure = model.language.logits(last).softmax(-1).amax(-1)
+    sure = decoder.language.logits(last).softmax(-1).amax(-1)
     middle = float(sure.sort().values[1])  # at the threshold is sure
     own = AdaptVis(unsure=0.25, sure=3.0, threshold=middle)
     assert own.factors(sure).tolist() == [0.25 if x < middle else 3.0 for x in sure.tolist()]
     passes = []
-    model.language.register_forward_hook(lambda *_: passes.append(1))
-    mixed, _ = model._steered(pixels, TOKENS, VALID, own, None)
+    decoder.language.register_forward_hook(lambda *_: passes.append(1))
+    mixed, _ = decoder.steered(patches, grid, TOKENS, VALID, steer=own)
     assert len(passes) == 2
     for row, factor in enumerate(own.factors(sure).tolist()):
         fixed = AdaptVis(unsure=factor, sure=factor)
-        alone, _ = model._steered(pixels, TOKENS, VALID, fixed, None)
+        alone, _ = decoder.steered(patches, grid, TOKENS, VALID, steer=fixed)
         torch.testing.assert_close(mixed[row], alone[row])
     assert len(passes) == 5  # equal factors take one pass
 
 
 @torch.no_grad()
 def test_a_batch_answers_as_each_alone():
-    model, pixels = vlm(), random_pixels(0, 3)
+    decoder, (patches, grid) = made(), seen()
     own = AdaptVis(unsure=0.1, sure=4.0, threshold=0.5)
-    found = model.answer(pixels, TOKENS, VALID, most=4, end=30, steer=own)
+    found = decoder.answer(patches, grid, TOKENS, VALID, most=4, end=30, steer=own)
     for row, count in enumerate(VALID.sum(1).tolist()):
         one = slice(row, row + 1)
-        told = model.answer(
-            pixels[one], TOKENS[one, :count], VALID[one, :count], most=4, end=30, steer=own
+        told = decoder.answer(
+            patches[one], grid, TOKENS[one, :count], VALID[one, :count], most=4, end=30, steer=own
         )
         assert told[0].equal(found[row])
 

@@ -1,53 +1,49 @@
-"""An encoder, a connector and a language model: questions about a picture, answered in words."""
+"""A connector and a language model behind an encoder: questions about a picture, in words."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from cloc.decoder.attention import Seen
 from cloc.decoder.connector import Connector
 from cloc.decoder.pin import PIN
 from cloc.decoder.prefix_lm import PrefixLM, sight
+from cloc.decoder.rotary import Part
 from cloc.decoder.steer import AdaptVis, Steer
 
+Grid = tuple[int, int]  # rows and columns of the patches
 
-class VLM(nn.Module):
-    """`tower` is a `cloc.models.towers.Tower`, whose patches (of one block or of several side by
-    side, `read_layers`) come before the words, in one sequence. `pin` gives them places of its
-    own."""
 
-    def __init__(
-        self, tower: Any, connector: Connector, language: PrefixLM, pin: PIN | None = None
-    ) -> None:
+class Decoder(nn.Module):
+    """Patches are the tokens of an encoder, row by row (`ImageFeatures.read` of a tower, of one
+    block or of several side by side); `connector` brings them before the words, in one sequence.
+    `pin` gives them places of its own."""
+
+    def __init__(self, connector: Connector, language: PrefixLM, pin: PIN | None = None) -> None:
         super().__init__()
-        self.tower, self.connector, self.language, self.pin = tower, connector, language, pin
-
-    def patches(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b p w"]:
-        """In the stream of the decoder."""
-        tokens = self.tower.images(images).read
-        found: Tensor = self.connector(tokens if self.pin is None else self.pin(tokens))
-        return found
+        self.connector, self.language, self.pin = connector, language, pin
 
     def forward(
         self,
-        images: UInt8[Tensor, "b 3 h w"],
+        patches: Float[Tensor, "b p e"],
+        grid: Grid,
         tokens: Int[Tensor, "b t"],
         valid: Bool[Tensor, "b t"],
         *,
         share: Float[Tensor, " b"] | None = None,
-    ) -> Float[Tensor, "b t v"]:
-        """Logits of the token behind each of `tokens`; what stands in padded places (on the right)
-        changes none of the others. `share` is of the old one of each twin."""
-        found, _ = self._read(images, tokens, valid, share=share)
-        return self.language.logits(found[:, -tokens.shape[1] :])
+    ) -> Float[Tensor, "b t w"]:
+        """Of each of `tokens` what `language.logits` reads the next one from; what stands in padded
+        places (on the right) changes none of the others. `share` is of the old one of each twin."""
+        found, _ = self._read(patches, grid, tokens, valid, share=share)
+        return found[:, patches.shape[1] :]
 
     @torch.no_grad()
     def answer(
         self,
-        images: UInt8[Tensor, "b 3 h w"],
+        patches: Float[Tensor, "b p e"],
+        grid: Grid,
         tokens: Int[Tensor, "b t"],
         valid: Bool[Tensor, "b t"],
         *,
@@ -60,12 +56,11 @@ class VLM(nn.Module):
         its `end` a row holds `end` alone. Patches and words are looked at once, or twice where
         `steer` asks first how sure the model is; it changes the first token's look alone."""
         counts = valid.sum(1)
-        found, past = self._steered(images, tokens, valid, steer, share)
-        grid = self.tower.grid_at(images)
+        found, past = self.steered(patches, grid, tokens, valid, steer=steer, share=share)
         _, behind = self.language.rotary.positions([grid, tokens.shape[1]])
         place = behind - tokens.shape[1] + counts  # of the first new token of each row
-        sees = torch.cat([_all(images, grid), valid], 1)
-        last = found[torch.arange(len(found)), grid[0] * grid[1] + counts - 1]
+        sees = torch.cat([_all(patches), valid], 1)
+        last = found[torch.arange(len(found)), patches.shape[1] + counts - 1]
         said: list[Tensor] = []
         over = torch.zeros_like(counts, dtype=torch.bool)
         while len(said) < most and not over.all():
@@ -79,50 +74,53 @@ class VLM(nn.Module):
             last = found[:, -1]
         return torch.stack(said, 1) if said else tokens[:, :0]
 
-    def _steered(
+    def steered(
         self,
-        images: Tensor,
-        tokens: Tensor,
-        valid: Tensor,
+        patches: Float[Tensor, "b p e"],
+        grid: Grid,
+        tokens: Int[Tensor, "b t"],
+        valid: Bool[Tensor, "b t"],
+        *,
         steer: AdaptVis | None,
-        share: Tensor | None,
+        share: Float[Tensor, " b"] | None = None,
     ) -> tuple[Float[Tensor, "b n w"], Sequence[Seen]]:
+        """What the last norm gives for patches and words, and what they leave for later ones."""
         if steer is None:
-            return self._read(images, tokens, valid, share=share)
-        grid = self.tower.grid_at(images)
-        rows, picture = grid[0] * grid[1] + valid.sum(1) - 1, _all(images, grid)
-        confidence = torch.zeros(len(images), device=valid.device)
+            return self._read(patches, grid, tokens, valid, share=share)
+        rows = patches.shape[1] + valid.sum(1) - 1
+        confidence = torch.zeros(len(patches), device=valid.device)
         if steer.asks_first:
-            found, _ = self._read(images, tokens, valid, share=share)
+            found, _ = self._read(patches, grid, tokens, valid, share=share)
             last = found[torch.arange(len(found)), rows]
             confidence = self.language.logits(last).float().softmax(-1).amax(-1)
         own = Steer(
             steer.factors(confidence),
             rows,
-            torch.cat([picture, torch.zeros_like(valid)], 1),
+            torch.cat([_all(patches), torch.zeros_like(valid)], 1),
             None if steer.layers is None else frozenset(steer.layers),
             None if steer.heads is None else frozenset(steer.heads),
         )
-        return self._read(images, tokens, valid, steer=own, share=share)
+        return self._read(patches, grid, tokens, valid, steer=own, share=share)
 
     def _read(
         self,
-        images: Tensor,
+        patches: Tensor,
+        grid: Grid,
         tokens: Tensor,
         valid: Tensor,
         *,
         steer: Steer | None = None,
         share: Tensor | None = None,
     ) -> tuple[Float[Tensor, "b n w"], Sequence[Seen]]:
-        parts = [grid := self.tower.grid_at(images), tokens.shape[1]]
+        parts: list[Part] = [grid, tokens.shape[1]]
         positions, _ = self.language.rotary.positions(parts)
-        columns = torch.cat([_all(images, grid), valid], 1)
-        sees = sight(parts).to(valid.device) & columns[:, None]
-        x = torch.cat([self.patches(images), self.language.embedding(tokens)], 1)
+        sees = sight(parts).to(valid.device) & torch.cat([_all(patches), valid], 1)[:, None]
+        seen = self.connector(patches if self.pin is None else self.pin(patches))
+        x = torch.cat([seen, self.language.embedding(tokens)], 1)
         where = positions.to(x.device)[None]
         return self.language(x, where, sees[:, None], steer=steer, share=share)
 
 
-def _all(images: Tensor, grid: tuple[int, int]) -> Bool[Tensor, "b p"]:
+def _all(patches: Tensor) -> Bool[Tensor, "b p"]:
     """A picture's patches are never padding."""
-    return torch.ones(len(images), grid[0] * grid[1], dtype=torch.bool, device=images.device)
+    return torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
