@@ -82,8 +82,8 @@ def verdict(told: Sequence[Change]) -> list[str]:
     ranked = sorted(largest, key=lambda suspect: -largest[suspect])
     if largest[ranked[0]] == 0:
         return [*sentences, "No suspect is guilty beyond its interval on this data."]
-    others = [f"the {name} moves it by {largest[name]:.2f} at most" for name in ranked[1:]]
-    beside = f"; {' and '.join(others)}" if others else ""
+    others = [f"the {name} ({largest[name]:.2f})" for name in ranked[1:]]
+    beside = f"; then {', '.join(others)}" if others else ""
     count = sum(change.figure in WHERE for change in told)
     return [
         *sentences,
