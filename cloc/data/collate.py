@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from cloc.data.samples.asked import Asked, columns
 from cloc.data.samples.transforms import Sample
 from cloc.errors import UserError
 from cloc.frame import WHITE, Colour, ImageSize
@@ -18,6 +19,8 @@ from cloc.interfaces import RegionBatch
 # `tokenize(texts, context_length)` gives token ids, one row of that length per text: what
 # open_clip's tokenizers are.
 Tokenize = Callable[[list[str], int], Tensor]
+# A question about what a sample shows; None where there is nothing to ask.
+Ask = Callable[[Sample, np.random.Generator], Asked | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class ModelInput:
     region_context: int  # tokens of a phrase
     bucket: int = 64
     background: Colour = WHITE  # behind transparent pixels
+    ask: Ask | None = None  # of a model that answers
 
     def __post_init__(self) -> None:
         if not 3 <= self.region_context <= self.context_length:
@@ -107,6 +111,7 @@ class Collate:
         self.phrases = Tokens(wants.tokenize, wants.region_context)
         self.bucket = wants.bucket
         self.max_regions, self.max_negatives = max_regions, max_negatives
+        self.asks = wants.ask is not None
 
     def __call__(self, samples: Sequence[Sample]) -> RegionBatch:
         captions, caption_valid = self._captions(samples)
@@ -122,7 +127,7 @@ class Collate:
             phrase_index=phrase_index,
             negative_index=negative_index,
             keys=tuple(sample.key for sample in samples),
-            extra={},
+            extra=columns([sample.asked for sample in samples]) if self.asks else {},
         )
 
     def cut(self, samples: Sequence[Sample]) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -12,6 +13,8 @@ from cloc.decoder.pin import PIN
 from cloc.decoder.prefix_lm import PrefixLM, sight
 from cloc.decoder.rotary import Part
 from cloc.decoder.steer import AdaptVis, Steer
+from cloc.decoder.twin import Twin
+from cloc.numerics import upcast
 
 Grid = tuple[int, int]  # rows and columns of the patches
 
@@ -38,6 +41,26 @@ class Decoder(nn.Module):
         places (on the right) changes none of the others. `share` is of the old one of each twin."""
         found, _ = self._read(patches, grid, tokens, valid, share=share)
         return found[:, patches.shape[1] :]
+
+    def answer_nll(
+        self,
+        patches: Float[Tensor, "b p e"],
+        grid: Grid,
+        tokens: Int[Tensor, "b t"],
+        valid: Bool[Tensor, "b t"],
+        answer_at: Int[Tensor, "b a"],
+    ) -> Float[Tensor, "b a"]:
+        """Minus the log probability, in nats, of the tokens at `answer_at`, each behind the right
+        ones before it; 0 where a place is -1, which is padding. Logits are made of these alone.
+        While twins learn, all questions are the new ones'."""
+        learns = self.training and any(isinstance(module, Twin) for module in self.modules())
+        share = torch.zeros(len(patches), device=patches.device) if learns else None
+        found = self(patches, grid, tokens, valid, share=share)
+        at = answer_at.clamp(min=1)
+        before = found.gather(1, (at - 1)[..., None].expand(-1, -1, found.shape[-1]))
+        logits = upcast(self.language.logits(before)).flatten(0, 1)
+        nll = F.cross_entropy(logits, tokens.gather(1, at).flatten(), reduction="none")
+        return nll.unflatten(0, at.shape).masked_fill(answer_at < 0, 0)
 
     @torch.no_grad()
     def answer(
@@ -69,7 +92,7 @@ class Decoder(nn.Module):
             over = over | (token == end)
             sees = torch.cat([sees, torch.ones_like(sees[:, :1])], 1)
             where = place[:, None, None].expand(-1, 1, 3).float() + len(said) - 1
-            x = self.language.embedding(token)[:, None]
+            x = self.language.token_embedding(token)[:, None]
             found, past = self.language(x, where, sees[:, None, None], past, share=share)
             last = found[:, -1]
         return torch.stack(said, 1) if said else tokens[:, :0]
@@ -116,7 +139,7 @@ class Decoder(nn.Module):
         positions, _ = self.language.rotary.positions(parts)
         sees = sight(parts).to(valid.device) & torch.cat([_all(patches), valid], 1)[:, None]
         seen = self.connector(patches if self.pin is None else self.pin(patches))
-        x = torch.cat([seen, self.language.embedding(tokens)], 1)
+        x = torch.cat([seen, self.language.token_embedding(tokens)], 1)
         where = positions.to(x.device)[None]
         return self.language(x, where, sees[:, None], steer=steer, share=share)
 

@@ -33,7 +33,7 @@ KEYS = {
     *("benchmarks", "eval", "checkpoint_every", "log_every", "accumulate", "peak_tflops"),
     *("failures", "checkpoints", "checkpoint_minutes", "checkpoint_keep"),
     *("rates", "ema", "compile", "recompute", "patch_dropout"),
-    *("start", "freeze", "lora", "retention"),
+    *("start", "freeze", "lora", "decoder", "retention"),
 }
 
 
@@ -86,7 +86,7 @@ def test_an_experiment_builds(name, kept):
     trainer = make(cfg.trainer)
     inspect.signature(L.Trainer).bind(**trainer.keywords)
     assert trainer.func is L.Trainer
-    data = make_data(cfg, model.tower, steps=cfg.steps)
+    data = make_data(cfg, model, steps=cfg.steps)
     assert isinstance(data, RegionData)
     for benchmark in cfg.benchmarks.values():
         assert callable(make(benchmark).run)

@@ -12,6 +12,7 @@ from cloc.losses.distill_image import DistillImage, distill_image_loss
 from cloc.losses.grounding import Grounding, grounding_loss
 from cloc.losses.image_text import ImageText, image_text_loss
 from cloc.losses.image_text_sigmoid import image_text_sigmoid_loss
+from cloc.losses.next_token import next_token_loss
 from cloc.losses.region_hard_negatives import RegionHardNegatives, region_hard_negatives_loss
 from cloc.losses.region_text import RegionText, region_text_loss
 from tests.helpers.ranks import run_ranks
@@ -20,6 +21,7 @@ from tests.losses import (
     test_distill_image,
     test_grounding,
     test_image_text_sigmoid,
+    test_next_token,
     test_region_hard_negatives,
     test_region_text,
 )
@@ -142,6 +144,7 @@ def fine_tuning_cases():
     images = test_distill_image.make_images()
     yield "distill_image", distill_image_loss, images, {}
     yield "distill_image adapter", walk_distill_image, images, {}
+    yield "next_token", next_token_loss, test_next_token.make_answers(), {}
 
 
 def _check_case(rank, loss, inputs, options, expected):

@@ -51,7 +51,14 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         *("input", "shards"),
     ),
     Form.TEXT: (
-        *("name", "start", "model.tower.start", "model.tower.vocabulary", "data.root"),
+        *(
+            "name",
+            "start",
+            "decoder.start",
+            "model.tower.start",
+            "model.tower.vocabulary",
+            "data.root",
+        ),
         *("resume", "checkpoints"),
         *("index_folder", "data.index_folder", "data.skip_shards", "data.skip_keys"),
         *(
@@ -75,8 +82,16 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         *("benchmarks.*.root", "benchmarks.*.pictures", "benchmarks.*.templates"),
         *("benchmarks.*.prompts", "benchmarks.*.classnames"),
     ),
-    Form.LIST: ("chosen", "extractors", "freeze", "retention.benchmarks", "keep", "resume_changes"),
-    Form.NUMBERS: ("*background", "model.region_head.layers"),
+    Form.LIST: (
+        "chosen",
+        "extractors",
+        "freeze",
+        "decoder.kinds",
+        "retention.benchmarks",
+        "keep",
+        "resume_changes",
+    ),
+    Form.NUMBERS: ("*background", "model.region_head.layers", "decoder.read"),
     Form.INT: (
         *("steps", "batch_size", "limit", "repeat", "model.tower.context_length"),
         *("engine.workers", "engine.tasks", "stages.detect.size", "stages.images.phash_distance"),
@@ -90,7 +105,10 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
     Form.NUMBER_OR_MAP: ("data.sources.*.weight",),
     Form.NUMBER_OR_LEARNED: ("model.tower.norm_balance", "model.region_head.norm_balance"),
     Form.BOOL: ("optimizer.fused",),
-    Form.MAP: ("lora", "model.region_head", "model.region_scale", "model.box_head"),
+    Form.MAP: (
+        *("lora", "decoder", "decoder.pin", "decoder.twin", "decoder.language.rotary"),
+        *("model.region_head", "model.region_scale", "model.box_head"),
+    ),
     Form.TEXT_OR_MAP: (
         *("model.tower.config", "trainer.strategy"),
         *(f"model.tower.positions.{kind}" for kind in ("absolute", "relative", "rotary")),
@@ -103,7 +121,15 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
 }
 # Keys that have a value by default, and may be null.
 NULL = (
-    *("start", "checkpoints", "lora", "model.region_head", "model.region_scale", "model.box_head"),
+    *(
+        "start",
+        "checkpoints",
+        "lora",
+        "decoder",
+        "model.region_head",
+        "model.region_scale",
+        "model.box_head",
+    ),
     *(
         "trainer.gradient_clip_val",
         "ema.decay",
