@@ -157,7 +157,7 @@ class TrainStream(IterableDataset[Loaded]):
     def _look(
         self, record: Record, where: str, view: View, name: str, place: tuple[int, int, int]
     ) -> Sample:
-        """The record as it is shown, with a question where the model wants one."""
+        """The record as it is shown, with questions where the model wants some."""
         wants, seed = self.wants, self.plan.seed
         sample = look(
             record,

@@ -1,4 +1,4 @@
-"""A question for each picture of a training batch."""
+"""Questions about each picture of a training batch."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,28 +15,33 @@ REMEMBERED = 100_000  # texts, of which most come again and again
 
 
 class Asking:
-    """Of what a picture shows one question of one of `kinds`, each as often as the others where the
-    picture allows it, or none. What is left out of a picture (`data.view.max_regions`) is not known
-    to have a name too, so show all of it."""
+    """At most `slots` questions about what a picture shows, each of another thing or kind, and each
+    of `kinds` as often as the others where the picture allows it. What is left out of a picture
+    (`data.view.max_regions`) is not known to have a name too, so show all of it."""
 
-    def __init__(self, boxes: BoxWords, *, kinds: Sequence[str] = KINDS) -> None:
+    def __init__(self, boxes: BoxWords, *, kinds: Sequence[str] = KINDS, slots: int = 1) -> None:
         unknown = [kind for kind in kinds if kind not in KINDS]
         if unknown or not kinds:
             raise UserError(f"decoder.kinds={list(kinds)}; choose from {', '.join(KINDS)}")
-        self.boxes, self.kinds = boxes, tuple(kinds)
+        if slots < 1:
+            raise UserError(f"decoder.slots={slots}; give 1 or more, questions about a picture")
+        self.boxes, self.kinds, self.slots = boxes, tuple(kinds), slots
         self._known: dict[str, list[int]] = {}
 
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Asked | None:
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> tuple[Asked, ...]:
         sides = np.array(sample.image.size * 2, np.float32)
         boxes = [(x0, y0, x1, y1) for x0, y0, x1, y1 in (sample.boxes / sides).tolist()]
-        of_kind = defaultdict(list)
+        left: dict[str, list[Question]] = defaultdict(list)
         for question in questions_of(boxes, sample.phrases, sample.negatives, rng):
-            of_kind[question.kind].append(question)
-        there = [kind for kind in self.kinds if of_kind[kind]]
-        if not there:
-            return None
-        chosen = of_kind[there[int(rng.integers(len(there)))]]
-        return self.tokens(chosen[int(rng.integers(len(chosen)))])
+            if question.kind in self.kinds:
+                left[question.kind].append(question)
+        found: list[Question] = []
+        while len(found) < self.slots and left:
+            kind = sorted(left)[int(rng.integers(len(left)))]
+            found.append(left[kind].pop(int(rng.integers(len(left[kind])))))
+            if not left[kind]:
+                del left[kind]
+        return tuple(self.tokens(question) for question in found)
 
     def tokens(self, question: Question) -> Asked:
         """With the first and last token of a text."""

@@ -1,6 +1,7 @@
 """A decoder behind a model's encoder, from a plain mapping like the rest (`cloc.models.build`)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -10,8 +11,9 @@ from cloc.decoder.connector import Connector
 from cloc.decoder.decoder import Decoder
 from cloc.decoder.pin import PIN
 from cloc.decoder.prefix_lm import PrefixLM
+from cloc.decoder.questions import SAID
 from cloc.decoder.twin import Twin, set_twins
-from cloc.decoder.words import Words
+from cloc.decoder.words import Words, tokens_of
 from cloc.errors import UserError
 from cloc.models.build import made
 from cloc.models.cloc import CLOC
@@ -20,7 +22,7 @@ from cloc.models.towers import Tower
 
 KEY = "decoder"
 REPAIRS = ("pin", "twin")
-NOT_BUILT = ("start", "kinds")  # of the options: what a decoder is trained from, and with
+NOT_BUILT = ("start", "kinds", "slots")  # of the options: what a decoder is trained from, and with
 
 
 class Trained(NamedTuple):
@@ -39,6 +41,8 @@ def attach(model: CLOC, options: Mapping[str, Any], *, start: Trained | None = N
     learned nothing, and for options that do not fit.
     """
     asked = {key: x for key, x in options.items() if x is not None and key not in NOT_BUILT}
+    if isinstance(asked.get("words"), str):
+        asked["words"] = _tokens(model.tower, Path(asked["words"]))
     repairs = {name: asked[name] for name in REPAIRS if name in asked}
     if start is None:
         if repairs:
@@ -79,9 +83,18 @@ def _learners(decoder: Decoder, repairs: Iterable[str]) -> list[nn.Module]:
 
 def box_words(model: CLOC) -> BoxWords:
     """How the decoder of `model` reads and says words and boxes."""
-    options = model.description[KEY].get("boxes") or {}
-    words = Words(model.tower.tokenizer())
-    return made(BoxWords, options, f"{KEY}.boxes", words, model.tower.vocabulary)
+    options, kept = (model.description[KEY].get(key) for key in ("boxes", "words"))
+    words = Words(model.tower.tokenizer(), kept)
+    count = model.tower.vocabulary if kept is None else len(kept)
+    return made(BoxWords, options or {}, f"{KEY}.boxes", words, count)
+
+
+def _tokens(tower: Tower, file: Path) -> list[int]:
+    """Those of the lines of `file`, of questions and of digits."""
+    if not file.is_file():
+        raise UserError(f"{KEY}.words={file}: there is no such file; give one with a text a line")
+    texts = file.read_text(encoding="utf-8").splitlines()
+    return tokens_of(tower.tokenizer(), [*texts, *SAID, " ".join("0123456789")])
 
 
 def _as_started(asked: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,18 +112,21 @@ def _decoder(
     tower: Tower,
     *,
     language: Mapping[str, Any] | None = None,
+    words: Sequence[int] | None = None,
     connector: Mapping[str, Any] | None = None,
     boxes: Mapping[str, Any] | None = None,
     read: Sequence[int] | None = None,
     pin: Mapping[str, Any] | None = None,
     twin: Mapping[str, Any] | None = None,
 ) -> Decoder:
-    """`read` are blocks of the image tower whose tokens stand side by side."""
+    """`words` are the tokens that are kept of the tower's, `read` blocks of the image tower whose
+    tokens stand side by side."""
     if read is not None:
         refuse_layers(read, tower.model_config["vision_cfg"])
         tower.read_layers(read)
-    vocabulary = tower.vocabulary + made(own_tokens, boxes or {}, f"{KEY}.boxes")
-    own = made(PrefixLM, language or {}, f"{KEY}.language", vocabulary)
+    lines = made(own_tokens, boxes or {}, f"{KEY}.boxes")
+    count = tower.vocabulary if words is None else len(words)
+    own = made(PrefixLM, language or {}, f"{KEY}.language", count + lines)
     width = tower.width * len(read or (1,))
     seen = made(Connector, connector or {}, f"{KEY}.connector", width, own.width)
     if not own.token_embedding.weight.is_meta:

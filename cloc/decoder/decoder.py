@@ -46,21 +46,27 @@ class Decoder(nn.Module):
         self,
         patches: Float[Tensor, "b p e"],
         grid: Grid,
-        tokens: Int[Tensor, "b t"],
-        valid: Bool[Tensor, "b t"],
-        answer_at: Int[Tensor, "b a"],
-    ) -> Float[Tensor, "b a"]:
+        tokens: Int[Tensor, "b q t"],
+        valid: Bool[Tensor, "b q t"],
+        answer_at: Int[Tensor, "b q a"],
+    ) -> Float[Tensor, "b q a"]:
         """Minus the log probability, in nats, of the tokens at `answer_at`, each behind the right
-        ones before it; 0 where a place is -1, which is padding. Logits are made of these alone.
-        While twins learn, all questions are the new ones'."""
+        ones before it; 0 where a place is -1, which is padding.
+
+        Questions about one picture do not see each other: its patches are looked at once for all.
+        Logits are made of answers alone. While twins learn, all questions are the new ones'.
+        """
         learns = self.training and any(isinstance(module, Twin) for module in self.modules())
         share = torch.zeros(len(patches), device=patches.device) if learns else None
-        found = self(patches, grid, tokens, valid, share=share)
+        count, length = tokens.shape[1:]
+        words = tokens.flatten(1), valid.flatten(1)
+        found, _ = self._read(patches, grid, *words, count=count, share=share)
+        found = found[:, patches.shape[1] :].unflatten(1, (count, length))
         at = answer_at.clamp(min=1)
-        before = found.gather(1, (at - 1)[..., None].expand(-1, -1, found.shape[-1]))
-        logits = upcast(self.language.logits(before)).flatten(0, 1)
-        nll = F.cross_entropy(logits, tokens.gather(1, at).flatten(), reduction="none")
-        return nll.unflatten(0, at.shape).masked_fill(answer_at < 0, 0)
+        before = found.gather(2, (at - 1)[..., None].expand(-1, -1, -1, found.shape[-1]))
+        logits = upcast(self.language.logits(before)).flatten(0, 2)
+        nll = F.cross_entropy(logits, tokens.gather(2, at).flatten(), reduction="none")
+        return nll.view(at.shape).masked_fill(answer_at < 0, 0)
 
     @torch.no_grad()
     def answer(
@@ -97,6 +103,22 @@ class Decoder(nn.Module):
             last = found[:, -1]
         return torch.stack(said, 1) if said else tokens[:, :0]
 
+    @torch.no_grad()
+    def confidence(
+        self,
+        patches: Float[Tensor, "b p e"],
+        grid: Grid,
+        tokens: Int[Tensor, "b t"],
+        valid: Bool[Tensor, "b t"],
+        *,
+        share: Float[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, " b"]:
+        """How sure the model is of the first token of the answer: its largest probability."""
+        found, _ = self._read(patches, grid, tokens, valid, share=share)
+        rows = patches.shape[1] + valid.sum(1) - 1
+        last = found[torch.arange(len(found)), rows]
+        return self.language.logits(last).float().softmax(-1).amax(-1)
+
     def steered(
         self,
         patches: Float[Tensor, "b p e"],
@@ -113,9 +135,7 @@ class Decoder(nn.Module):
         rows = patches.shape[1] + valid.sum(1) - 1
         confidence = torch.zeros(len(patches), device=valid.device)
         if steer.asks_first:
-            found, _ = self._read(patches, grid, tokens, valid, share=share)
-            last = found[torch.arange(len(found)), rows]
-            confidence = self.language.logits(last).float().softmax(-1).amax(-1)
+            confidence = self.confidence(patches, grid, tokens, valid, share=share)
         own = Steer(
             steer.factors(confidence),
             rows,
@@ -132,12 +152,17 @@ class Decoder(nn.Module):
         tokens: Tensor,
         valid: Tensor,
         *,
+        count: int = 1,
         steer: Steer | None = None,
         share: Tensor | None = None,
     ) -> tuple[Float[Tensor, "b n w"], Sequence[Seen]]:
-        parts: list[Part] = [grid, tokens.shape[1]]
+        """The words are those of `count` questions, as many of each, one behind the other."""
+        number, length = patches.shape[1], tokens.shape[1] // count
+        parts: list[Part] = [grid, length]
         positions, _ = self.language.rotary.positions(parts)
-        sees = sight(parts).to(valid.device) & torch.cat([_all(patches), valid], 1)[:, None]
+        positions = torch.cat([positions[:number], positions[number:].repeat(count, 1)])
+        own = sight(parts, count).to(valid.device)
+        sees = own & torch.cat([_all(patches), valid], 1)[:, None]
         seen = self.connector(patches if self.pin is None else self.pin(patches))
         x = torch.cat([seen, self.language.token_embedding(tokens)], 1)
         where = positions.to(x.device)[None]

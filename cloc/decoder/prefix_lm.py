@@ -119,9 +119,20 @@ class PrefixLM(nn.Module):
         return F.linear(x, self.token_embedding.weight)
 
 
-def sight(parts: Sequence[Part]) -> Bool[Tensor, "n n"]:
+def sight(parts: Sequence[Part], times: int = 1) -> Bool[Tensor, "n n"]:
     """Which tokens (columns) each token (row) of `parts` sees: those up to itself, and all of its
-    own picture."""
+    own picture. The last of `parts` is there `times` times, and none of them sees another."""
+    one = _sight(parts)
+    last = parts[-1] if isinstance(parts[-1], int) else parts[-1][0] * parts[-1][1]
+    before = len(one) - last
+    found = torch.zeros((before + times * last,) * 2, dtype=torch.bool)
+    found[:before, :before] = one[:before, :before]
+    found[before:, :before] = one[before:, :before].repeat(times, 1)
+    found[before:, before:] = torch.block_diag(*[one[before:, before:].int()] * times).bool()
+    return found
+
+
+def _sight(parts: Sequence[Part]) -> Bool[Tensor, "n n"]:
     counts = [part if isinstance(part, int) else part[0] * part[1] for part in parts]
     ends: Int[Tensor, " n"] = torch.cat([torch.zeros(0, dtype=torch.long), *_ends(parts, counts)])
     return torch.arange(len(ends)) <= ends[:, None]

@@ -11,6 +11,7 @@ import numpy as np
 from cloc.decoder.boxes_in_words import Box
 
 KINDS = ("where", "what", "whether")
+SAID = ("where is", "what is at", "is", "?", "yes", "no")  # in questions and answers of any data
 
 
 class Question(NamedTuple):

@@ -8,7 +8,7 @@ from cloc.interfaces import Embeddings, RegionBatch, Term
 from cloc.numerics import full_precision, upcast
 
 
-def next_token_loss(nll: Float[Tensor, "b a"], valid: Bool[Tensor, "b a"]) -> Float[Tensor, ""]:
+def next_token_loss(nll: Float[Tensor, "*n a"], valid: Bool[Tensor, "*n a"]) -> Float[Tensor, ""]:
     """Mean of `nll`, minus log probabilities in nats, over the valid tokens of all ranks; 0 where
     there are none. Every rank returns the same global value."""
     with full_precision(nll):

@@ -50,7 +50,7 @@ def step_cost(
     regions: int,
     context: int,
     region_context: int,
-    asks: bool = False,
+    asks: int = 0,
 ) -> StepCost:
     """`model` is on the meta device; a batch's cost is linear in its images and in its phrases."""
 
@@ -91,15 +91,15 @@ def shapes(
     image_size: ImageSize,
     context: int,
     region_context: int,
-    asks: bool = False,
+    asks: int = 0,
 ) -> RegionBatch:
-    """A batch of the meta device: nothing but its shapes. With `asks` there is a question about
-    each image, of QUESTION and ANSWER tokens."""
+    """A batch of the meta device: nothing but its shapes. There are `asks` questions about each
+    image, of QUESTION and ANSWER tokens."""
     with torch.device("meta"):
         question = {
-            "question": torch.empty(images, QUESTION + ANSWER, dtype=torch.long),
-            "question_valid": torch.empty(images, QUESTION + ANSWER, dtype=torch.bool),
-            "answer_at": torch.empty(images, ANSWER, dtype=torch.long),
+            "question": torch.empty(images, asks, QUESTION + ANSWER, dtype=torch.long),
+            "question_valid": torch.empty(images, asks, QUESTION + ANSWER, dtype=torch.bool),
+            "answer_at": torch.empty(images, asks, ANSWER, dtype=torch.long),
         }
         return RegionBatch(
             images=torch.empty(images, 3, *height_and_width(image_size), dtype=torch.uint8),

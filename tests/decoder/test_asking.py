@@ -35,7 +35,7 @@ def said(asked):
 
 def test_one_question_of_one_kind_each_as_often_as_the_others():
     asking = Asking(BOXES)
-    found = [said(asking(ONE, np.random.default_rng(seed))) for seed in range(600)]
+    found = [said(asking(ONE, np.random.default_rng(seed))[0]) for seed in range(600)]
     first, second = (0.0, 0.0, 0.5, 0.5), (0.5, 0.25, 1.0, 1.0)
     assert set(found) == {
         ("where is a red ball ?", first),
@@ -49,7 +49,7 @@ def test_one_question_of_one_kind_each_as_often_as_the_others():
 
 
 def test_with_the_first_and_last_token_of_a_text():
-    asked = Asking(BOXES, kinds=["what"])(ONE, np.random.default_rng(0))
+    [asked] = Asking(BOXES, kinds=["what"])(ONE, np.random.default_rng(0))
     assert asked.question[0] == WORDS.begin
     assert asked.answer[-1] == WORDS.end
     assert WORDS.end not in asked.question
@@ -60,14 +60,23 @@ def test_only_kinds_that_are_asked_for(kind):
     asking = Asking(BOXES, kinds=[kind])
     first = {"where": "where is", "what": "what is at", "whether": "is "}[kind]
     for seed in range(40):
-        assert said(asking(ONE, np.random.default_rng(seed)))[0].startswith(first)
+        [asked] = asking(ONE, np.random.default_rng(seed))
+        assert said(asked)[0].startswith(first)
 
 
 def test_none_where_a_picture_allows_none():
     nothing = replace(ONE, boxes=np.zeros((0, 4), np.float32), phrases=(), negatives=())
-    assert Asking(BOXES)(nothing, np.random.default_rng(0)) is None
+    assert Asking(BOXES)(nothing, np.random.default_rng(0)) == ()
     names = replace(ONE, negatives=((), ()))
-    assert Asking(BOXES, kinds=["whether"])(names, np.random.default_rng(0)) is None
+    assert Asking(BOXES, kinds=["whether"])(names, np.random.default_rng(0)) == ()
+
+
+def test_at_most_so_many_each_of_another_thing_or_kind():
+    for slots in (1, 2, 3, 9):
+        asked = Asking(BOXES, slots=slots)(ONE, np.random.default_rng(0))
+        assert len({said(one)[0] for one in asked}) == len(asked) == min(slots, 4)
+    with pytest.raises(UserError, match=r"decoder\.slots=0; give 1 or more"):
+        Asking(BOXES, slots=0)
 
 
 def test_what_was_asked_before_changes_nothing(monkeypatch):

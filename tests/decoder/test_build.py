@@ -29,8 +29,8 @@ def test_a_model_with_a_decoder_says_how_likely_its_answers_are():
     model = answering()
     out = model(asked_batch(model))
     nll = out.extra["answer_nll"]
-    assert nll.shape == (3, 8)
-    assert (nll > 0).sum(1).tolist() == [2, 3, 0]
+    assert nll.shape == (3, 1, 3)
+    assert (nll > 0).sum(-1).tolist() == [[2], [3], [0]]
     nll.sum().backward()
     assert model.decoder.language.token_embedding.weight.grad.any()
     assert model.tower.clip.visual.conv1.weight.grad.any()
@@ -131,7 +131,7 @@ def test_boxes_are_said_as_the_description_has_it():
     [
         (PIN, r"decoder\.pin repairs a decoder that has learned; set decoder\.start=runs/NAME"),
         (TWIN, r"decoder\.twin repairs a decoder that has learned"),
-        ({"width": 3}, r"decoder: got an unexpected .*'width'; its options are language, conn"),
+        ({"width": 3}, r"decoder: got an unexpected .*'width'; its options are language, words"),
         ({"connector": {"norm": "rms"}}, r"decoder\.connector\.norm=rms; choose none"),
         ({"connector": {"nrm": 1}}, r"decoder\.connector: got an unexpected"),
         ({"boxes": {"form": "words"}}, r"decoder\.boxes\.form=words; choose text, tokens"),

@@ -28,4 +28,5 @@ def asked_batch(model, *, seed=0):
     batch = model_batch(model)
     rows = [Asked((49406, 320, 736), (533, 49407)), Asked((49406, 320), (736, 533, 49407)), None]
     count = len(batch.images)
-    return batch._replace(extra=columns([rows[i % 3] for i in range(count)]))
+    own = [rows[i % 3] for i in range(count)]
+    return batch._replace(extra=columns([(one,) if one else () for one in own], slots=1))

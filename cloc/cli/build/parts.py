@@ -23,9 +23,8 @@ from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
 from cloc.decoder.asking import Asking
 from cloc.decoder.build import box_words
-from cloc.decoder.questions import KINDS
 from cloc.errors import UserError
-from cloc.models.build import build_model
+from cloc.models.build import build_model, made
 from cloc.models.cloc import CLOC
 from cloc.models.compiling import compile_parts
 from cloc.models.towers import Tower
@@ -118,8 +117,8 @@ def make_data(cfg: DictConfig, model: CLOC, *, steps: int, skip_batches: int = 0
     settings = {key: value for key, value in plain(cfg.data).items() if is_used(key)}
     wants = wanted_input(model.tower, cfg.region_context)
     if model.decoder is not None:
-        kinds = plain(cfg.decoder).get("kinds") or KINDS
-        wants = replace(wants, ask=Asking(box_words(model), kinds=kinds))
+        options = {key: x for key, x in plain(cfg.decoder).items() if key in ("kinds", "slots")}
+        wants = replace(wants, ask=made(Asking, options, "decoder", box_words(model)))
     data: RegionData = make(settings)(
         wants=wants,
         batch_size=cfg.batch_size,

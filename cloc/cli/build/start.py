@@ -87,5 +87,5 @@ def shapes_of(model: CLOC) -> RegionBatch:
         image_size=model.tower.image_size,
         context=model.tower.context_length,
         region_context=model.tower.context_length,
-        asks=model.decoder is not None,
+        asks=0 if model.decoder is None else 1,
     )

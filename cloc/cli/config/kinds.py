@@ -55,6 +55,7 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
             "name",
             "start",
             "decoder.start",
+            "decoder.words",
             "model.tower.start",
             "model.tower.vocabulary",
             "data.root",

@@ -39,10 +39,14 @@ def write_where(out: Path, planned: Sequence[Cell], found: Found, *, cure: str) 
         "first": first,
         "verdict": verdict(told),
         "costs": costs(told),
-        "changes": _changes(told),
+        "changes": change_rows(told),
         "arms": arms,
         "figures": [
-            {"label": f.label, "about": f.about, "rows": _rows(found, f, first, arms, encodings)}
+            {
+                "label": f.label,
+                "about": f.about,
+                "rows": figure_rows(found, f, first, arms, encodings),
+            }
             for f in FIGURES
         ],
         "relation_names": [*(name.replace("_", " ") for name in LOOK_ALIKES), "permuted", "blind"],
@@ -57,11 +61,12 @@ def write_where(out: Path, planned: Sequence[Cell], found: Found, *, cure: str) 
         "sizes": sizes,
         "width": WIDTH,
     }
-    main = files("cloc.report").joinpath("where.html").read_text("utf-8")
+    parts = [files("cloc.report").joinpath(name) for name in ("seed_bars.html", "where.html")]
+    main = "".join(part.read_text("utf-8") for part in parts)
     write_page(out, main, values, kind="lab", sections=SECTIONS if found else {})
 
 
-def _rows(
+def figure_rows(
     found: Found, figure: Figure, size: str, arms: Sequence[str], encodings: Sequence[str]
 ) -> list[dict[str, Any]]:
     return [
@@ -151,14 +156,16 @@ def _x(value: float) -> float:
     return round(min(max(value, 0.0), 1.0) * (WIDTH - 2), 1)
 
 
-def _changes(told: Sequence[Change]) -> list[dict[str, Any]]:
+def change_rows(
+    told: Sequence[Change], figures: Sequence[Figure] = FIGURES
+) -> list[dict[str, Any]]:
     """A row of each contrast, a column of each figure."""
     of = {(change.contrast, change.figure): change for change in told}
     return [
         {
             "suspect": contrast.suspect,
             "label": contrast.label,
-            "cells": [_change(of.get((contrast, figure))) for figure in FIGURES],
+            "cells": [_change(of.get((contrast, figure))) for figure in figures],
         }
         for contrast in dict.fromkeys(change.contrast for change in told)
     ]

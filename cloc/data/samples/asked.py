@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LENGTHS = 8  # rows are padded to a multiple, so that a compiled model meets few shapes
+LENGTHS = 8  # rows of tokens are padded to a multiple, so that a model meets few shapes
 
 
 class Asked(NamedTuple):
@@ -17,24 +17,29 @@ class Asked(NamedTuple):
     answer: tuple[int, ...]
 
 
-def columns(asked: Sequence[Asked | None]) -> dict[str, Tensor]:
-    """What `RegionBatch.extra` holds of them, a row each, padded on the right.
+def columns(asked: Sequence[Sequence[Asked]], *, slots: int) -> dict[str, Tensor]:
+    """What `RegionBatch.extra` holds of the questions about each picture, at most `slots` of them,
+    padded on the right.
 
-    `question` [b t] are the tokens, the answer's behind the question's, `question_valid` [b t] says
-    where there are any: in the first place of a row at least, of a picture without a question too.
-    `answer_at` [b a] are the places of the answer's tokens; -1 is padding.
+    `question` [b q t] are the tokens, the answer's behind the question's, `question_valid` [b q t]
+    says where there are any: in the first place of a row at least, of a slot without a question
+    too. `answer_at` [b q a] are the places of the answer's tokens; -1 is padding.
     """
-    rows = [(*one.question, *one.answer) if one else () for one in asked]
-    tokens = np.zeros((len(rows), _padded(max(map(len, rows), default=0))), np.int64)
-    counts = np.array([len(row) for row in rows], np.int64)
-    answers = [len(one.answer) if one else 0 for one in asked]
-    at = np.full((len(rows), _padded(max(answers, default=0))), -1, np.int64)
-    for i, row in enumerate(rows):
+    rows = [one for own in asked for one in [*own, *[None] * (slots - len(own))]]
+    whole = [(*one.question, *one.answer) if one else () for one in rows]
+    answers = [len(one.answer) if one else 0 for one in rows]
+    tokens = np.zeros((len(rows), _padded(max(map(len, whole), default=0))), np.int64)
+    at = np.full((len(rows), max(answers, default=0) or 1), -1, np.int64)
+    for i, row in enumerate(whole):
         tokens[i, : len(row)] = row
         at[i, : answers[i]] = np.arange(len(row) - answers[i], len(row))
-    valid = np.arange(tokens.shape[1]) < np.maximum(counts, 1)[:, None]
+    counts = np.array([max(len(row), 1) for row in whole], np.int64)
+    valid = np.arange(tokens.shape[1]) < counts[:, None]
     found = {"question": tokens, "question_valid": valid, "answer_at": at}
-    return {name: torch.from_numpy(column) for name, column in found.items()}
+    return {
+        name: torch.from_numpy(column.reshape(len(asked), slots, -1))
+        for name, column in found.items()
+    }
 
 
 def _padded(length: int) -> int:

@@ -29,7 +29,7 @@ class Sample:
     boxes: np.ndarray  # float32 [n, 4], pixels of `image`, (x0, y0, x1, y1)
     phrases: tuple[str, ...]
     negatives: tuple[tuple[str, ...], ...]
-    asked: Asked | None = None  # about what is shown, where a model wants a question
+    asked: tuple[Asked, ...] = ()  # about what is shown, where a model wants questions
 
     def keep(self, rows: np.ndarray) -> "Sample":
         """The regions of `rows`, in that order; none is a normal sample."""

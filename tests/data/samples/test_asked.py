@@ -4,31 +4,31 @@ import torch
 
 from cloc.data.samples.asked import Asked, columns
 
+FIRST, SECOND = Asked((1, 2, 3), (4, 5)), Asked((6,), tuple(range(7, 16)))
+
 
 def test_rows_are_padded_on_the_right_to_a_multiple():
-    found = columns([Asked((1, 2, 3), (4, 5)), Asked((6,), tuple(range(7, 16)))])
-    assert found["question"].shape == (2, 16)
-    assert found["question"][0].tolist() == [1, 2, 3, 4, 5, *[0] * 11]
-    assert found["question_valid"].sum(1).tolist() == [5, 10]
-    assert found["answer_at"][0].tolist() == [3, 4, *[-1] * 14]
-    assert found["answer_at"][1].tolist() == [*range(1, 10), *[-1] * 7]
+    found = columns([(FIRST,), (SECOND,)], slots=1)
+    assert found["question"].shape == (2, 1, 16)
+    assert found["question"][0, 0].tolist() == [1, 2, 3, 4, 5, *[0] * 11]
+    assert found["question_valid"].sum(-1).tolist() == [[5], [10]]
+    assert found["answer_at"][0, 0].tolist() == [3, 4, *[-1] * 7]
+    assert found["answer_at"][1, 0].tolist() == [*range(1, 10)]
 
 
 def test_the_answers_tokens_are_where_it_says():
-    rows = [Asked((1, 2, 3), (4, 5)), Asked((6, 7), (8, 9, 10))]
-    found = columns(rows)
-    for row, tokens, at in zip(rows, found["question"], found["answer_at"], strict=True):
-        assert tuple(tokens[at[at >= 0]].tolist()) == row.answer
+    rows = [(FIRST, SECOND), (SECOND, FIRST)]
+    found = columns(rows, slots=2)
+    for own, tokens, at in zip(rows, found["question"], found["answer_at"], strict=True):
+        for one, row, places in zip(own, tokens, at, strict=True):
+            assert tuple(row[places[places >= 0]].tolist()) == one.answer
 
 
-def test_a_picture_without_a_question_has_a_token_and_no_answer():
-    found = columns([None, Asked((1,), (2,))])
-    assert found["question_valid"].sum(1).tolist() == [1, 2]
-    assert (found["answer_at"][0] == -1).all()
-    alone = columns([None])
-    assert {name: tuple(x.shape) for name, x in alone.items()} == {
-        "question": (1, 8),
-        "question_valid": (1, 8),
-        "answer_at": (1, 8),
-    }
+def test_a_slot_without_a_question_has_a_token_and_no_answer():
+    found = columns([(), (FIRST,)], slots=2)
+    assert found["question_valid"].sum(-1).tolist() == [[1, 1], [5, 1]]
+    assert (found["answer_at"] >= 0).sum(-1).tolist() == [[0, 0], [2, 0]]
+    alone = columns([()], slots=1)
+    shapes = {name: tuple(column.shape) for name, column in alone.items()}
+    assert shapes == {"question": (1, 1, 8), "question_valid": (1, 1, 8), "answer_at": (1, 1, 1)}
     assert alone["question"].dtype == torch.long
