@@ -41,14 +41,7 @@ def write_where(out: Path, planned: Sequence[Cell], found: Found, *, cure: str) 
         "costs": costs(told),
         "changes": change_rows(told),
         "arms": arms,
-        "figures": [
-            {
-                "label": f.label,
-                "about": f.about,
-                "rows": figure_rows(found, f, first, arms, encodings),
-            }
-            for f in FIGURES
-        ],
+        "figures": [table(found, figure, first, arms, encodings) for figure in FIGURES],
         "relation_names": [*(name.replace("_", " ") for name in LOOK_ALIKES), "permuted", "blind"],
         "with_regions": [
             {
@@ -61,12 +54,23 @@ def write_where(out: Path, planned: Sequence[Cell], found: Found, *, cure: str) 
         "sizes": sizes,
         "width": WIDTH,
     }
-    parts = [files("cloc.report").joinpath(name) for name in ("seed_bars.html", "where.html")]
-    main = "".join(part.read_text("utf-8") for part in parts)
-    write_page(out, main, values, kind="lab", sections=SECTIONS if found else {})
+    write_page(out, template("where.html"), values, kind="lab", sections=SECTIONS if found else {})
 
 
-def figure_rows(
+def template(name: str) -> str:
+    """Of a page of the lab, behind what draws its bars."""
+    parts = [files("cloc.report").joinpath(part) for part in ("seed_bars.html", name)]
+    return "".join(part.read_text("utf-8") for part in parts)
+
+
+def table(
+    found: Found, figure: Figure, size: str, arms: Sequence[str], encodings: Sequence[str]
+) -> dict[str, Any]:
+    rows = _rows(found, figure, size, arms, encodings)
+    return {"label": figure.label, "about": figure.about, "rows": rows}
+
+
+def _rows(
     found: Found, figure: Figure, size: str, arms: Sequence[str], encodings: Sequence[str]
 ) -> list[dict[str, Any]]:
     return [

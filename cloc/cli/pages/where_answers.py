@@ -1,9 +1,7 @@
 """The second page of `where`: what decoders answer, and what repairs change of it."""
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from cloc.cli.matrix.answers import BENCHMARK
 from cloc.cli.matrix.answers_words import FIGURES, contrasts, verdict
@@ -11,7 +9,7 @@ from cloc.cli.matrix.plan import Cell
 from cloc.cli.matrix.summary import Figure, Found, mean_of
 from cloc.cli.matrix.words import changes
 from cloc.cli.pages.page import write_page
-from cloc.cli.pages.where import WIDTH, change_rows, figure_rows
+from cloc.cli.pages.where import WIDTH, change_rows, table, template
 
 SECTIONS = {
     "words": "In words",
@@ -38,20 +36,12 @@ def write_answers(out: Path, planned: Sequence[Cell], found: Found, *, cure: str
         "verdict": verdict(told, arms),
         "changes": change_rows(told, FIGURES),
         "width": WIDTH,
-        "figures": [_table(found, figure, size, arms, repairs) for figure in FIGURES],
-        "permuted": [_table(found, figure, size, arms, repairs) for figure in permuted],
+        "figures": [table(found, figure, size, arms, repairs) for figure in FIGURES],
+        "permuted": [table(found, figure, size, arms, repairs) for figure in permuted],
         "repairs": [{"name": name, **_cost(found, name)} for name in repairs],
     }
-    parts = [files("cloc.report").joinpath(name) for name in ("seed_bars.html", "answers.html")]
-    main = "".join(part.read_text("utf-8") for part in parts)
-    write_page(out, main, values, kind="lab", sections=SECTIONS if found else {})
-
-
-def _table(
-    found: Found, figure: Figure, size: str, arms: Sequence[str], repairs: Sequence[str]
-) -> dict[str, Any]:
-    rows = figure_rows(found, figure, size, arms, repairs)
-    return {"label": figure.label, "about": figure.about, "rows": rows}
+    sections = SECTIONS if found else {}
+    write_page(out, template("answers.html"), values, kind="lab", sections=sections)
 
 
 def _cost(found: Found, repair: str) -> Mapping[str, str]:
