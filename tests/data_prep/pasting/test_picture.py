@@ -14,8 +14,8 @@ from cloc.errors import UserError
 from data_prep.masks import masks_of
 from data_prep.pasting.cutouts import Cutout
 from data_prep.pasting.grounds import Ground, noise
-from data_prep.pasting.picture import SEEN, Painter, alike, listed
-from data_prep.pasting.pool import Pool
+from data_prep.pasting.picture import SEEN, Painter, _place, alike, listed
+from data_prep.pasting.pool import Fitting, Pool
 from data_prep.pasting.raster import overlaps, raster
 
 LINES = raster(64, 16, sizes=[[0.3, 0.9], [0.2, 0.6], [0.1, 0.5]], at_least=1, at_most=3)
@@ -200,3 +200,20 @@ def test_the_ground_is_not_painted_on():
     before = given.image.tobytes()
     painter(grounds=lambda rng, size: given)(0, Counter())
     assert given.image.tobytes() == before
+
+
+class Counting(Random):
+    """Which shapes were tried."""
+
+    def choice(self, given):
+        self.tried = [*getattr(self, "tried", []), given]
+        return super().choice(given)
+
+
+def test_after_ten_retries_a_thing_is_left_out():
+    whole = Fitting(disc("ball"), [(16, 16)])
+    placed = _place(Random(0), whole, [], LINES)
+    rng = Counting(0)
+    assert _place(rng, Fitting(disc("cup"), [(15, 15)]), placed, LINES) is None
+    assert len(rng.tried) == 11
+    assert len(_place(rng, Fitting(disc("cup"), [(4, 4)]), [], LINES)) == 1
