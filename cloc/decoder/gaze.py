@@ -69,7 +69,7 @@ def on_boxes(
 
 
 def among_all(
-    inside: Sequence[Bool[Tensor, " p"]], picture: Bool[Tensor, "b m"]
+    inside: Sequence[Bool[Tensor, " _"]], picture: Bool[Tensor, "b m"]
 ) -> Bool[Tensor, "b m"]:
     """What is said of each picture's patches, row by row, said of all tokens: false of words."""
     found = torch.zeros_like(picture)
