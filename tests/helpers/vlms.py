@@ -118,6 +118,29 @@ def _qwen(version):
     return getattr(transformers, f"{name}ForConditionalGeneration")(config), processor
 
 
+def _blip2():
+    from transformers import (
+        Blip2Config,
+        Blip2ForConditionalGeneration,
+        Blip2Processor,
+        BlipImageProcessorPil,
+    )
+
+    text = {key: value for key, value in TEXT.items() if "key_value" not in key}
+    text |= {"model_type": "opt", "ffn_dim": 48, "word_embed_proj_dim": 32}
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    config = Blip2Config(
+        text_config=text,
+        vision_config={**small, "num_attention_heads": 2, "image_size": 32, "patch_size": 8},
+        qformer_config={**small, "num_attention_heads": 2, "encoder_hidden_size": 16},
+        num_query_tokens=4,
+        image_token_index=MARKS.index("<image>"),
+    )
+    pictures = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    return Blip2ForConditionalGeneration(config), Blip2Processor(pictures, tokenizer(), 4)
+
+
+OTHERS = {"blip2": _blip2}
 KINDS = {"llava": _llava, "qwen2": lambda: _qwen(2), "qwen3": lambda: _qwen(3)}
 
 
@@ -125,7 +148,7 @@ KINDS = {"llava": _llava, "qwen2": lambda: _qwen(2), "qwen3": lambda: _qwen(3)}
 def save_vlm(kind, folder):
     """Weights of a size at which heads differ from each other and from an even look."""
     torch.manual_seed(0)
-    model, processor = KINDS[kind]()
+    model, processor = {**KINDS, **OTHERS}[kind]()
     for name, weight in model.named_parameters():
         if weight.ndim > 1:
             weight.normal_(std=weight[0].numel() ** -0.5 * (2 if "_proj" in name else 1))

@@ -66,7 +66,8 @@ def ask(vlm: VLM, pictures: Sequence[PIL.Image.Image], questions: Sequence[str])
 
 def _prompt(processor: Any, mark: str, question: str) -> str:
     if not getattr(processor, "chat_template", None):
-        return f"{mark}\n{question}"
+        puts_marks = getattr(processor, "num_query_tokens", None)  # BLIP-2's, before the text
+        return question if puts_marks else f"{mark}\n{question}"
     content = [{"type": "image"}, {"type": "text", "text": question}]
     chat = [{"role": "user", "content": content}]
     found: str = processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)

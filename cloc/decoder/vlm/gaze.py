@@ -9,6 +9,7 @@ from torch import Tensor
 from cloc.decoder.vlm.asked import Asked
 from cloc.decoder.vlm.attention import Attended, attending
 from cloc.decoder.vlm.vlm import VLM
+from cloc.errors import UserError, one_line
 
 
 class Look(NamedTuple):
@@ -36,8 +37,17 @@ def gaze(vlm: VLM, asked: Asked) -> Look:
 
 @torch.no_grad()
 def first_token(vlm: VLM, asked: Asked) -> Float[Tensor, "b v"]:
-    """Logits of the token that follows each prompt, in float32 and one pass."""
-    found: Tensor = vlm.model(**asked.inputs, use_cache=False, logits_to_keep=1).logits
+    """Logits of the token that follows each prompt, in float32 and one pass. `UserError` where the
+    model does not take what its processor made, as too few or too many tokens of a picture."""
+    try:
+        found: Tensor = vlm.model(**asked.inputs, use_cache=False, logits_to_keep=1).logits
+    except UserError:
+        raise
+    except (RuntimeError, ValueError, IndexError) as error:  # of transformers' checks and of torch
+        raise UserError(
+            f"vlm={vlm.name}: it cannot be run on what its processor makes ({one_line(error)}); "
+            "correct its config.json or its processor"
+        ) from error
     return found[:, -1].float()
 
 

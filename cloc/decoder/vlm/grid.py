@@ -48,17 +48,20 @@ def _of_one_size(
     config: Any, pixels: Tensor | None, counts: Sequence[int], name: str
 ) -> list[Grid]:
     side = getattr(getattr(config, "vision_config", None), "patch_size", None)
-    if pixels is None or not isinstance(side, int):
+    sides = (side, side) if isinstance(side, int) else side  # a pair of InternVL's
+    if pixels is None or not isinstance(sides, tuple | list) or len(sides) != 2:
         raise UserError(
             f"vlm={name}: it is not known how it divides a picture (pixel_values and "
             "vision_config.patch_size); give a model of LLaVA's or Qwen-VL's layout"
         )
+    if pixels.ndim == 5 and pixels.shape[1] == 1:  # pictures of each row: one
+        pixels = pixels[:, 0]
     if pixels.ndim != 4 or len(pixels) != len(counts):
         raise UserError(
             f"vlm={name}: it sees a picture in crops {list(pixels.shape)}, which lie on no single "
             "grid; give a model that sees it whole"
         )
-    rows, columns = pixels.shape[2] // side, pixels.shape[3] // side
+    rows, columns = pixels.shape[2] // sides[0], pixels.shape[3] // sides[1]
     return [_merged(rows, columns, count) for count in counts]
 
 

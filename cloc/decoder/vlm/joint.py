@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch import nn
-
 from cloc.errors import UserError
 
 CROSSED = ("CrossAttention", "EncDecAttention")  # in names of classes
@@ -14,7 +12,12 @@ def language_of(model: Any, name: str) -> Any:
     """Of a model of transformers the part with the layers that see words and pictures. `UserError`
     where words ask pictures by a cross-attention of its own: its shares sum to 1 over the picture
     alone, so there is none that is the picture's."""
-    language: nn.Module = model.get_decoder()
+    language: Any = model.get_decoder()
+    while not hasattr(language, "layers") and hasattr(language, "get_decoder"):
+        inner = language.get_decoder()  # of a language model with a head of its own
+        if inner is language:
+            break
+        language = inner
     crossed = [
         type(part).__name__
         for path, part in language.named_modules()

@@ -5,7 +5,10 @@ import torch
 
 from cloc.decoder.vlm.asked import ask
 from cloc.decoder.vlm.gaze import first_token, gaze
+from cloc.decoder.vlm.vlm import open_vlm
+from cloc.errors import UserError
 from tests.decoder.vlm.conftest import QUESTIONS, photos
+from tests.helpers.vlms import save_vlm
 
 
 @torch.no_grad()
@@ -58,3 +61,23 @@ def test_a_batch_looks_as_each_alone(vlm, asked, row):
     both, one = gaze(vlm, asked), gaze(vlm, alone)
     own = both.shares[:, row][..., asked.valid[row]]
     torch.testing.assert_close(own, one.shares[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_tokens_made_by_queries_have_shares_and_no_place(tmp_path):
+    vlm = open_vlm(f"hf:{save_vlm('blip2', tmp_path)}", device=torch.device("cpu"))
+    asked = ask(vlm, photos(), QUESTIONS)
+    assert asked.grids is None
+    assert asked.picture.sum(1).tolist() == [4, 4, 4]
+    found = gaze(vlm, asked)
+    assert (found.shares * asked.picture[:, None]).sum(-1).min() > 0
+    torch.testing.assert_close(found.shares.sum(-1), torch.ones(2, 3, 4))
+
+
+def test_a_model_that_does_not_take_what_its_processor_made_is_one_line(opened):
+    vlm = opened["llava"]
+    asked = ask(vlm, photos(), QUESTIONS)
+    ids = asked.inputs["input_ids"].clone()
+    ids[0, asked.picture[0].nonzero()[0]] = 15  # a word in the place of a patch
+    with pytest.raises(UserError, match=r"on what its processor makes .*do not match") as told:
+        gaze(vlm, asked._replace(inputs={**asked.inputs, "input_ids": ids}))
+    assert "\n" not in str(told.value)

@@ -24,6 +24,12 @@ def test_one_token_for_each_patch():
     assert grids_of(LLAVA, pixels(2, 3, 32, 48), [24, 24], name="x") == [(4, 6)] * 2
 
 
+def test_sides_of_a_patch_and_pictures_of_a_row_may_be_told_one_by_one():
+    pair = SimpleNamespace(vision_config=SimpleNamespace(patch_size=[8, 16]))
+    assert grids_of(pair, pixels(1, 3, 32, 32), [8], name="x") == [(4, 2)]
+    assert grids_of(LLAVA, pixels(2, 1, 3, 32, 48), [24, 24], name="x") == [(4, 6)] * 2
+
+
 def test_patches_that_are_merged_are_one_token():
     assert grids_of(LLAVA, pixels(1, 3, 32, 48), [6], name="x") == [(2, 3)]
     found = grids_of(QWEN, sizes([1, 4, 6], [1, 2, 2]), [6, 1], name="x")
