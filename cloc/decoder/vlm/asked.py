@@ -50,7 +50,11 @@ def ask(vlm: VLM, pictures: Sequence[PIL.Image.Image], questions: Sequence[str])
         padding=True,
         add_special_tokens=not begins,
     )
-    inputs = {key: value.to(vlm.device) for key, value in made.items()}
+    numbers = vlm.model.dtype  # of pixels: those of the weights
+    inputs = {
+        key: x.to(vlm.device, numbers if x.is_floating_point() else x.dtype)
+        for key, x in made.items()
+    }
     valid = inputs["attention_mask"].bool()
     picture = (inputs["input_ids"] == vlm.picture_token) & valid
     counts = picture.sum(1).tolist()

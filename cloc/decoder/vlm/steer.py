@@ -25,7 +25,8 @@ def steering(vlm: VLM, steer: Steer) -> Iterator[None]:
     def turn(attended: Attended, found: Tensor) -> Tensor:
         if not steer.in_layer(attended.layer):
             return found
-        told = answered(steer, *attended[1:])
+        query, key, value = (part.float() for part in attended[1:4])
+        told = answered(steer, query, key, value, attended.sees)
         found = found.clone()
         found[changed, steer.rows[changed]] = told[changed].to(found.dtype)
         return found

@@ -8,8 +8,10 @@ from cloc.decoder.vlm.asked import ask
 from cloc.decoder.vlm.attention import attending
 from cloc.decoder.vlm.gaze import first_token
 from cloc.decoder.vlm.steer import answer, steer_of, steered, steering
+from cloc.decoder.vlm.vlm import open_vlm
 from cloc.errors import UserError
 from tests.decoder.vlm.conftest import QUESTIONS, photos
+from tests.helpers.vlms import KINDS
 
 OTHER = AdaptVis(unsure=0.2, sure=0.2)
 
@@ -94,6 +96,18 @@ def test_a_batch_answers_as_each_alone(vlm, asked):
         torch.testing.assert_close(
             steered(vlm, alone, own)[0], steered(vlm, asked, own)[row], rtol=1e-3, atol=1e-4
         )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_half_precision_a_row_is_steered_in_float32(kind, folders):
+    """So that a factor of nearly 1 gives nearly what the model itself gives."""
+    vlm = open_vlm(f"hf:{folders[kind]}", device=torch.device("cpu"))
+    vlm.model.bfloat16()
+    asked = ask(vlm, photos(), QUESTIONS)
+    assert asked.inputs["pixel_values"].dtype == torch.bfloat16
+    told, plain = layers_of(vlm, asked, AdaptVis(unsure=1.0001, sure=1.0001, layers=[0]))
+    assert told[0].dtype == torch.bfloat16
+    torch.testing.assert_close(told[0], plain[0], rtol=1e-2, atol=4e-3)
 
 
 def test_only_the_prompt_is_steered_and_nothing_stays(vlm, asked):
