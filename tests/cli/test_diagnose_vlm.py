@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cloc.cli import diagnose
+from cloc.cli.config.compose import compose_config
 from cloc.errors import UserError
 from tests.helpers.shards import make_shards
 from tests.helpers.vlms import KINDS, save_vlm
@@ -51,6 +52,11 @@ def test_pictures_of_shards_and_a_question_of_ones_own(folders, shards, tmp_path
     assert "<b>left" not in page
     assert found["best_heads"] is None  # boxes of these records are smaller than a patch
     assert "Not measured: in one half of the pictures no box holds" in page
+
+
+def test_the_number_of_heads_that_nobody_gave_is_that_of_the_configuration():
+    cfg = compose_config("diagnose", diagnose.named(["model=x", "out=z"]))
+    assert cfg.top_heads == diagnose.TOP_HEADS
 
 
 WRONG = {
