@@ -48,8 +48,7 @@ def attending(vlm: VLM, through: Through) -> Iterator[None]:
         found, weights = own(module, query, key, value, mask, **more)
         seen.append(module)
         if query.shape[2] > 1:
-            told = [key for key in STRANGE if more.get(key) is not None]
-            if told:
+            if told := [rule for rule in STRANGE if more.get(rule) is not None]:
                 raise UserError(f"vlm={vlm.name}: its attention has {told[0]}, which is not known")
             found = through(_attended(module, query, key, value, mask, more.get("scaling")), found)
         return found, weights
