@@ -1,6 +1,8 @@
 """Where a decoder looks when it is about to answer: how much of its attention lies on the picture,
 how far spread, and how much of it on what was asked for."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -27,31 +29,52 @@ def gaze(
     return torch.stack(found)[:, torch.arange(len(patches)), :, rows].transpose(0, 1)
 
 
+def picture_of(patches: Float[Tensor, "b p e"], valid: Bool[Tensor, "b t"]) -> Bool[Tensor, "b m"]:
+    """Which of all tokens are patches: of our decoder the first ones."""
+    first = torch.ones(patches.shape[:2], dtype=torch.bool, device=valid.device)
+    return torch.cat([first, torch.zeros_like(valid)], 1)
+
+
 def of_picture(
-    shares: Float[Tensor, "l b h m"], patches: int, *, ignored: int = 0
+    shares: Float[Tensor, "l b h m"],
+    picture: Bool[Tensor, "b m"],
+    *,
+    ignored: Bool[Tensor, "b m"] | None = None,
 ) -> Float[Tensor, "l b h"]:
-    """The part of the first `patches` tokens. The first `ignored` words count for neither side: a
-    system prompt soaks up most of what words get (72 % in arXiv 2503.17349), so that with it and
-    without it the same model looks at the words or at the picture."""
-    seen = shares[..., :patches].sum(-1)
-    return seen / (seen + shares[..., patches + ignored :].sum(-1)).clamp(min=1e-12)
+    """The part of the tokens of the `picture`. `ignored` ones count for neither side: a system
+    prompt soaks up most of what words get (72 % in arXiv 2503.17349), so that with it and without
+    it the same model looks at the words or at the picture."""
+    counted = torch.ones_like(picture) if ignored is None else ~ignored
+    seen, both = ((shares * own[:, None]).sum(-1) for own in (picture & counted, counted))
+    return seen / both.clamp(min=1e-12)
 
 
-def spread(shares: Float[Tensor, "l b h m"], patches: int) -> Float[Tensor, "l b h"]:
+def spread(
+    shares: Float[Tensor, "l b h m"], picture: Bool[Tensor, "b m"]
+) -> Float[Tensor, "l b h"]:
     """Entropy of the look at the picture over the entropy of an even one: 0 is one patch, 1 all
     alike."""
-    if patches < 2:
-        raise UserError(f"{patches} patches have no spread; give a picture of 2 or more")
-    own = _among(shares, patches)
-    return torch.special.entr(own).sum(-1) / torch.log(torch.tensor(float(patches)))
+    counts = picture.sum(1)
+    if (least := int(counts.min())) < 2:
+        raise UserError(f"{least} patches have no spread; give a picture of 2 or more")
+    even = counts.float().log()[:, None]
+    return torch.special.entr(_among(shares, picture)).sum(-1) / even
 
 
 def on_boxes(
-    shares: Float[Tensor, "l b h m"], inside: Bool[Tensor, "b p"]
+    shares: Float[Tensor, "l b h m"], picture: Bool[Tensor, "b m"], inside: Bool[Tensor, "b m"]
 ) -> Float[Tensor, "l b h"]:
-    """The part of the look at the picture that lies on the patches `inside`."""
-    own = _among(shares, inside.shape[1])
-    return (own * inside[None, :, None]).sum(-1)
+    """The part of the look at the picture that lies on those of its tokens that are `inside`."""
+    return (_among(shares, picture) * inside[:, None]).sum(-1)
+
+
+def among_all(
+    inside: Sequence[Bool[Tensor, " _"]], picture: Bool[Tensor, "b m"]
+) -> Bool[Tensor, "b m"]:
+    """What is said of each picture's patches, row by row, said of all tokens: false of words."""
+    found = torch.zeros_like(picture)
+    found[picture] = torch.cat(list(inside)).to(found.device)
+    return found
 
 
 def inside_boxes(
@@ -77,6 +100,6 @@ def best_heads(figure: Float[Tensor, "l b h"], count: int) -> list[tuple[int, in
     return [divmod(number, mean.shape[1]) for number in order]
 
 
-def _among(shares: Tensor, patches: int) -> Tensor:
-    own = shares[..., :patches]
+def _among(shares: Tensor, picture: Tensor) -> Tensor:
+    own = shares * picture[:, None]
     return own / own.sum(-1, keepdim=True).clamp(min=1e-12)

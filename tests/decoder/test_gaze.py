@@ -5,12 +5,22 @@ import math
 import pytest
 import torch
 
-from cloc.decoder.gaze import best_heads, gaze, inside_boxes, of_picture, on_boxes, spread
+from cloc.decoder.gaze import (
+    among_all,
+    best_heads,
+    gaze,
+    inside_boxes,
+    of_picture,
+    on_boxes,
+    picture_of,
+    spread,
+)
 from cloc.errors import UserError
 from cloc.models.positions.rotary.rotate import rotate
 from tests.decoder.test_decoder import TOKENS, VALID, made, seen
 
 SHARES = torch.tensor([[[[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.0, 0.0]]]])  # of 2 patches, 2 words
+PICTURE = torch.tensor([[True, True, False, False]])
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -38,22 +48,41 @@ def test_of_every_block_and_head_for_the_last_word_of_each_question(count):
             torch.testing.assert_close(found[0, row, :, : last + 1], expected)
 
 
+def test_patches_of_our_decoder_stand_before_its_words():
+    found = picture_of(torch.zeros(1, 2, 8), torch.ones(1, 2).bool())
+    assert found.equal(PICTURE)
+
+
 def test_the_part_of_the_picture_with_words_that_count_for_neither():
-    torch.testing.assert_close(of_picture(SHARES, 2), torch.tensor([[[0.3, 1.0]]]))
-    without = of_picture(SHARES, 2, ignored=1)
+    torch.testing.assert_close(of_picture(SHARES, PICTURE), torch.tensor([[[0.3, 1.0]]]))
+    first = torch.tensor([[False, False, True, False]])
+    without = of_picture(SHARES, PICTURE, ignored=first)
     torch.testing.assert_close(without, torch.tensor([[[0.3 / 0.7, 1.0]]]))
+
+
+def test_a_picture_that_stands_elsewhere_has_the_same_figures():
+    order = torch.tensor([3, 0, 2, 1])
+    shares, picture = SHARES[..., order], PICTURE[:, order]
+    for figure in (of_picture, spread):
+        assert figure(shares, picture).equal(figure(SHARES, PICTURE))
+    first = among_all([torch.tensor([True, False])], picture)
+    assert first.equal(torch.tensor([[True, False, False, False]])[:, order])
+    torch.testing.assert_close(on_boxes(shares, picture, first), torch.tensor([[[1 / 3, 0.5]]]))
 
 
 def test_0_is_one_patch_and_1_all_alike():
     one = torch.tensor([[[[0.5, 0.0, 0.0, 0.5], [0.2, 0.2, 0.2, 0.4], [0.0, 0.0, 0.0, 1.0]]]])
-    torch.testing.assert_close(spread(one, 3), torch.tensor([[[0.0, 1.0, 0.0]]]))
+    three = torch.tensor([[True, True, True, False]])
+    torch.testing.assert_close(spread(one, three), torch.tensor([[[0.0, 1.0, 0.0]]]))
+    both = spread(one.expand(-1, 2, -1, -1), torch.cat([three, PICTURE]))
+    torch.testing.assert_close(both[0, 1], torch.tensor([0.0, 1.0, 0.0]))  # of two, each its own
     with pytest.raises(UserError, match="1 patches have no spread"):
-        spread(one, 1)
+        spread(one, torch.tensor([[True, False, False, False]]))
 
 
 def test_the_part_of_the_look_that_lies_inside():
-    inside = torch.tensor([[True, False]])
-    torch.testing.assert_close(on_boxes(SHARES, inside), torch.tensor([[[1 / 3, 0.5]]]))
+    inside = torch.tensor([[True, False, False, False]])
+    torch.testing.assert_close(on_boxes(SHARES, PICTURE, inside), torch.tensor([[[1 / 3, 0.5]]]))
 
 
 def test_patches_whose_middle_lies_in_a_box():
