@@ -41,8 +41,8 @@ def fill_answers(cfg: Mapping[str, Any], setting: str, twins: float) -> None:
 def planned_answers(cfg: Mapping[str, Any], setting: str) -> list[Cell]:
     """A repair stands where an encoding does; the base comes first."""
     own = cfg["answers"]
-    if BASE not in own["repairs"]:
-        raise UserError(f"answers.repairs has no {BASE}, which the others are compared with")
+    if own["encoding"] not in cfg["encodings"]:
+        raise UserError(f"answers.encoding={own['encoding']}: no such encoding; see encodings")
     unknown = [arm for arm in own["arms"] if arm not in cfg["arms"]]
     if unknown:
         raise UserError(f"answers.arms: no arm is called {unknown[0]}; see arms")
@@ -92,8 +92,6 @@ def _finish(cell: Cell, cfg: Mapping[str, Any], out: Path, folder: Path, setting
 def _encoders(cfg: Mapping[str, Any], setting: str) -> list[Cell]:
     """Those of the first page, as it trains them."""
     encoding = cfg["answers"]["encoding"]
-    if encoding not in cfg["encodings"]:
-        raise UserError(f"answers.encoding={encoding}: no such encoding; see encodings")
     own = {encoding: cfg["encodings"][encoding]}
     words = [image_size(cfg["sizes"][0]), *cfg["words"]]
     return cells(cfg["arms"], own, cfg["seeds"], words, setting)
