@@ -2,9 +2,11 @@
 one, and what it answers."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from cloc.cli.matrix.cell import train
 from cloc.cli.matrix.plan import Cell
@@ -12,12 +14,15 @@ from cloc.data.eval_splits import read_split
 from cloc.data.sources.cloc_regions import parse
 from cloc.decoder.answerer import Answerer
 from cloc.decoder.load import load_answering
-from cloc.decoder.question_set import figures, put
+from cloc.decoder.question_set import Put, figures, put
 from cloc.decoder.tune import answers, tuned
+from cloc.interfaces import Example
+from cloc.models.embedder import ModelEmbedder
+from cloc.models.load import load_model
 from cloc.models.patch_order import random_order
 
 BENCHMARK = "answers"
-ASKED = "asked"  # the folder of the pictures to ask about
+ASKED, PASTED = "asked", "pasted"  # folders of the pictures to ask about, and of PIN's
 BASE = "base"
 WORDS = "words.txt"  # of the scenes
 
@@ -35,28 +40,38 @@ def decoder(cell: Cell, start: Path, data: Path, out: Path, *, base: Path | None
     return train(cell, data, out / "decoders", more)
 
 
+class Shown(NamedTuple):
+    """Pictures as an encoder sees them, and what is asked about them."""
+
+    examples: Sequence[Example]
+    images: Tensor
+    asked: list[Put]
+
+
 def measure(
-    run: Path, data: Path, *, questions: int, steers: bool
+    run: Path, start: Path, data: Path, *, questions: int, steers: bool
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Figures on the second half of the pictures, `questions` of each kind, and what else is told
-    of the run. With `steers` AdaptVis is chosen on the first half, and applied."""
+    of the run. With `steers` AdaptVis is chosen on the first half, and applied. Beside them stand
+    the same figures with patches in random order, and of the boxes that the encoder itself finds,
+    which is the run `start`."""
     answerer = Answerer(load_answering(run))
     val = read_split(str(data / ASKED / "val"), name="val", parse=parse)
     half = len(val.examples) // 2
-    parts = []
-    for examples in (val.examples[:half], val.examples[half:]):
-        shown = answerer.embedder.prepare([e.image for e in examples], [e.boxes for e in examples])
-        boxes = [own[there] for own, there in zip(shown.boxes, shown.valid, strict=True)]
-        parts.append((shown.images, put(examples, boxes, most=questions)))
-    (first, to_choose), (second, asked) = parts
-    steer = tuned(answerer, answerer.look(first), to_choose) if steers else {}
-    seen, started = answerer.look(second), time.perf_counter()
+    first, second = (
+        _shown(answerer.embedder, examples, questions)
+        for examples in (val.examples[:half], val.examples[half:])
+    )
+    asked = second.asked
+    steer = tuned(answerer, answerer.look(first.images), first.asked) if steers else {}
+    seen, started = answerer.look(second.images), time.perf_counter()
     said = answers(answerer, seen, asked, steer)
     seconds = time.perf_counter() - started
     found = figures(asked, said)
     order = random_order(seen.grid, 0)
-    shuffled = answers(answerer, answerer.look(second, order=order), asked, steer)
-    found |= {f"{name}_permuted": x for name, x in _plain(figures(asked, shuffled)).items()}
+    shuffled = answers(answerer, answerer.look(second.images, order=order), asked, steer)
+    found |= _as("permuted", figures(asked, shuffled))
+    found |= _as("own_head", _grounded(ModelEmbedder(load_model(start)), second))
     told = {
         "questions_per_s": round(len(asked) / seconds, 1),
         "steer": {kind: [x.unsure, x.sure, x.threshold] for kind, x in steer.items()},
@@ -76,6 +91,28 @@ def learned(answerer: Answerer) -> dict[str, int]:
     return found
 
 
-def _plain(found: Mapping[str, float]) -> dict[str, float]:
-    """Without the lines beside them."""
-    return {k: x for k, x in found.items() if not k.endswith(("_chance", "_box"))}
+def _shown(embedder: ModelEmbedder, examples: Sequence[Example], questions: int) -> Shown:
+    shown = embedder.prepare([e.image for e in examples], [e.boxes for e in examples])
+    boxes = [own[there] for own, there in zip(shown.boxes, shown.valid, strict=True)]
+    return Shown(examples, shown.images, put(examples, boxes, most=questions))
+
+
+def _grounded(embedder: ModelEmbedder, shown: Shown) -> dict[str, float]:
+    """Of the questions for a box, answered by the encoder's own head; {} where it has none."""
+    wheres = [one for one in shown.asked if one.question.kind == "where"]
+    phrases: list[list[str]] = [[] for _ in shown.examples]
+    places = []
+    for one in wheres:
+        places.append(len(phrases[one.picture]))
+        phrases[one.picture].append(shown.examples[one.picture].phrases[one.question.region])
+    boxes = embedder.ground(shown.images, phrases)
+    if boxes is None:
+        return {}
+    said = [tuple(boxes[one.picture][i].tolist()) for one, i in zip(wheres, places, strict=True)]
+    return figures(wheres, said)
+
+
+def _as(line: str, found: Mapping[str, float]) -> dict[str, float]:
+    """Without the lines of chance."""
+    own = {k: x for k, x in found.items() if not k.endswith(("_chance", "_box"))}
+    return {f"{name}_{line}": x for name, x in own.items()}

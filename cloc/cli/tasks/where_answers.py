@@ -3,12 +3,13 @@
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cloc.cli.config.compose import as_typed
 from cloc.cli.launch.cpu import tune_for_cpu
-from cloc.cli.matrix.answers import ASKED, BASE, BENCHMARK, WORDS, decoder, encoder, measure
+from cloc.cli.matrix.answers import ASKED, BASE, BENCHMARK, PASTED, WORDS, decoder, encoder, measure
 from cloc.cli.matrix.cell import image_size, name_of, write_cell
 from cloc.cli.matrix.plan import Cell, cells, read_cells
 from cloc.cli.pages.where_answers import write_answers
@@ -16,6 +17,9 @@ from cloc.data.eval_splits import read_split
 from cloc.data.sources.cloc_regions import parse
 from cloc.errors import UserError
 from cloc.scenes.depth.generate import write_scenes
+from data_prep.importers.pasted import write_pasted
+
+SIZES = [[0.15, 0.5], [0.15, 0.4], [0.1, 0.35]]  # of one pasted thing, of each of two, of three
 
 
 def fill_answers(cfg: Mapping[str, Any], setting: str, twins: float) -> None:
@@ -56,16 +60,9 @@ def planned_answers(cfg: Mapping[str, Any], setting: str) -> list[Cell]:
         f"{setting} questions={own['questions']} encoding={own['encoding']}",
     ):
         repair = own["repairs"][cell.encoding]
-        found.append(_with_words(cell, repair["words"]))
+        words = (*cell.words, *repair["words"])
+        found.append(replace(cell, words=words, scenes=repair["scenes"]))
     return found
-
-
-def _with_words(cell: Cell, words: list[str]) -> Cell:
-    return Cell(
-        *(cell.arm, cell.experiment, cell.scenes, cell.encoding, cell.tower, cell.seed),
-        *((*cell.words, *words), cell.setting),
-        suspect=cell.suspect,
-    )
 
 
 def _finish(cell: Cell, cfg: Mapping[str, Any], out: Path, folder: Path, setting: str) -> None:
@@ -83,7 +80,7 @@ def _finish(cell: Cell, cfg: Mapping[str, Any], out: Path, folder: Path, setting
     if repair["words"]:
         goes_on = base_run if repair["of"] == BASE else None
         run = decoder(cell, start, data, out, base=goes_on)
-    found, told = measure(run, data, questions=own["questions"], steers=repair["steers"])
+    found, told = measure(run, start, data, questions=own["questions"], steers=repair["steers"])
     write_cell(folder, cell, {name_of(cfg["sizes"][0]): {BENCHMARK: found}}, told)
     if run != base_run:
         shutil.rmtree(run)
@@ -98,8 +95,8 @@ def _encoders(cfg: Mapping[str, Any], setting: str) -> list[Cell]:
 
 
 def draw_asked(cfg: Mapping[str, Any], folder: Path, twins: float) -> None:
-    """The pictures to ask about, with relations beside names, and the words of those to learn from,
-    if they are not there."""
+    """The pictures to ask about, with relations beside names, pasted things, and the words of those
+    to learn from, if they are not there."""
     size = cfg["sizes"][0]
     side = size if isinstance(size, int) else max(size)
     if not (folder / ASKED / "val").is_dir():
@@ -110,6 +107,11 @@ def draw_asked(cfg: Mapping[str, Any], folder: Path, twins: float) -> None:
             twins=twins,
             relational=1.0,
             keep_names=True,
+        )
+    if not (folder / PASTED / "train").is_dir():
+        [shard, *_] = sorted((folder / "relational" / "train").glob("*.tar"))
+        write_pasted(
+            folder / PASTED, objects=str(shard), count=cfg["train"], val=0.0, size=side, sizes=SIZES
         )
     if not (folder / WORDS).is_file():
         (folder / WORDS).write_text("\n".join(_words(folder)) + "\n", encoding="utf-8")
