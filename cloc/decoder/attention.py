@@ -34,19 +34,19 @@ class Attention(nn.Module):
         self,
         x: Float[Tensor, "b n w"],
         tables: Tables,
-        sees: Bool[Tensor, "#b one n m"],
+        sees: Bool[Tensor, "#b one n m"] | None,
         past: Seen | None = None,
         steer: Steer | None = None,
     ) -> tuple[Float[Tensor, "b n w"], Seen]:
         """`x` are the tokens behind those of `past`; `sees` says which of all m of them each may
-        look at, one at least. `steer` changes what one of the new ones makes of it."""
+        look at, one at least; None: all. `steer` changes what one of the new ones makes of it."""
         parts = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = parts.unbind()
         query, key = turn(query, *tables), turn(key, *tables)
         if past is not None:
             key, value = torch.cat([past.keys, key], 2), torch.cat([past.values, value], 2)
         found = F.scaled_dot_product_attention(query, key, value, attn_mask=sees)
-        if steer is not None:
+        if steer is not None and sees is not None:
             every = torch.arange(len(x), device=x.device)
             found = found.clone()
             found[every, :, steer.rows] = answered(steer, query, key, value, sees).to(found.dtype)

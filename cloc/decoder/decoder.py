@@ -39,8 +39,7 @@ class Decoder(nn.Module):
     ) -> Float[Tensor, "b t w"]:
         """Of each of `tokens` what `language.logits` reads the next one from; what stands in padded
         places (on the right) changes none of the others. `share` is of the old one of each twin."""
-        found, _ = self._read(patches, grid, tokens, valid, share=share)
-        return found[:, patches.shape[1] :]
+        return self._read(patches, grid, tokens, valid, share=share)[0]
 
     def answer_nll(
         self,
@@ -53,20 +52,22 @@ class Decoder(nn.Module):
         """Minus the log probability, in nats, of the tokens at `answer_at`, each behind the right
         ones before it; 0 where a place is -1, which is padding.
 
-        Questions about one picture do not see each other: its patches are looked at once for all.
-        Logits are made of answers alone. While twins learn, all questions are the new ones'.
+        Questions about one picture do not see each other: its patches are looked at once, and what
+        they leave is there for each question. Logits are made of answers alone. While twins learn,
+        all questions are the new ones'.
         """
-        learns = self.training and any(isinstance(module, Twin) for module in self.modules())
-        share = torch.zeros(len(patches), device=patches.device) if learns else None
-        count, length = tokens.shape[1:]
-        words = tokens.flatten(1), valid.flatten(1)
-        found, _ = self._read(patches, grid, *words, count=count, share=share)
-        found = found[:, patches.shape[1] :].unflatten(1, (count, length))
-        at = answer_at.clamp(min=1)
-        before = found.gather(2, (at - 1)[..., None].expand(-1, -1, -1, found.shape[-1]))
-        logits = upcast(self.language.logits(before)).flatten(0, 2)
-        nll = F.cross_entropy(logits, tokens.gather(2, at).flatten(), reduction="none")
-        return nll.view(at.shape).masked_fill(answer_at < 0, 0)
+        count = tokens.shape[1]
+        share = past_share = None
+        if self.training and any(isinstance(module, Twin) for module in self.modules()):
+            past_share = torch.zeros(len(patches), device=patches.device)
+            share = past_share.repeat_interleave(count)
+        past = [_repeated(seen, count) for seen in self._look(patches, grid, past_share)]
+        rows, at = tokens.flatten(0, 1), answer_at.flatten(0, 1).clamp(min=1)
+        found, _ = self._ask(past, grid, rows, valid.flatten(0, 1), share=share)
+        before = found.gather(1, (at - 1)[..., None].expand(-1, -1, found.shape[-1]))
+        logits = upcast(self.language.logits(before)).flatten(0, 1)
+        nll = F.cross_entropy(logits, rows.gather(1, at).flatten(), reduction="none")
+        return nll.view(answer_at.shape).masked_fill(answer_at < 0, 0)
 
     @torch.no_grad()
     def answer(
@@ -82,14 +83,15 @@ class Decoder(nn.Module):
         share: Float[Tensor, " b"] | None = None,
     ) -> Int[Tensor, "b n"]:
         """The likeliest next token, and so on, until all have said `end` or `most` tokens; behind
-        its `end` a row holds `end` alone. Patches and words are looked at once, or twice where
-        `steer` asks first how sure the model is; it changes the first token's look alone."""
+        its `end` a row holds `end` alone. Patches and words are looked at once, words
+        twice where `steer` asks first how sure the model is; it changes the first token's look
+        alone."""
         counts = valid.sum(1)
         found, past = self.steered(patches, grid, tokens, valid, steer=steer, share=share)
         _, behind = self.language.rotary.positions([grid, tokens.shape[1]])
         place = behind - tokens.shape[1] + counts  # of the first new token of each row
         sees = torch.cat([_all(patches), valid], 1)
-        last = found[torch.arange(len(found)), patches.shape[1] + counts - 1]
+        last = found[torch.arange(len(found)), counts - 1]
         said: list[Tensor] = []
         over = torch.zeros_like(counts, dtype=torch.bool)
         while len(said) < most and not over.all():
@@ -114,10 +116,7 @@ class Decoder(nn.Module):
         share: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, " b"]:
         """How sure the model is of the first token of the answer: its largest probability."""
-        found, _ = self._read(patches, grid, tokens, valid, share=share)
-        rows = patches.shape[1] + valid.sum(1) - 1
-        last = found[torch.arange(len(found)), rows]
-        return self.language.logits(last).float().softmax(-1).amax(-1)
+        return self._sure(self._read(patches, grid, tokens, valid, share=share)[0], valid)
 
     def steered(
         self,
@@ -129,21 +128,26 @@ class Decoder(nn.Module):
         steer: AdaptVis | None,
         share: Float[Tensor, " b"] | None = None,
     ) -> tuple[Float[Tensor, "b n w"], Sequence[Seen]]:
-        """What the last norm gives for patches and words, and what they leave for later ones."""
+        """What the last norm gives for words, and what patches and words leave for later ones."""
+        past = self._look(patches, grid, share)
         if steer is None:
-            return self._read(patches, grid, tokens, valid, share=share)
-        rows = patches.shape[1] + valid.sum(1) - 1
+            return self._ask(past, grid, tokens, valid, share=share)
         confidence = torch.zeros(len(patches), device=valid.device)
         if steer.asks_first:
-            confidence = self.confidence(patches, grid, tokens, valid, share=share)
+            found, _ = self._ask(past, grid, tokens, valid, share=share)
+            confidence = self._sure(found, valid)
         own = Steer(
             steer.factors(confidence),
-            rows,
+            valid.sum(1) - 1,
             torch.cat([_all(patches), torch.zeros_like(valid)], 1),
             None if steer.layers is None else frozenset(steer.layers),
             None if steer.heads is None else frozenset(steer.heads),
         )
-        return self._read(patches, grid, tokens, valid, steer=own, share=share)
+        return self._ask(past, grid, tokens, valid, steer=own, share=share)
+
+    def _sure(self, found: Tensor, valid: Tensor) -> Float[Tensor, " b"]:
+        last = found[torch.arange(len(found)), valid.sum(1) - 1]
+        return self.language.logits(last).float().softmax(-1).amax(-1)
 
     def _read(
         self,
@@ -152,21 +156,40 @@ class Decoder(nn.Module):
         tokens: Tensor,
         valid: Tensor,
         *,
-        count: int = 1,
+        share: Tensor | None,
+    ) -> tuple[Float[Tensor, "b t w"], Sequence[Seen]]:
+        past = self._look(patches, grid, share)
+        return self._ask(past, grid, tokens, valid, share=share)
+
+    def _look(self, patches: Tensor, grid: Grid, share: Tensor | None) -> Sequence[Seen]:
+        """What patches leave for words; they see each other, and no word."""
+        seen = self.connector(patches if self.pin is None else self.pin(patches))
+        positions, _ = self.language.rotary.positions([grid])
+        return self.language(seen, positions.to(seen.device)[None], None, share=share)[1]
+
+    def _ask(
+        self,
+        past: Sequence[Seen],
+        grid: Grid,
+        tokens: Tensor,
+        valid: Tensor,
+        *,
         steer: Steer | None = None,
         share: Tensor | None = None,
-    ) -> tuple[Float[Tensor, "b n w"], Sequence[Seen]]:
-        """The words are those of `count` questions, as many of each, one behind the other."""
-        number, length = patches.shape[1], tokens.shape[1] // count
-        parts: list[Part] = [grid, length]
-        positions, _ = self.language.rotary.positions(parts)
-        positions = torch.cat([positions[:number], positions[number:].repeat(count, 1)])
-        own = sight(parts, count).to(valid.device)
-        sees = own & torch.cat([_all(patches), valid], 1)[:, None]
-        seen = self.connector(patches if self.pin is None else self.pin(patches))
-        x = torch.cat([seen, self.language.token_embedding(tokens)], 1)
-        where = positions.to(x.device)[None]
-        return self.language(x, where, sees[:, None], steer=steer, share=share)
+    ) -> tuple[Float[Tensor, "b t w"], Sequence[Seen]]:
+        """What the last norm gives for words behind the patches that left `past`."""
+        number = grid[0] * grid[1]
+        parts: list[Part] = [grid, tokens.shape[1]]
+        positions = self.language.rotary.positions(parts)[0][number:].to(tokens.device)
+        known = valid.new_ones(len(valid), number)
+        sees = sight(parts)[number:].to(valid.device) & torch.cat([known, valid], 1)[:, None]
+        x = self.language.token_embedding(tokens)
+        return self.language(x, positions[None], sees[:, None], past, steer=steer, share=share)
+
+
+def _repeated(seen: Seen, count: int) -> Seen:
+    """Of each picture `count` times."""
+    return Seen(*(part.repeat_interleave(count, 0) for part in seen))
 
 
 def _all(patches: Tensor) -> Bool[Tensor, "b p"]:

@@ -47,7 +47,7 @@ class Block(nn.Module):
         self,
         x: Float[Tensor, "b n w"],
         turns: Tables,
-        sees: Bool[Tensor, "#b one n m"],
+        sees: Bool[Tensor, "#b one n m"] | None,
         past: Seen | None,
         steer: Steer | None,
         share: Float[Tensor, " b"] | None,
@@ -96,7 +96,7 @@ class PrefixLM(nn.Module):
         self,
         x: Float[Tensor, "b n w"],
         positions: Float[Tensor, "#b n three"],
-        sees: Bool[Tensor, "#b one n m"],
+        sees: Bool[Tensor, "#b one n m"] | None,
         past: Sequence[Seen] | None = None,
         *,
         steer: Steer | None = None,
@@ -119,20 +119,9 @@ class PrefixLM(nn.Module):
         return F.linear(x, self.token_embedding.weight)
 
 
-def sight(parts: Sequence[Part], times: int = 1) -> Bool[Tensor, "n n"]:
+def sight(parts: Sequence[Part]) -> Bool[Tensor, "n n"]:
     """Which tokens (columns) each token (row) of `parts` sees: those up to itself, and all of its
-    own picture. The last of `parts` is there `times` times, and none of them sees another."""
-    one = _sight(parts)
-    last = parts[-1] if isinstance(parts[-1], int) else parts[-1][0] * parts[-1][1]
-    before = len(one) - last
-    found = torch.zeros((before + times * last,) * 2, dtype=torch.bool)
-    found[:before, :before] = one[:before, :before]
-    found[before:, :before] = one[before:, :before].repeat(times, 1)
-    found[before:, before:] = torch.block_diag(*[one[before:, before:].int()] * times).bool()
-    return found
-
-
-def _sight(parts: Sequence[Part]) -> Bool[Tensor, "n n"]:
+    own picture."""
     counts = [part if isinstance(part, int) else part[0] * part[1] for part in parts]
     ends: Int[Tensor, " n"] = torch.cat([torch.zeros(0, dtype=torch.long), *_ends(parts, counts)])
     return torch.arange(len(ends)) <= ends[:, None]

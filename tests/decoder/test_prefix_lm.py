@@ -85,18 +85,6 @@ def test_the_order_of_patches_matters_by_their_positions_alone():
     torch.testing.assert_close(moved[:, 6:], whole[:, 6:])
 
 
-def test_the_last_part_may_be_there_several_times_and_none_sees_another():
-    one, two = sight([(1, 2), 3]), sight([(1, 2), 3], 2)
-    assert two.shape == (8, 8)
-    for rows in (slice(2, 5), slice(5, 8)):
-        assert two[rows, :2].equal(one[2:, :2])
-        assert two[rows, rows].equal(one[2:, 2:])
-    assert not two[2:5, 5:].any()
-    assert not two[5:, 2:5].any()
-    assert two[:2].sum() == 4
-    assert sight([(1, 2), 3], 1).equal(one)
-
-
 def test_the_table_that_reads_tokens_gives_their_logits():
     lm = model()
     x = torch.randn(3, 32).double()
