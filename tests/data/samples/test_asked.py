@@ -30,5 +30,22 @@ def test_a_picture_without_a_question_has_a_token_and_no_answer():
         "question": (1, 8),
         "question_valid": (1, 8),
         "answer_at": (1, 8),
+        "answer_step": (1, 8),
+        "grounds": (1,),
     }
     assert alone["question"].dtype == torch.long
+
+
+def test_the_numbers_of_the_steps_of_an_answer():
+    found = columns([Asked((1,), (2, 3, 4, 5), (1, 3)), Asked((1,), (2, 3)), None])
+    assert found["answer_step"].tolist() == [
+        [0, 1, 1, 1, *[-1] * 4],
+        [0, 0, *[-1] * 6],
+        [-1] * 8,
+    ]
+    assert (found["answer_step"] >= 0).equal(found["answer_at"] >= 0)
+
+
+def test_whether_it_tells_where_something_is_is_false_without_a_question():
+    found = columns([Asked((1,), (2,), grounds=True), Asked((1,), (2,)), None])
+    assert found["grounds"].tolist() == [True, False, False]
