@@ -10,6 +10,7 @@ from cloc.decoder.connector import Connector
 from cloc.decoder.decoder import Decoder
 from cloc.decoder.pin import PIN
 from cloc.decoder.prefix_lm import PrefixLM
+from cloc.decoder.router import router_of
 from cloc.decoder.twin import Twin, set_twins
 from cloc.decoder.words import Words
 from cloc.errors import UserError
@@ -73,8 +74,14 @@ def _set(model: CLOC, options: Mapping[str, Any]) -> None:
 
 def _learners(decoder: Decoder, repairs: Iterable[str]) -> list[nn.Module]:
     twins = [module.new for module in decoder.modules() if isinstance(module, Twin)]
+    twins += [decoder.router] if decoder.router else []
     of: dict[str, list[nn.Module]] = {"pin": [decoder.pin] if decoder.pin else [], "twin": twins}
     return [part for name in repairs for part in of[name]]
+
+
+def routes(decoder: Decoder) -> bool:
+    """Whether it has a router that is to learn."""
+    return decoder.router is not None and decoder.router.score.weight.requires_grad
 
 
 def box_words(model: CLOC) -> BoxWords:
@@ -133,4 +140,11 @@ def _repair(
         own = decoder.connector.encoder_width
         decoder.pin = made(PIN, pin, f"{KEY}.pin", rows * columns, own)
     if twin is not None:
-        made(set_twins, twin, f"{KEY}.twin", decoder.language)
+        made(_twins, twin, f"{KEY}.twin", decoder)
+
+
+def _twins(
+    decoder: Decoder, *, every: int = 2, begin: str = "copy", route: str = "classifier"
+) -> None:
+    decoder.router = router_of(route, decoder.language.width)
+    set_twins(decoder.language, every=every, begin=begin)

@@ -22,7 +22,7 @@ def gaze(
     to all tokens: patches first, then words; they sum to 1."""
     found: list[Tensor] = []
     with Shares(found.append):
-        decoder(patches, grid, tokens, valid)
+        decoder(patches, grid, tokens, valid, share=decoder.route(tokens, valid))
     rows = patches.shape[1] + valid.sum(1) - 1
     return torch.stack(found)[:, torch.arange(len(patches)), :, rows].transpose(0, 1)
 

@@ -100,6 +100,7 @@ def shapes(
             "question": torch.empty(images, QUESTION + ANSWER, dtype=torch.long),
             "question_valid": torch.empty(images, QUESTION + ANSWER, dtype=torch.bool),
             "answer_at": torch.empty(images, ANSWER, dtype=torch.long),
+            "grounds": torch.empty(images, dtype=torch.bool),
         }
         return RegionBatch(
             images=torch.empty(images, 3, *height_and_width(image_size), dtype=torch.uint8),
