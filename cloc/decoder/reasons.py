@@ -17,10 +17,10 @@ def reasons_of(
 ) -> Iterator[Question]:
     """Which is it? For phrases with a flipped form that one box of the picture has.
 
-    First the box of the other thing, then those of all things with the name of the one that is
-    asked for, from the left on, if it is not the only one; its own box is the answer. The phrase
-    must name two things, its own and another that the picture has once. That is known only where
-    every box has a name, which is a phrase without a flipped form; else there is no question.
+    First the boxes of all things with the name of the other one, then those of all with the name of
+    the one that is asked for, if it is not alone; its own box is the answer. Boxes are told from
+    the left on. The phrase must name two things, its own and one elsewhere. All of a name is known
+    only where every box has one, a phrase without a flipped form; else there is no question.
     """
     named, told = _names(boxes, phrases, negatives)
     if set(boxes) != {box for own in named.values() for box in own}:
@@ -30,18 +30,21 @@ def reasons_of(
         called[phrase].add(box)
     for i, (box, phrase, wrong) in enumerate(zip(boxes, phrases, negatives, strict=True)):
         names = _named_in(phrase, named) if wrong and len(called[phrase]) == 1 else []
-        if len(names) != 2 or box not in named[names[0]] or len(named[names[1]]) != 1:
+        if len(names) != 2 or box not in named[names[0]] or box in named[names[1]]:
             continue
         own, other = names
-        [anchor] = named[other]
-        if anchor == box:
-            continue
-        steps: list[tuple[str | Box, ...]] = [(f"the {other} is at", anchor, ".")]
+        steps = [_all(other, named, told)]
         if len(named[own]) > 1:
-            first, *rest = sorted(named[own])
-            more = [part for one in rest for part in ("and at", one)]
-            steps.append((f"{told[own]} is at", first, *more, "."))
+            steps.append(_all(own, named, told))
         yield Question(REASON, (f"which is {phrase}? step by step",), box, i, tuple(steps))
+
+
+def _all(
+    name: str, named: Mapping[str, set[Box]], told: Mapping[str, str]
+) -> tuple[str | Box, ...]:
+    first, *rest = sorted(named[name])
+    more = [part for one in rest for part in ("and at", one)]
+    return (f"{told[name] if rest else f'the {name}'} is at", first, *more, ".")
 
 
 def _names(
