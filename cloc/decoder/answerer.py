@@ -29,9 +29,10 @@ class Seen:
 
 class Answerer:
     """`model` has a decoder (`cloc.decoder.load.load_answering`). An answer is a box, fractions of
-    the frame, where what is said is one, else words; it has at most `most` tokens."""
+    the frame, where what is said behind its steps is one, else words; it has at most `most`
+    tokens."""
 
-    def __init__(self, model: CLOC, *, most: int = 16) -> None:
+    def __init__(self, model: CLOC, *, most: int = 64) -> None:
         if model.decoder is None:
             raise UserError("this model has no decoder; give a run of experiment=scenes_vqa")
         self.model, self.most = model.eval(), most
@@ -119,7 +120,7 @@ class Answerer:
         return [*begin, *(token for part in asked for token in part)]
 
     def _read(self, tokens: list[int]) -> str | Box:
-        box = self.boxes.decode(tokens)
+        box = self.boxes.decode(self.boxes.behind_steps(tokens))
         return self.boxes.words.decode(self._words(tokens)) if box is None else box
 
     def _words(self, tokens: list[int]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -9,8 +10,10 @@ from cloc.data.samples.asked import Asked
 from cloc.data.samples.transforms import Sample
 from cloc.decoder.boxes_in_words import Box, BoxWords
 from cloc.decoder.questions import KINDS, Question, questions_of
+from cloc.decoder.reasons import REASON, reasons_of
 from cloc.errors import UserError
 
+CHOICE = (*KINDS, REASON)
 REMEMBERED = 100_000  # texts, of which most come again and again
 
 
@@ -20,9 +23,9 @@ class Asking:
     (`data.view.max_regions`) is not known to have a name too, so show all of it."""
 
     def __init__(self, boxes: BoxWords, *, kinds: Sequence[str] = KINDS, slots: int = 1) -> None:
-        unknown = [kind for kind in kinds if kind not in KINDS]
+        unknown = [kind for kind in kinds if kind not in CHOICE]
         if unknown or not kinds:
-            raise UserError(f"decoder.kinds={list(kinds)}; choose from {', '.join(KINDS)}")
+            raise UserError(f"decoder.kinds={list(kinds)}; choose from {', '.join(CHOICE)}")
         if slots < 1:
             raise UserError(f"decoder.slots={slots}; give 1 or more, questions about a picture")
         self.boxes, self.kinds, self.slots = boxes, tuple(kinds), slots
@@ -31,8 +34,10 @@ class Asking:
     def __call__(self, sample: Sample, rng: np.random.Generator) -> tuple[Asked, ...]:
         sides = np.array(sample.image.size * 2, np.float32)
         boxes = [(x0, y0, x1, y1) for x0, y0, x1, y1 in (sample.boxes / sides).tolist()]
+        shown = boxes, sample.phrases, sample.negatives
+        reasons = reasons_of(*shown) if REASON in self.kinds else ()
         left: dict[str, list[Question]] = defaultdict(list)
-        for question in questions_of(boxes, sample.phrases, sample.negatives, rng):
+        for question in chain(questions_of(*shown, rng), reasons):
             if question.kind in self.kinds:
                 left[question.kind].append(question)
         found: list[Question] = []
@@ -48,7 +53,11 @@ class Asking:
         words = self.boxes.words
         asked = [token for part in question.asked for token in self._part(part)]
         begin = () if words.begin is None else (words.begin,)
-        return Asked((*begin, *asked), (*self._part(question.answer), words.end))
+        parts = (*question.steps, (question.answer,))
+        steps = [[token for part in step for token in self._part(part)] for step in parts]
+        steps[-1].append(words.end)
+        said, lengths = tuple(chain(*steps)), tuple(map(len, steps))
+        return Asked((*begin, *asked), said, lengths, question.grounds)
 
     def _part(self, part: str | Box) -> list[int]:
         if not isinstance(part, str):

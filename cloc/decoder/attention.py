@@ -19,6 +19,10 @@ class Seen(NamedTuple):
     keys: Float[Tensor, "b h m d"]
     values: Float[Tensor, "b h m d"]
 
+    def repeated(self, count: int) -> "Seen":
+        """Of each sequence `count` times, one behind the other."""
+        return Seen(*(part.repeat_interleave(count, 0) for part in self))
+
 
 class Attention(nn.Module):
     """Of `num_heads` heads, without biases. Keys are kept as they were turned: a token never moves,

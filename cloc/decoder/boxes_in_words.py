@@ -62,6 +62,12 @@ class BoxWords:
             return None
         return x0 / self.cells, y0 / self.cells, x1 / self.cells, y1 / self.cells
 
+    def behind_steps(self, tokens: Sequence[int]) -> list[int]:
+        """What is said behind the last full stop, which ends a step (`cloc.decoder.reasons`)."""
+        stop = self.words.encode(".")[-1]
+        last = max((i for i, token in enumerate(tokens) if token == stop), default=-1)
+        return list(tokens[last + 1 :])
+
     def _read(self, tokens: Sequence[int]) -> list[int] | None:
         if self.form == "tokens":
             own = [token - self.first for token in tokens]

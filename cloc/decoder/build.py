@@ -12,6 +12,7 @@ from cloc.decoder.decoder import Decoder
 from cloc.decoder.pin import PIN
 from cloc.decoder.prefix_lm import PrefixLM
 from cloc.decoder.questions import SAID
+from cloc.decoder.router import router_of
 from cloc.decoder.twin import Twin, set_twins
 from cloc.decoder.words import Words, tokens_of
 from cloc.errors import UserError
@@ -77,8 +78,14 @@ def _set(model: CLOC, options: Mapping[str, Any]) -> None:
 
 def _learners(decoder: Decoder, repairs: Iterable[str]) -> list[nn.Module]:
     twins = [module.new for module in decoder.modules() if isinstance(module, Twin)]
+    twins += [decoder.router] if decoder.router else []
     of: dict[str, list[nn.Module]] = {"pin": [decoder.pin] if decoder.pin else [], "twin": twins}
     return [part for name in repairs for part in of[name]]
+
+
+def routes(decoder: Decoder) -> bool:
+    """Whether it has a router that is to learn."""
+    return decoder.router is not None and decoder.router.score.weight.requires_grad
 
 
 def box_words(model: CLOC) -> BoxWords:
@@ -93,7 +100,7 @@ def _tokens(tower: Tower, file: Path) -> list[int]:
     """Those of the lines of `file`, of questions and of digits."""
     if not file.is_file():
         raise UserError(f"{KEY}.words={file}: there is no such file; give one with a text a line")
-    texts = file.read_text(encoding="utf-8").splitlines()
+    texts = file.read_text(encoding="utf-8").split("\n")
     return tokens_of(tower.tokenizer(), [*texts, *SAID, " ".join("0123456789")])
 
 
@@ -149,4 +156,11 @@ def _repair(
         own = decoder.connector.encoder_width
         decoder.pin = made(PIN, pin, f"{KEY}.pin", rows * columns, own)
     if twin is not None:
-        made(set_twins, twin, f"{KEY}.twin", decoder.language)
+        made(_twins, twin, f"{KEY}.twin", decoder)
+
+
+def _twins(
+    decoder: Decoder, *, every: int = 2, begin: str = "copy", route: str = "classifier"
+) -> None:
+    decoder.router = router_of(route, decoder.language.width)
+    set_twins(decoder.language, every=every, begin=begin)

@@ -12,6 +12,7 @@ from cloc.decoder.connector import Connector
 from cloc.decoder.pin import PIN
 from cloc.decoder.prefix_lm import PrefixLM, sight
 from cloc.decoder.rotary import Part
+from cloc.decoder.router import Router
 from cloc.decoder.steer import AdaptVis, Steer
 from cloc.decoder.twin import Twin
 from cloc.numerics import upcast
@@ -22,11 +23,17 @@ Grid = tuple[int, int]  # rows and columns of the patches
 class Decoder(nn.Module):
     """Patches are the tokens of an encoder, row by row (`ImageFeatures.read` of a tower, of one
     block or of several side by side); `connector` brings them before the words, in one sequence.
-    `pin` gives them places of its own."""
+    `pin` gives them places of its own, `router` says which of twin experts answers."""
 
-    def __init__(self, connector: Connector, language: PrefixLM, pin: PIN | None = None) -> None:
+    def __init__(
+        self,
+        connector: Connector,
+        language: PrefixLM,
+        pin: PIN | None = None,
+        router: Router | None = None,
+    ) -> None:
         super().__init__()
-        self.connector, self.language, self.pin = connector, language, pin
+        self.connector, self.language, self.pin, self.router = connector, language, pin, router
 
     def forward(
         self,
@@ -48,26 +55,69 @@ class Decoder(nn.Module):
         tokens: Int[Tensor, "b q t"],
         valid: Bool[Tensor, "b q t"],
         answer_at: Int[Tensor, "b q a"],
+        grounds: Bool[Tensor, "b q"],
+        *,
+        share: Float[Tensor, "b q"] | None = None,
     ) -> Float[Tensor, "b q a"]:
         """Minus the log probability, in nats, of the tokens at `answer_at`, each behind the right
         ones before it; 0 where a place is -1, which is padding.
 
-        Questions about one picture do not see each other: its patches are looked at once, and what
-        they leave is there for each question. Logits are made of answers alone. While twins learn,
-        all questions are the new ones'.
+        Questions about one picture do not see each other: its patches are looked at once, or for
+        each question where it has a `share` of its own, and what they leave is there for it. Logits
+        are made of answers alone. While twins learn, `grounds` says which questions are the new
+        ones': all of it, or with a soft route what it leaves them. In evaluation nobody looks at
+        `grounds`: `route` decides.
         """
-        count = tokens.shape[1]
-        share = past_share = None
-        if self.training and any(isinstance(module, Twin) for module in self.modules()):
-            past_share = torch.zeros(len(patches), device=patches.device)
-            share = past_share.repeat_interleave(count)
-        past = [_repeated(seen, count) for seen in self._look(patches, grid, past_share)]
-        rows, at = tokens.flatten(0, 1), answer_at.flatten(0, 1).clamp(min=1)
-        found, _ = self._ask(past, grid, rows, valid.flatten(0, 1), share=share)
+        count, rows, places = tokens.shape[1], tokens.flatten(0, 1), answer_at.flatten(0, 1)
+        own, there = None if share is None else share.flatten(), valid.flatten(0, 1)
+        if share is None:
+            asked = _asked(there, places)
+            learns = self.training and any(isinstance(module, Twin) for module in self.modules())
+            own = (
+                self._taught(rows, asked, grounds.flatten()) if learns else self.route(rows, asked)
+            )
+        if own is None:
+            past = [seen.repeated(count) for seen in self._look(patches, grid, None)]
+        else:
+            past = list(self._look(patches.repeat_interleave(count, 0), grid, own))
+        found, _ = self._ask(past, grid, rows, there, share=own)
+        at = places.clamp(min=1)
         before = found.gather(1, (at - 1)[..., None].expand(-1, -1, found.shape[-1]))
         logits = upcast(self.language.logits(before)).flatten(0, 1)
         nll = F.cross_entropy(logits, rows.gather(1, at).flatten(), reduction="none")
         return nll.view(answer_at.shape).masked_fill(answer_at < 0, 0)
+
+    def route(
+        self, tokens: Int[Tensor, "b t"], valid: Bool[Tensor, "b t"]
+    ) -> Float[Tensor, " b"] | None:
+        """The old expert's share in the answer to each question, which is all that `tokens` are;
+        None without a router."""
+        return None if self.router is None else self.router.share(self._odds(tokens, valid))
+
+    def route_nll(
+        self,
+        tokens: Int[Tensor, "b q t"],
+        valid: Bool[Tensor, "b q t"],
+        answer_at: Int[Tensor, "b q a"],
+        grounds: Bool[Tensor, "b q"],
+    ) -> Float[Tensor, "b q"] | None:
+        """Minus the log probability, in nats, of the right route of each question, read from what
+        stands before the answer; None without a router."""
+        if self.router is None:
+            return None
+        asked = _asked(valid.flatten(0, 1), answer_at.flatten(0, 1))
+        odds = upcast(self._odds(tokens.flatten(0, 1), asked)).view(grounds.shape)
+        return F.softplus(torch.where(grounds, odds, -odds))
+
+    def _odds(self, tokens: Tensor, asked: Tensor) -> Float[Tensor, " b"]:
+        assert self.router is not None
+        found: Tensor = self.router(self.language.token_embedding(tokens).detach(), asked)
+        return found
+
+    def _taught(self, tokens: Tensor, asked: Tensor, grounds: Tensor) -> Float[Tensor, " b"]:
+        soft = self.router is not None and self.router.soft
+        own = self.route(tokens, asked) if soft else None
+        return torch.where(grounds, 0.0 if own is None else own, 1.0)
 
     @torch.no_grad()
     def answer(
@@ -85,7 +135,8 @@ class Decoder(nn.Module):
         """The likeliest next token, and so on, until all have said `end` or `most` tokens; behind
         its `end` a row holds `end` alone. Patches and words are looked at once, words
         twice where `steer` asks first how sure the model is; it changes the first token's look
-        alone."""
+        alone. `route` decides where no `share` is given."""
+        share = self.route(tokens, valid) if share is None else share
         counts = valid.sum(1)
         found, past = self.steered(patches, grid, tokens, valid, steer=steer, share=share)
         _, behind = self.language.rotary.positions([grid, tokens.shape[1]])
@@ -187,11 +238,12 @@ class Decoder(nn.Module):
         return self.language(x, positions[None], sees[:, None], past, steer=steer, share=share)
 
 
-def _repeated(seen: Seen, count: int) -> Seen:
-    """Of each picture `count` times."""
-    return Seen(*(part.repeat_interleave(count, 0) for part in seen))
-
-
 def _all(patches: Tensor) -> Bool[Tensor, "b p"]:
     """A picture's patches are never padding."""
     return torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
+
+
+def _asked(valid: Bool[Tensor, "b t"], answer_at: Int[Tensor, "b a"]) -> Bool[Tensor, "b t"]:
+    """The places of the question, which stands before its answer."""
+    counts = valid.sum(1) - (answer_at >= 0).sum(1)
+    return torch.arange(valid.shape[1], device=valid.device) < counts[:, None]

@@ -4,6 +4,7 @@ writes them of photographs."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -11,17 +12,25 @@ import numpy as np
 from cloc.decoder.boxes_in_words import Box
 
 KINDS = ("where", "what", "whether")
-SAID = ("where is", "what is at", "is", "?", "yes", "no")  # in questions and answers of any data
+# In questions and answers of any data.
+SAID = ("where is what is at ? yes no", "which is the ? step by step", "is at and at .")
 
 
 class Question(NamedTuple):
     """`asked` are words and boxes in the order in which they are said; boxes are fractions of the
-    frame in which the encoder sees the picture. It is about `region`."""
+    frame in which the encoder sees the picture. It is about `region`. `steps` are said before the
+    answer, each of words and boxes too (`cloc.decoder.reasons`)."""
 
     kind: str
     asked: tuple[str | Box, ...]
     answer: str | Box
     region: int
+    steps: tuple[tuple[str | Box, ...], ...] = ()
+
+    @property
+    def grounds(self) -> bool:
+        """Whether a box is said, in the answer or on the way to it."""
+        return any(not isinstance(part, str) for part in (*chain(*self.steps), self.answer))
 
 
 def questions_of(

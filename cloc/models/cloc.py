@@ -14,7 +14,8 @@ from cloc.models.teacher import Teacher
 from cloc.models.towers import Tower
 from cloc.numerics import upcast
 
-QUESTION = ("question", "question_valid", "answer_at")  # `cloc.data.samples.asked.columns`
+# of `cloc.data.samples.asked.columns`
+QUESTION = ("question", "question_valid", "answer_at", "grounds")
 
 
 class CLOC(nn.Module):
@@ -60,9 +61,10 @@ class CLOC(nn.Module):
             [phrase] = cut(self._texts, batch.phrases)
             asked = None if self.box_head is None else phrase[batch.phrase_index]
         question = [None if self.decoder is None else batch.extra[name] for name in QUESTION]
-        image, region, predicted_boxes, answer_nll = cut(
+        image, region, predicted_boxes, answer_nll, route_nll = cut(
             self._looks, batch.images, batch.boxes, asked, *question
         )
+        told = {"answer_nll": answer_nll, "route_nll": route_nll}
         extra = {} if self.teacher is None else self.teacher(batch, pieces=accumulate)
         return Embeddings(
             image=image,
@@ -73,7 +75,7 @@ class CLOC(nn.Module):
             region=region,
             region_scale=None if self.region_scale is None else self.region_scale(),
             predicted_boxes=predicted_boxes,
-            extra=extra if answer_nll is None else {**extra, "answer_nll": answer_nll},
+            extra={**extra, **{name: x for name, x in told.items() if x is not None}},
         )
 
     def _texts(self, tokens: Tensor) -> tuple[Tensor]:
@@ -81,17 +83,21 @@ class CLOC(nn.Module):
 
     def _looks(
         self, pixels: Tensor, boxes: Tensor, asked: Tensor | None, *question: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
         """Of each image; of each of its regions; the box predicted for each region's phrase; how
-        unlikely the decoder finds each token of the answer. None of what the model has not."""
+        unlikely the decoder finds each token of the answer, and the right one of its twin experts.
+        None of what the model has not."""
         seen, grid = self.tower.images(pixels), self.tower.grid_at(pixels)
         region = predicted = None
         if self.region_head is not None:
             region, grounded = self.region_head(seen.read, boxes, asked, grid=grid, kept=seen.kept)
             region = F.normalize(upcast(region), dim=-1)
             predicted = None if self.box_head is None else self.box_head(grounded)
-        nll = None if self.decoder is None else self.decoder.answer_nll(seen.read, grid, *question)
-        return seen.pooled, region, predicted, nll
+        nll = route = None
+        if self.decoder is not None:
+            nll = self.decoder.answer_nll(seen.read, grid, *question)
+            route = self.decoder.route_nll(*question)
+        return seen.pooled, region, predicted, nll, route
 
     def region_state(self) -> dict[str, Tensor]:
         """The weights that are neither the tower's nor the decoder's: what an export stores beside

@@ -100,6 +100,7 @@ def shapes(
             "question": torch.empty(images, asks, QUESTION + ANSWER, dtype=torch.long),
             "question_valid": torch.empty(images, asks, QUESTION + ANSWER, dtype=torch.bool),
             "answer_at": torch.empty(images, asks, ANSWER, dtype=torch.long),
+            "grounds": torch.empty(images, asks, dtype=torch.bool),
         }
         return RegionBatch(
             images=torch.empty(images, 3, *height_and_width(image_size), dtype=torch.uint8),

@@ -15,9 +15,11 @@ from cloc.cli.config.compose import compose_config, make, plain
 from cloc.cli.config.folders import CONFIGS
 from cloc.data.datamodule import RegionData
 from cloc.data.samples.training_view import View
+from cloc.decoder.build import attach
 from cloc.models.build import build_model
 from cloc.models.start_folder import keep
 from tests.cli.test_check_values import check_kinds
+from tests.helpers.checkpoints import save_run
 from tests.helpers.hf import unigram
 
 NAMES = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
@@ -54,10 +56,14 @@ def kept(tmp_path_factory):
     cfg = compose_config("train", [*COMMON, "model=scenes_tower"])
     model = build_model(**plain(cfg.model))
     keep(model.tower, folder, description=model.description)
+    attach(model, plain(experiment("scenes_vqa").decoder))
+    save_run(folder / "answers", model)
     return folder / "start"
 
 
 def built(cfg, kept):
+    if cfg.decoder is not None and cfg.decoder.start is not None:
+        cfg.decoder.start = str(kept.parent / "answers")
     if cfg.start is not None:
         cfg.start = f"run:{kept}"
         return build_model(**plain(cfg.model))

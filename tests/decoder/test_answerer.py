@@ -50,6 +50,7 @@ def test_an_answer_is_a_box_where_what_is_said_is_one_else_words(answerer):
     words = answerer.boxes.words
     said = answerer.boxes.encode(BOX)
     assert answerer._read([*said, words.end]) == BOX
+    assert answerer._read([*words.encode("it is at"), *said, *words.encode("."), *said]) == BOX
     assert answerer._read([*words.encode("a red cup"), words.end]) == "a red cup"
     assert answerer._read([*words.encode("at"), *said]) == "at"
 

@@ -87,7 +87,35 @@ def test_what_was_asked_before_changes_nothing(monkeypatch):
     assert [asking(ONE, np.random.default_rng(seed)) for seed in range(20)] == fresh
 
 
+def test_a_reason_has_its_steps_and_none_is_asked_for_by_default():
+    shown = replace(ONE, phrases=("a red ball", "a cup"), negatives=((), ()))
+    told = replace(
+        shown,
+        boxes=shown.boxes[[0, 1, 1]],
+        phrases=(*shown.phrases, "the cup right of the red ball"),
+        negatives=((), (), ("the cup left of the red ball",)),
+    )
+    [found] = Asking(BOXES, kinds=["reason"])(told, np.random.default_rng(0))
+    assert WORDS.decode(list(found.question)) == (
+        "which is the cup right of the red ball ? step by step"
+    )
+    first, second = np.split(found.answer, np.cumsum(found.steps)[:-1])
+    assert WORDS.decode(first.tolist()) == "the red ball is at 0 0 4 4 ."
+    assert BOXES.decode(second.tolist()) == (0.5, 0.25, 1.0, 1.0)
+    assert second[-1] == WORDS.end
+    assert found.grounds
+    asked = [one for i in range(9) for one in Asking(BOXES)(told, np.random.default_rng(i))]
+    assert not any("step by step" in said(one)[0] for one in asked)
+
+
+def test_one_step_where_nothing_is_said_before_the_answer():
+    for kind, grounds in (("where", True), ("what", False), ("whether", False)):
+        [asked] = Asking(BOXES, kinds=[kind])(ONE, np.random.default_rng(0))
+        assert asked.steps == (len(asked.answer),)
+        assert asked.grounds is grounds
+
+
 @pytest.mark.parametrize("kinds", [[], ["why"]])
 def test_kinds_that_there_are_not(kinds):
-    with pytest.raises(UserError, match=r"decoder\.kinds=.*choose from where, what, whether"):
+    with pytest.raises(UserError, match=r"decoder\.kinds=.*from where, what, whether, reason"):
         Asking(BOXES, kinds=kinds)

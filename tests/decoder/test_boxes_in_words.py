@@ -65,6 +65,22 @@ def test_tokens_that_say_no_box_are_none(tokens):
     assert made("text").decode(tokens) is None
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_the_answer_is_what_is_said_behind_the_last_full_stop(form):
+    boxes, own = made(form), (0.0, 0.25, 1.0, 0.5)
+    step = [
+        *WORDS.encode("the bowl is at"),
+        *boxes.encode((0.5, 0.5, 1.0, 1.0)),
+        *WORDS.encode("."),
+    ]
+    answer = [*boxes.encode(own), WORDS.end]
+    for steps in range(3):
+        said = [*(steps * step), *answer]
+        assert boxes.behind_steps(said) == answer
+        assert boxes.decode(boxes.behind_steps(said)) == own
+    assert boxes.decode([*step, *answer]) is None
+
+
 @pytest.mark.parametrize(("more", "says"), [({"form": "words"}, "form=words"), ({"cells": 0}, "0")])
 def test_what_cannot_be_is_one_line(more, says):
     with pytest.raises(UserError, match=f"decoder.boxes.*{says}; "):

@@ -1,24 +1,18 @@
 """A decoder from a plain mapping, from scratch and from one that has learned."""
 
-import copy
-
 import pytest
 import torch
 
-from cloc.decoder.build import Trained, attach, attach_as, box_words
+from cloc.decoder.build import attach, attach_as, box_words, routes
 from cloc.decoder.twin import Twin
 from cloc.errors import UserError
 from cloc.models.build import build_model
-from tests.helpers.answering import SMALL, answering, asked_batch, clip
+from tests.helpers.answering import SMALL, answering, asked_batch, clip, learned, repaired
 from tests.helpers.models import NATIVE, PROMPTER
 
 PIN, TWIN = {"pin": {"channels": 8}}, {"twin": {"every": 2}}
-
-
-def learned(model):
-    """What a run that trained the decoder of `model` leaves."""
-    state = {k: v.clone() for k, v in model.decoder.state_dict().items()}
-    return Trained(copy.deepcopy(model.description["decoder"]), state)
+FLAG = {"twin": {"route": "flag"}}
+NEW = "decoder.language.blocks.1.feed_forward.new."
 
 
 def trains(model):
@@ -70,19 +64,21 @@ def test_a_start_gives_its_parts_and_its_weights():
 
 
 @pytest.mark.parametrize(
-    ("repair", "part"),
-    [(PIN, "decoder.pin."), (TWIN, "decoder.language.blocks.1.feed_forward.new")],
+    ("repair", "parts"),
+    [(PIN, ["decoder.pin."]), (TWIN, [NEW, "decoder.router."]), (FLAG, [NEW])],
 )
-def test_a_repair_is_all_that_learns(repair, part):
+def test_a_repair_is_all_that_learns(repair, parts):
     old = answering()
     model = clip()
     attach(model, repair, start=learned(old))
-    assert trains(model)
-    assert all(name.startswith(part) for name in trains(model))
+    for part in parts:
+        assert any(name.startswith(part) for name in trains(model))
+    assert all(name.startswith(tuple(parts)) for name in trains(model))
+    assert routes(model.decoder) is (len(parts) == 2)
     assert model.description["decoder"] == {**old.description["decoder"], **repair}
 
 
-@pytest.mark.parametrize("repair", [PIN, TWIN])
+@pytest.mark.parametrize("repair", [PIN, TWIN, FLAG])
 def test_one_that_goes_on_is_still_all_that_learns(repair):
     old, model = answering(), clip()
     attach(model, repair, start=learned(old))
@@ -97,7 +93,10 @@ def test_both_repairs_one_after_the_other():
     attach(first, PIN, start=learned(answering()))
     attach(second, TWIN, start=learned(first))
     assert second.decoder.pin is not None
-    assert all("feed_forward.new" in name for name in trains(second))
+    assert all(name.startswith((NEW, "decoder.router.")) for name in trains(second))
+    third = repaired(second, **PIN)
+    assert all(name.startswith("decoder.pin.") for name in trains(third))
+    assert not routes(third.decoder)
 
 
 def test_attached_as_in_a_description():
@@ -145,18 +144,46 @@ def test_what_does_not_fit_is_one_line(options, told):
         attach(clip(), {**SMALL, **options} if "language" not in options else options)
 
 
+@pytest.mark.parametrize(
+    ("twin", "told"),
+    [
+        ({"route": "data"}, r"decoder\.twin\.route=data; choose classifier, flag, soft"),
+        ({"root": "flag"}, r"decoder\.twin: got an unexpected .*'root'; its options are every, be"),
+        ({"every": 9}, r"decoder\.twin\.every=9"),
+    ],
+)
+def test_twins_that_do_not_fit_are_one_line(twin, told):
+    with pytest.raises(UserError, match=told):
+        repaired(answering(), twin=twin)
+
+
 def test_a_start_of_other_parts_is_one_line():
     with pytest.raises(UserError, match=r"decoder\.boxes=.*the decoder to start from has None"):
         attach(clip(), {"boxes": {"cells": 8}}, start=learned(answering()))
 
 
 @torch.no_grad()
-def test_twins_answer_with_the_new_one_while_they_learn():
-    old, model = answering(), clip()
-    attach(model, TWIN, start=learned(old))
+def test_rows_that_ground_are_the_new_ones_while_they_learn():
+    """In evaluation the router decides, which has learned nothing yet."""
+    old = answering()
+    model = repaired(old, **TWIN)
     batch = asked_batch(model)
     for twin in (m for m in model.decoder.modules() if isinstance(m, Twin)):
         twin.new.down.weight.mul_(2)
     known = old.eval()(batch).extra["answer_nll"]
     assert model.eval()(batch).extra["answer_nll"].equal(known)
-    assert not model.train()(batch).extra["answer_nll"].allclose(known)
+    found = model.train()(batch).extra["answer_nll"]
+    assert batch.extra["grounds"].tolist() == [[True], [False], [False]]
+    assert not found[0].allclose(known[0])
+    assert found[1:].equal(known[1:])
+
+
+def test_how_likely_the_right_route_is_is_told_where_there_is_a_router():
+    model = repaired(answering(), **TWIN)
+    batch = asked_batch(model)
+    out = model(batch)
+    torch.testing.assert_close(out.extra["route_nll"], torch.full((3, 1), 2.0).log())
+    pieces = model(batch, accumulate=3)
+    torch.testing.assert_close(pieces.extra, out.extra)
+    for other in (repaired(answering(), **FLAG), answering()):
+        assert "route_nll" not in other(batch).extra

@@ -105,8 +105,9 @@ def test_questions_about_one_picture_do_not_see_each_other(kind):
     tokens = torch.tensor([[3, 4, 5, 6], [7, 8, 0, 0], [9, 10, 11, 0]]).expand(3, 3, 4)
     valid = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]]).bool().expand(3, 3, 4)
     at = torch.tensor([[2, 3], [1, -1], [1, 2]]).expand(3, 3, 2)
-    found = decoder.answer_nll(patches, grid, tokens, valid, at)
-    turned = decoder.answer_nll(patches, grid, *(x.flip(1) for x in (tokens, valid, at)))
+    rows = (tokens, valid, at, torch.zeros(3, 3).bool())
+    found = decoder.answer_nll(patches, grid, *rows)
+    turned = decoder.answer_nll(patches, grid, *(x.flip(1) for x in rows))
     torch.testing.assert_close(turned, found.flip(1))
     for i in range(3):
         told = logits(decoder, patches, grid, tokens[:, i], valid[:, i]).log_softmax(-1)

@@ -7,7 +7,7 @@ import cloc
 from cloc.decoder.load import load_answering, trained_decoder
 from cloc.errors import UserError
 from cloc.models.load import load_model
-from tests.helpers.answering import answering, asked_batch, clip
+from tests.helpers.answering import answering, asked_batch, clip, repaired
 from tests.helpers.checkpoints import save_run
 
 
@@ -20,6 +20,21 @@ def test_the_decoder_comes_back_exactly(tmp_path):
     batch = asked_batch(model)
     assert found(batch).extra["answer_nll"].equal(model(batch).extra["answer_nll"])
     assert found.description == model.description
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("route", ["classifier", "flag", "soft"])
+def test_twins_and_their_router_come_back_exactly(tmp_path, route):
+    model = repaired(answering(), twin={"every": 1, "route": route}).eval()
+    for weight in model.parameters():
+        if weight.requires_grad:
+            torch.nn.init.normal_(weight, std=0.3)
+    save_run(tmp_path / "run", model)
+    found, batch = load_answering(tmp_path / "run"), asked_batch(model)
+    assert found(batch).extra.keys() == model(batch).extra.keys()
+    assert all(x.equal(model(batch).extra[name]) for name, x in found(batch).extra.items())
+    assert found.description == model.description
+    assert any("router" in name for name in found.state_dict()) is (route != "flag")
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cloc.decoder.questions import KINDS, questions_of
+from cloc.decoder.questions import KINDS, Question, questions_of
 
 BALL, CUBE, OTHER = (0.0, 0.0, 0.25, 0.25), (0.5, 0.0, 1.0, 0.5), (0.0, 0.5, 0.25, 1.0)
 
@@ -34,3 +34,11 @@ def test_whether_a_phrase_is_true_of_its_box_of_which_half_are_flipped():
         (("is", CUBE, "behind?"), "no"),
     }
     assert 120 < sum(answer == "yes" for _, answer in found) < 180
+
+
+def test_a_question_grounds_where_a_box_is_said_in_the_answer_or_on_the_way_to_it():
+    found = of((BALL, "a red", ()), (CUBE, "left", ("right",)))
+    grounds = {kind: {q.grounds for q in questions} for kind, questions in found.items()}
+    assert grounds == {"where": {True}, "what": {False}, "whether": {False}}
+    assert Question("x", ("how many?",), "two", 0, (("at", BALL, "and", CUBE),)).grounds
+    assert not Question("x", ("is", BALL, "red?"), "yes", 0, (("it is dark",),)).grounds

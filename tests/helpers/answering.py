@@ -1,9 +1,11 @@
 """Tiny models with a decoder, and batches of questions for them."""
 
+import copy
+
 import torch
 
 from cloc.data.samples.asked import Asked, columns
-from cloc.decoder.build import attach
+from cloc.decoder.build import Trained, attach
 from cloc.models.build import build_model
 from tests.helpers.models import NATIVE, model_batch
 
@@ -23,10 +25,24 @@ def answering(seed=0, **options):
     return model
 
 
+def learned(model):
+    """What a run that trained the decoder of `model` leaves."""
+    state = {k: v.clone() for k, v in model.decoder.state_dict().items()}
+    return Trained(copy.deepcopy(model.description["decoder"]), state)
+
+
+def repaired(model, seed=0, **repairs):
+    """A model of the same seed that goes on from the decoder of `model`."""
+    found = clip(seed)
+    attach(found, repairs, start=learned(model))
+    return found
+
+
 def asked_batch(model, *, seed=0):
-    """Three pictures, the last one without a question."""
+    """Three pictures: the first one's question grounds, the last one has none."""
     batch = model_batch(model)
-    rows = [Asked((49406, 320, 736), (533, 49407)), Asked((49406, 320), (736, 533, 49407)), None]
+    first = Asked((49406, 320, 736), (533, 49407), grounds=True)
+    rows = [first, Asked((49406, 320), (736, 533, 49407)), None]
     count = len(batch.images)
     own = [rows[i % 3] for i in range(count)]
     return batch._replace(extra=columns([(one,) if one else () for one in own], slots=1))

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from cloc.cli.build.weightless import shadow
 from cloc.cli.config.compose import plain
-from cloc.decoder.build import attach
+from cloc.decoder.build import attach, routes
 from cloc.decoder.load import trained_decoder
 from cloc.errors import UserError
 from cloc.interfaces import Loss, RegionBatch
@@ -69,6 +69,11 @@ def adapt(cfg: DictConfig, model: CLOC, losses: Mapping[str, Loss]) -> None:
             raise UserError("a decoder reads whole pictures; set patch_dropout=0")
         start = cfg.decoder.get("start")
         attach(model, plain(cfg.decoder), start=trained_decoder(Path(start)) if start else None)
+        if routes(model.decoder) and "extra.route_nll" not in needed:
+            raise UserError(
+                "no loss teaches the router of decoder.twin, so all questions would be the old "
+                "expert's; set losses=[stepwise,routing], or decoder.twin.route=flag"
+            )
     freeze(model, plain(cfg.freeze))
     model.reads_captions = "caption" in needed
     with unset_fake_temporarily():  # of `cloc-pretrain bench what=memory`, whose weights are fake

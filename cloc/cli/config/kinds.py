@@ -145,7 +145,7 @@ NULL = (
     *("stages.images.phash_distance", "twin", "engine.workers", "limit"),
     "benchmarks.*.classnames",
 )
-ANY_LENGTH = ("seeds",)  # of a list of numbers
+ANY_LENGTH = ("seeds", "losses.stepwise.weights")  # of a list of numbers
 EMPTY = ("stages.*.prompt", "logger.*")  # texts that may have no letter
 # Numbers that are not all of 0 and more: the least, whether more than it, and the most.
 ONE, ABOVE, SHARE = (1, False, math.inf), (0, True, math.inf), (0, False, 1)

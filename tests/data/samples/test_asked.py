@@ -29,6 +29,25 @@ def test_a_slot_without_a_question_has_a_token_and_no_answer():
     assert found["question_valid"].sum(-1).tolist() == [[1, 1], [5, 1]]
     assert (found["answer_at"] >= 0).sum(-1).tolist() == [[0, 0], [2, 0]]
     alone = columns([()], slots=1)
-    shapes = {name: tuple(column.shape) for name, column in alone.items()}
-    assert shapes == {"question": (1, 1, 8), "question_valid": (1, 1, 8), "answer_at": (1, 1, 1)}
+    assert {name: tuple(column.shape) for name, column in alone.items()} == {
+        "question": (1, 1, 8),
+        "question_valid": (1, 1, 8),
+        "answer_at": (1, 1, 1),
+        "answer_step": (1, 1, 1),
+        "grounds": (1, 1),
+    }
     assert alone["question"].dtype == torch.long
+
+
+def test_the_numbers_of_the_steps_of_an_answer():
+    found = columns([(Asked((1,), (2, 3, 4, 5), (1, 3)), Asked((1,), (2, 3))), ()], slots=2)
+    assert found["answer_step"].tolist() == [
+        [[0, 1, 1, 1], [0, 0, -1, -1]],
+        [[-1] * 4, [-1] * 4],
+    ]
+    assert (found["answer_step"] >= 0).equal(found["answer_at"] >= 0)
+
+
+def test_whether_it_tells_where_something_is_is_false_without_a_question():
+    found = columns([(Asked((1,), (2,), grounds=True), Asked((1,), (2,))), ()], slots=2)
+    assert found["grounds"].tolist() == [[True, False], [False, False]]
