@@ -78,6 +78,7 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         ),
         *("annotations", "classes", "boxes", "dataset", "entities", "folder", "image_data"),
         *("narratives", "parquet", "refs", "regions", "train", "val", "caption_key"),
+        *("objects", "backgrounds", "answers.repairs.*.of"),
         *("stages.*.model", "stages.*.revision", "stages.*.endpoint.model"),
         "stages.relations.larger_is",
         *("stages.*.endpoint.key_env", "engine.address", "engine.cluster"),
