@@ -29,7 +29,7 @@ demo: env ## scenes, CLOC and its CLIP twin, evaluation, export, report; stopped
 	$(PY) -m cloc demo
 
 # two encodings and one seed, in a folder of its own
-QUICKLY := out=runs/where_quick cells=runs/where_quick/cells seeds=[0] chosen=[learned,rope_axial] words=[steps=200] val=200 pairs=[20,8]
+QUICKLY := pages=[encoders] out=runs/where_quick cells=runs/where_quick/cells seeds=[0] chosen=[learned,rope_axial] words=[steps=200] val=200 pairs=[20,8]
 
 where: env ## objectives by position encodings, one page; does what is missing (QUICK=1: eight small cells)
 	$(PY) -m cloc where $(if $(QUICK),$(QUICKLY),cells=docs/where)

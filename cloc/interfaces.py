@@ -98,6 +98,7 @@ class _Example(NamedTuple):
     digest: bytes = b""  # of picture and boxes; empty: answers about it are not kept
     masks: Any = None  # bool [n, height, width], one per box, or a function that reads them
     size: tuple[int, int] | None = None  # width and height of `image`, where known unread
+    negatives: tuple[tuple[str, ...], ...] = ()  # of each phrase its flipped forms, or none at all
 
 
 class Example(_Example):
@@ -119,7 +120,7 @@ class Example(_Example):
 
     def __repr__(self) -> str:
         shown = _Example(
-            self.key, "read" if callable(self[1]) else self[1], *self[2:8], None, self.size
+            self.key, "read" if callable(self[1]) else self[1], *self[2:8], None, *self[9:]
         )
         return short_repr(shown).replace("_Example(", "Example(", 1)
 

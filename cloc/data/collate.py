@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from cloc.data.samples.asked import Asked, columns
 from cloc.data.samples.transforms import Sample
 from cloc.errors import UserError
 from cloc.frame import WHITE, Colour, ImageSize
@@ -18,6 +20,15 @@ from cloc.interfaces import RegionBatch
 # `tokenize(texts, context_length)` gives token ids, one row of that length per text: what
 # open_clip's tokenizers are.
 Tokenize = Callable[[list[str], int], Tensor]
+
+
+@runtime_checkable
+class Ask(Protocol):
+    """Questions about what a sample shows, at most `slots` of them."""
+
+    slots: int
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> tuple[Asked, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,7 @@ class ModelInput:
     region_context: int  # tokens of a phrase
     bucket: int = 64
     background: Colour = WHITE  # behind transparent pixels
+    ask: Ask | None = None  # of a model that answers
 
     def __post_init__(self) -> None:
         if not 3 <= self.region_context <= self.context_length:
@@ -107,6 +119,7 @@ class Collate:
         self.phrases = Tokens(wants.tokenize, wants.region_context)
         self.bucket = wants.bucket
         self.max_regions, self.max_negatives = max_regions, max_negatives
+        self.slots = 0 if wants.ask is None else wants.ask.slots
 
     def __call__(self, samples: Sequence[Sample]) -> RegionBatch:
         captions, caption_valid = self._captions(samples)
@@ -122,7 +135,7 @@ class Collate:
             phrase_index=phrase_index,
             negative_index=negative_index,
             keys=tuple(sample.key for sample in samples),
-            extra={},
+            extra=self._asked(samples),
         )
 
     def cut(self, samples: Sequence[Sample]) -> list[tuple[str, str]]:
@@ -133,6 +146,9 @@ class Collate:
             *(("captions", self.captions.told(str(text))) for text in captions),
             *(("phrases", self.phrases.told(text)) for text in phrases),
         ]
+
+    def _asked(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        return columns([x.asked for x in samples], slots=self.slots) if self.slots else {}
 
     def _captions(self, samples: Sequence[Sample]) -> tuple[Int[Tensor, "b t"], Bool[Tensor, " b"]]:
         """Zeros in the row of an image without a caption."""

@@ -106,6 +106,7 @@ def _example(record: Record, picture: Any) -> Example:
         meta=record.meta,
         size=(record.width, record.height) if code < 5 else (record.height, record.width),
         digest=hashlib.blake2b(record.image + upright.tobytes(), digest_size=16).digest(),
+        negatives=tuple(r.negatives for r in record.regions),
     )
 
 

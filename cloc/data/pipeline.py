@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from cloc.data.collate import Collate, ModelInput
 from cloc.data.samples.decode import origin
-from cloc.data.samples.training_view import blank, look
+from cloc.data.samples.record import Record
+from cloc.data.samples.training_view import View, blank, look
 from cloc.data.samples.transforms import Sample
 from cloc.data.samples.validate import REASONS
 from cloc.data.shards.reader import Reader
@@ -137,15 +138,7 @@ class TrainStream(IterableDataset[Loaded]):
             if entry := self.plan.skips.entry(path, raw["__key__"]):
                 return Row(blank(size), 0, 0, (), name, path, skipped=entry)
             record = source.parse(raw)
-            rng = seeded(self.plan.seed, name, "view", epoch, shard, index)
-            sample = look(
-                record,
-                rng,
-                view=source.view,
-                image_size=size,
-                where=origin(raw),
-                background=self.wants.background,
-            )
+            sample = self._look(record, origin(raw), source.view, name, (epoch, shard, index))
         except BadSample as error:
             whole = Dropped("samples", error.reason, name, str(error))
             return Row(blank(size), 0, 0, (whole,), name, path)
@@ -160,6 +153,24 @@ class TrainStream(IterableDataset[Loaded]):
             path,
             origin=origin(raw),
         )
+
+    def _look(
+        self, record: Record, where: str, view: View, name: str, place: tuple[int, int, int]
+    ) -> Sample:
+        """The record as it is shown, with questions where the model wants some."""
+        wants, seed = self.wants, self.plan.seed
+        sample = look(
+            record,
+            seeded(seed, name, "view", *place),
+            view=view,
+            image_size=wants.image_size,
+            where=where,
+            background=wants.background,
+        )
+        if wants.ask is None:
+            return sample
+        asked = wants.ask(sample, seeded(seed, name, "question", *place))
+        return replace(sample, asked=asked)
 
 
 def _kind(reason: str) -> str:

@@ -19,6 +19,10 @@ class Seen(NamedTuple):
     keys: Float[Tensor, "b h m d"]
     values: Float[Tensor, "b h m d"]
 
+    def repeated(self, count: int) -> "Seen":
+        """Of each sequence `count` times, one behind the other."""
+        return Seen(*(part.repeat_interleave(count, 0) for part in self))
+
 
 class Attention(nn.Module):
     """Of `num_heads` heads, without biases. Keys are kept as they were turned: a token never moves,
@@ -34,19 +38,19 @@ class Attention(nn.Module):
         self,
         x: Float[Tensor, "b n w"],
         tables: Tables,
-        sees: Bool[Tensor, "#b one n m"],
+        sees: Bool[Tensor, "#b one n m"] | None,
         past: Seen | None = None,
         steer: Steer | None = None,
     ) -> tuple[Float[Tensor, "b n w"], Seen]:
         """`x` are the tokens behind those of `past`; `sees` says which of all m of them each may
-        look at, one at least. `steer` changes what one of the new ones makes of it."""
+        look at, one at least; None: all. `steer` changes what one of the new ones makes of it."""
         parts = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = parts.unbind()
         query, key = turn(query, *tables), turn(key, *tables)
         if past is not None:
             key, value = torch.cat([past.keys, key], 2), torch.cat([past.values, value], 2)
         found = F.scaled_dot_product_attention(query, key, value, attn_mask=sees)
-        if steer is not None:
+        if steer is not None and sees is not None:
             every = torch.arange(len(x), device=x.device)
             found = found.clone()
             found[every, :, steer.rows] = answered(steer, query, key, value, sees).to(found.dtype)

@@ -13,6 +13,15 @@ KEY = "decoder.boxes"
 Box = tuple[float, float, float, float]  # (x0, y0, x1, y1), fractions of the frame
 
 
+def own_tokens(*, form: str = "text", cells: int = 16) -> int:
+    """How many a box needs beside those of words; `UserError` for what is no form or no grid."""
+    if form not in FORMS:
+        raise UserError(f"{KEY}.form={form}; choose {', '.join(FORMS)}")
+    if cells < 1:
+        raise UserError(f"{KEY}.cells={cells}; give a whole number, 1 or more")
+    return cells + 1 if form == "tokens" else 0
+
+
 class BoxWords:
     """A box by the lines of a grid of `cells` x `cells` (16 in PIN, arXiv 2402.08657).
 
@@ -22,16 +31,8 @@ class BoxWords:
     """
 
     def __init__(self, words: Words, vocabulary: int, *, form: str = "text", cells: int = 16):
-        if form not in FORMS:
-            raise UserError(f"{KEY}.form={form}; choose {', '.join(FORMS)}")
-        if cells < 1:
-            raise UserError(f"{KEY}.cells={cells}; give a whole number, 1 or more")
+        own_tokens(form=form, cells=cells)  # refuses what cannot be
         self.words, self.form, self.cells, self.first = words, form, cells, vocabulary
-
-    @property
-    def vocabulary(self) -> int:
-        """Tokens of words and lines together."""
-        return self.first + (self.cells + 1 if self.form == "tokens" else 0)
 
     def encode(self, box: Box) -> list[int]:
         """The lines that are nearest, one cell apart at least."""
@@ -60,6 +61,12 @@ class BoxWords:
         if x1 <= x0 or y1 <= y0:
             return None
         return x0 / self.cells, y0 / self.cells, x1 / self.cells, y1 / self.cells
+
+    def behind_steps(self, tokens: Sequence[int]) -> list[int]:
+        """What is said behind the last full stop, which ends a step (`cloc.decoder.reasons`)."""
+        stop = self.words.encode(".")[-1]
+        last = max((i for i, token in enumerate(tokens) if token == stop), default=-1)
+        return list(tokens[last + 1 :])
 
     def _read(self, tokens: Sequence[int]) -> list[int] | None:
         if self.form == "tokens":

@@ -32,6 +32,7 @@ class Connector(nn.Module):
         for name, value, known in (("kind", kind, KINDS), ("norm", norm, NORMS)):
             if value not in known:
                 raise UserError(f"{KEY}.{name}={value}; choose {', '.join(known)}")
+        self.encoder_width = encoder_width
         first = nn.Linear(encoder_width, width)
         self.project = (
             first if kind == "linear" else nn.Sequential(first, nn.GELU(), nn.Linear(width, width))

@@ -24,9 +24,10 @@ def gaze(
     to all tokens: patches first, then words; they sum to 1."""
     found: list[Tensor] = []
     with Shares(found.append):
-        decoder(patches, grid, tokens, valid)
-    rows = patches.shape[1] + valid.sum(1) - 1
-    return torch.stack(found)[:, torch.arange(len(patches)), :, rows].transpose(0, 1)
+        decoder(patches, grid, tokens, valid, share=decoder.route(tokens, valid))
+    of_words = found[len(found) // 2 :]  # behind those of patches, which see patches alone
+    rows = valid.sum(1) - 1
+    return torch.stack(of_words)[:, torch.arange(len(patches)), :, rows].transpose(0, 1)
 
 
 def picture_of(patches: Float[Tensor, "b p e"], valid: Bool[Tensor, "b t"]) -> Bool[Tensor, "b m"]:

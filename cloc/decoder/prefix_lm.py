@@ -47,7 +47,7 @@ class Block(nn.Module):
         self,
         x: Float[Tensor, "b n w"],
         turns: Tables,
-        sees: Bool[Tensor, "#b one n m"],
+        sees: Bool[Tensor, "#b one n m"] | None,
         past: Seen | None,
         steer: Steer | None,
         share: Float[Tensor, " b"] | None,
@@ -75,13 +75,15 @@ class PrefixLM(nn.Module):
         super().__init__()
         if min(vocabulary, width, layers, num_heads) < 1 or width % num_heads:
             raise UserError(
-                f"decoder.width={width} with decoder.num_heads={num_heads}, "
-                f"decoder.layers={layers}: give whole numbers above 0, the width a multiple of the "
-                "heads"
+                f"decoder.language.width={width}, num_heads={num_heads}, layers={layers}: give "
+                "whole numbers above 0, the width a multiple of the heads"
             )
         self.width = width
-        self.embedding = nn.Embedding(vocabulary, width)
-        self.rotary = Rotary(width // num_heads, num_heads, **(rotary or {}))
+        self.token_embedding = nn.Embedding(vocabulary, width)
+        try:
+            self.rotary = Rotary(width // num_heads, num_heads, **(rotary or {}))
+        except TypeError as error:
+            raise UserError(f"decoder.language.rotary={rotary}: {error}") from None
         own = 8 * width // 3 if hidden is None else hidden  # as many weights as 4 x width without
         self.blocks = nn.ModuleList(Block(width, num_heads, own) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
@@ -94,7 +96,7 @@ class PrefixLM(nn.Module):
         self,
         x: Float[Tensor, "b n w"],
         positions: Float[Tensor, "#b n three"],
-        sees: Bool[Tensor, "#b one n m"],
+        sees: Bool[Tensor, "#b one n m"] | None,
         past: Sequence[Seen] | None = None,
         *,
         steer: Steer | None = None,
@@ -114,7 +116,7 @@ class PrefixLM(nn.Module):
 
     def logits(self, x: Float[Tensor, "*b w"]) -> Float[Tensor, "*b v"]:
         """Of every token of the vocabulary as the next one."""
-        return F.linear(x, self.embedding.weight)
+        return F.linear(x, self.token_embedding.weight)
 
 
 def sight(parts: Sequence[Part]) -> Bool[Tensor, "n n"]:

@@ -17,7 +17,7 @@ from cloc.models.positions.rotary.rotate import frequencies
 
 Part = int | tuple[int, int]  # so many words, or a picture of so many rows and columns
 KINDS = ("flat", "axial", "mrope")
-KEY, KEY_OF_TOWERS = "decoder.rotary", "model.tower.positions.rotary"
+KEY, KEY_OF_TOWERS = "decoder.language.rotary", "model.tower.positions.rotary"
 
 
 class Rotary(nn.Module):
@@ -49,7 +49,7 @@ class Rotary(nn.Module):
         if head_width % multiple:
             raise UserError(
                 f"kind={kind} of {KEY} turns channels in {multiple}s, but a head has {head_width}; "
-                "change decoder.width or decoder.num_heads"
+                "change decoder.language.width or decoder.language.num_heads"
             )
         self.kind, self.base, self.spatial_reset = kind, base, spatial_reset
         self.quarter = head_width // 4

@@ -1,10 +1,14 @@
 """Twin experts (Twist & Scout, arXiv 2410.10491): beside a frozen feed-forward a second one that
 learns to ground, and a number per sequence that says whose answer counts. What the model could do
-before, it does to the last bit wherever that number is 1."""
+before, it does to the last bit wherever that number is 1.
+
+The paper's experts are mixtures of four feed-forwards, of which two answer a token; here each is
+one feed-forward, dense."""
 
 import copy
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -29,17 +33,14 @@ class Twin(nn.Module):
     def forward(
         self, x: Float[Tensor, "b n w"], share: Float[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b n w"]:
-        """`share` of the old one in each sequence, 0 to 1; None: all of it. Where it is 1, the new
-        one is not asked at all."""
+        """`share` of the old one in each sequence, 0 to 1; None: all of it, and the new one is not
+        asked. Where it is 1, the new one has no say, whatever it has become; it is asked with a
+        gradient of 0, so that every process has one for all weights."""
         known: Tensor = self.old(x)
-        if share is None or bool((share == 1).all()):
+        if share is None:
             return known
-        asked = share != 1
-        some = share[asked][:, None, None].to(known.dtype)
-        mixed = some * known[asked] + (1 - some) * self.new(x[asked])
-        found = known.clone()
-        found[asked] = mixed
-        return found
+        own = share[:, None, None].to(known.dtype)
+        return torch.where(own == 1, known, own * known + (1 - own) * self.new(x))
 
 
 def set_twins(language: Any, *, every: int = 2, begin: str = "copy") -> list[Twin]:

@@ -43,7 +43,7 @@ def build_model(
     start = read_start(given) if isinstance(given, str) else given
     options = dict(tower) if start is None else {**tower, "start": start}
     _refuse_layers(region_head, options)
-    built = _make(make_tower, options, "model.tower")
+    built = made(make_tower, options, "model.tower")
     if box_head is not None and (region_head is None or region_head.get("kind") != "prompter"):
         raise UserError("a box head reads the prompter: set model.region_head.kind=prompter")
     description = {
@@ -62,7 +62,7 @@ def build_model(
     if start is not None and start.heads is not None:
         _take_heads(model, start.heads)
     if lora is not None:
-        _make(add_lora, lora, "lora", model)
+        made(add_lora, lora, "lora", model)
     return model
 
 
@@ -104,18 +104,18 @@ def _region_head(
         options["phrases"] = phrases
     if kind == "prompter" and "layers" in options:
         tower.read_layers(options["layers"])
-    return _make(REGION_HEADS[kind], options, "model.region_head", tower.width, tower.dim)
+    return made(REGION_HEADS[kind], options, "model.region_head", tower.width, tower.dim)
 
 
 def _region_scale(options: Mapping[str, Any] | None, *, has_head: bool) -> nn.Module | None:
     if has_head:
-        return _make(LogitScale, options or {}, "model.region_scale")
+        return made(LogitScale, options or {}, "model.region_scale")
     if options:
         raise UserError("model.region_scale scales a region head; set model.region_head or drop it")
     return None
 
 
-def _make(make: Callable[..., T], options: Mapping[str, Any], key: str, *given: Any) -> T:
+def made(make: Callable[..., T], options: Mapping[str, Any], key: str, *given: Any) -> T:
     """A misspelt option is the user's error, and named by its key."""
     try:
         inspect.signature(make).bind(*given, **options)
@@ -142,7 +142,7 @@ def _refuse_layers(region_head: Mapping[str, Any] | None, tower: Mapping[str, An
 
 
 def _box_head(options: Mapping[str, Any] | None, dim: int) -> nn.Module | None:
-    return None if options is None else _make(BoxHead, options, "model.box_head", dim)
+    return None if options is None else made(BoxHead, options, "model.box_head", dim)
 
 
 def _plain(options: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -37,6 +37,7 @@ from cloc.numerics import first_not_finite
 REGION, REGION_WEIGHTS = "region_head", "region_head.safetensors"
 GRAPHS = ("onnx_config.json", "torch_export_config.json")
 KEYS = {"tower", "region_head", "region_scale", "box_head", "lora"}  # `build_model`'s arguments
+DECODER = "decoder"  # beside them, of a run that has one: `cloc.decoder.load` takes it too
 ELSEWHERE = ("start", "folder")  # of a tower: a description is whole, and names no other place
 
 
@@ -86,6 +87,19 @@ def _loaded(path: Path, *, ema: bool, wise_ft: float) -> CLOC:
     if (path / WEIGHTS).is_file():
         _refuse_choice(path, ema=ema, wise_ft=wise_ft)
         return _from_files(path)
+    description, state, name = stored(path, ema=ema)
+    description.pop(DECODER, None)
+    model = _built(_with_tokenizer(description, tokenizer_folder(path)), f"{name}/{CONFIG}")
+    own = {key: value for key, value in state.items() if not key.startswith(f"{DECODER}.")}
+    _fill(model, own, f"{name}/{AVERAGE if ema else WEIGHTS}")
+    merge_lora(model)
+    if wise_ft != 1:
+        _mix(model, path, share=wise_ft)
+    return model
+
+
+def stored(path: Path, *, ema: bool = False) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Description, weights and name of the newest whole checkpoint of the run `path`."""
     place = place_of(path)
     step, damaged = newest(place, MODEL)
     if not step:
@@ -94,18 +108,13 @@ def _loaded(path: Path, *, ema: bool, wise_ft: float) -> CLOC:
             hint = "there is no such folder"
         raise UserError(f"{path} holds no checkpoint: {hint}")
     if damaged:
-        warnings.warn(f"{'; '.join(damaged)}; step {step} is loaded instead", stacklevel=3)
+        warnings.warn(f"{'; '.join(damaged)}; step {step} is loaded instead", stacklevel=4)
     name = f"{place}/{folder_name(step)}"
     with place.open(step, CONFIG) as file:
         description = _description(file.read(), f"{name}/{CONFIG}")
-    model = _built(_with_tokenizer(description, tokenizer_folder(path)), f"{name}/{CONFIG}")
     weights = _average(place, step, path) if ema else WEIGHTS
     with place.open(step, weights) as file:
-        _fill(model, _read(file.read(), f"{name}/{weights}"), f"{name}/{weights}")
-    merge_lora(model)
-    if wise_ft != 1:
-        _mix(model, path, share=wise_ft)
-    return model
+        return description, _read(file.read(), f"{name}/{weights}"), name
 
 
 def _refuse_choice(path: Path, *, ema: bool, wise_ft: float) -> None:
@@ -208,7 +217,7 @@ def _description(raw: bytes, path: Path | str) -> dict[str, Any]:
         found = json.loads(raw)
     except ValueError as error:
         raise UserError(f"{path} is not the description of a model ({error})") from None
-    unknown = set(found) - KEYS if isinstance(found, dict) else {type(found).__name__}
+    unknown = set(found) - {*KEYS, DECODER} if isinstance(found, dict) else {type(found).__name__}
     if unknown or not isinstance(found.get("tower"), dict):
         raise UserError(
             f"{path} is not the description of a model (it holds {sorted(unknown) or 'no tower'}, "

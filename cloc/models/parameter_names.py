@@ -22,7 +22,7 @@ SCALES = ("tower.clip.logit_scale", "tower.clip.logit_bias")
 
 
 def part_of(name: str) -> str:
-    """`image_tower`, `text_tower`, `scales` (and bias), or the head: `region_head`, `box_head`.
+    """`image_tower`, `text_tower`, `scales` (and bias), or `region_head`, `box_head`, `decoder`.
 
     `name` is of a parameter or module of the model; one of somebody else's model belongs to the
     sub-module it stands in.

@@ -214,12 +214,17 @@ class Tower(nn.Module):
         """`tokenize(texts, context_length)` of this tower's own vocabulary; `UserError` where it
         gives tokens that the text tower has not, or that it would not read as texts."""
         tokenize = make_tokenizer(self.model_config, folder=self.folder)
+        length, size = self.context_length, self.vocabulary
+        check_text(self._text[0], tokenize, context=length, vocabulary=size)
+        return tokenize
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens its texts may have."""
         text = self._text[0]
         own = getattr(text, "token_embedding", None)
-        embedding = text.transformer.get_input_embeddings() if own is None else own
-        size = embedding.num_embeddings
-        check_text(text, tokenize, context=self.context_length, vocabulary=size)
-        return tokenize
+        table = text.transformer.get_input_embeddings() if own is None else own
+        return int(table.num_embeddings)
 
     @cached_property  # reading a vocabulary takes 0.2 s
     def _own_tokenizer(self) -> Any:

@@ -24,6 +24,11 @@ DATASHEET = {
 }
 
 
+# Tokens of a question and an answer, about as many as scenes have: "is 03 05 12 16 the cup left of
+# the bowl? yes".
+QUESTION, ANSWER = 24, 8
+
+
 class StepCost(NamedTuple):
     """FLOPs of forward and backward of an image with its caption and boxes, and of one phrase.
 
@@ -39,7 +44,13 @@ class StepCost(NamedTuple):
 
 
 def step_cost(
-    model: nn.Module, *, image_size: ImageSize, regions: int, context: int, region_context: int
+    model: nn.Module,
+    *,
+    image_size: ImageSize,
+    regions: int,
+    context: int,
+    region_context: int,
+    asks: int = 0,
 ) -> StepCost:
     """`model` is on the meta device; a batch's cost is linear in its images and in its phrases."""
 
@@ -51,6 +62,7 @@ def step_cost(
             image_size=image_size,
             context=context,
             region_context=region_context,
+            asks=asks,
         )
         return model_flops(model, batch)
 
@@ -79,9 +91,17 @@ def shapes(
     image_size: ImageSize,
     context: int,
     region_context: int,
+    asks: int = 0,
 ) -> RegionBatch:
-    """A batch of the meta device: nothing but its shapes."""
+    """A batch of the meta device: nothing but its shapes. There are `asks` questions about each
+    image, of QUESTION and ANSWER tokens."""
     with torch.device("meta"):
+        question = {
+            "question": torch.empty(images, asks, QUESTION + ANSWER, dtype=torch.long),
+            "question_valid": torch.empty(images, asks, QUESTION + ANSWER, dtype=torch.bool),
+            "answer_at": torch.empty(images, asks, ANSWER, dtype=torch.long),
+            "grounds": torch.empty(images, asks, dtype=torch.bool),
+        }
         return RegionBatch(
             images=torch.empty(images, 3, *height_and_width(image_size), dtype=torch.uint8),
             captions=torch.empty(images, context, dtype=torch.long),
@@ -92,7 +112,7 @@ def shapes(
             phrase_index=torch.empty(images, regions, dtype=torch.long),
             negative_index=torch.empty(images, regions, 0, dtype=torch.long),
             keys=("",) * images,
-            extra={},
+            extra=question if asks else {},
         )
 
 

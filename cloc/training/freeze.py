@@ -10,7 +10,7 @@ from cloc.interfaces import Embeddings, Loss, RegionBatch
 from cloc.models.parameter_names import part_of
 from cloc.training.module import check_needs
 
-PARTS = ("image_tower", "text_tower", "region_head", "box_head")
+PARTS = ("image_tower", "text_tower", "region_head", "box_head", "decoder")
 
 
 def freeze(model: nn.Module, parts: Sequence[str]) -> None:
@@ -52,11 +52,12 @@ def freeze_unread(
     trained = {
         part_of(n) for n, p in model.named_parameters() if p.requires_grad and n not in unread
     }
-    for name in ("region_head", "box_head"):
+    for name in ("region_head", "box_head", "decoder"):
         if name not in trained and any(part_of(n) == name for n in unread):
+            key = name if name == "decoder" else f"model.{name}"
             raise UserError(
-                f"no loss reads model.{name}, so it would stay as it begins; add a loss that does, "
-                f"leave the head out with model.{name}=null, or keep it with freeze=[{name}]"
+                f"no loss reads {key}, so it would stay as it begins; add a loss that does, leave "
+                f"it out with {key}=null, or keep it with freeze=[{name}]"
             )
     for name, parameter in model.named_parameters():
         if name in unread:

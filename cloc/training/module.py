@@ -118,12 +118,15 @@ def _gives(out: Embeddings, need: str) -> bool:
 
 
 def _cure(missing: Sequence[str]) -> str:
-    """What our own losses look for in `extra` comes from a teacher, the rest from the heads."""
+    """What our own losses look for in `extra` comes from a decoder or a teacher, the rest from the
+    heads."""
     cures = {
-        False: "add model.region_head (and model.box_head for grounding)",
-        True: "set start=, the teacher",
+        "extra.answer_nll": "give it a decoder (experiment=scenes_vqa)",
+        "extra.route_nll": "give its decoder a router (experiment=scenes_vqa_twin)",
     }
-    return " and ".join(cures[x] for x in sorted({"extra." in need for need in missing}))
+    heads = "add model.region_head (and model.box_head for grounding)"
+    found = [cures.get(x, "set start=, the teacher" if "extra." in x else heads) for x in missing]
+    return " and ".join(sorted(set(found)))
 
 
 def check_accumulation(batches: int) -> None:

@@ -7,7 +7,10 @@ from cloc.cli.build.start import adapt
 from cloc.cli.build.step_cost import cost_of
 from cloc.cli.build.weightless import shadow
 from cloc.cli.config.compose import compose_config, make
+from cloc.errors import UserError
 from cloc.models.teacher import IMAGE, REGION, Teacher
+from tests.helpers.answering import answering, clip, repaired
+from tests.helpers.checkpoints import save_run
 from tests.helpers.models import CLOC_PARTS, CONTEXT, make_model
 
 SIZES = {"regions": 3, "region_context": CONTEXT}
@@ -19,6 +22,16 @@ def test_a_double_trains_what_the_model_trains():
     trains = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     assert {name: parameter.requires_grad for name, parameter in double.items()} == trains
     assert {parameter.device.type for parameter in double.values()} == {"meta"}
+
+
+@pytest.mark.parametrize("route", ["classifier", "flag", "soft"])
+def test_a_double_has_twins_and_their_router_too(route):
+    model = repaired(answering(), twin={"route": route}).train()
+    double = shadow(model)
+    assert {n: p.requires_grad for n, p in double.named_parameters()} == {
+        n: p.requires_grad for n, p in model.named_parameters()
+    }
+    assert cost_of(model, **SIZES).per_image > 0
 
 
 @pytest.mark.rare
@@ -45,3 +58,17 @@ def test_captions_that_no_loss_needs_are_not_encoded():
         costs[model.reads_captions] = cost_of(model, **SIZES)
     text = costs[True].per_phrase  # of equal length here
     assert costs[True].per_image - costs[False].per_image >= text
+
+
+def test_a_router_that_no_loss_teaches_is_one_line(tmp_path):
+    save_run(tmp_path / "run", answering())
+    cfg = compose_config("train", ["experiment=scenes_vqa_twin", "data.train=x"])
+    cfg.decoder = {"start": f"{tmp_path}/run", "twin": {"route": "classifier"}}
+    losses = make(cfg.losses)
+    model = clip()
+    adapt(cfg, model, losses)
+    assert any(p.requires_grad for p in model.decoder.router.parameters())
+    with pytest.raises(UserError, match=r"no loss teaches the router .*decoder\.twin\.route=flag"):
+        adapt(cfg, clip(), {"stepwise": losses["stepwise"]})
+    cfg.decoder.twin.route = "flag"
+    adapt(cfg, clip(), {"stepwise": losses["stepwise"]})

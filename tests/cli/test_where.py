@@ -21,6 +21,7 @@ SMALL = (
         "chosen=[none,rope_axial]",
         "pairs=[2,1]",
         "sizes=[64,96]",
+        "pages=[encoders]",
     ),
     "words=[steps=2,batch_size=8,schedule.warmup=1,data.num_workers=0,log_every=1]",
 )

@@ -15,9 +15,11 @@ from cloc.cli.config.compose import compose_config, make, plain
 from cloc.cli.config.folders import CONFIGS
 from cloc.data.datamodule import RegionData
 from cloc.data.samples.training_view import View
+from cloc.decoder.build import attach
 from cloc.models.build import build_model
 from cloc.models.start_folder import keep
 from tests.cli.test_check_values import check_kinds
+from tests.helpers.checkpoints import save_run
 from tests.helpers.hf import unigram
 
 NAMES = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
@@ -33,7 +35,7 @@ KEYS = {
     *("benchmarks", "eval", "checkpoint_every", "log_every", "accumulate", "peak_tflops"),
     *("failures", "checkpoints", "checkpoint_minutes", "checkpoint_keep"),
     *("rates", "ema", "compile", "recompute", "patch_dropout"),
-    *("start", "freeze", "lora", "retention"),
+    *("start", "freeze", "lora", "decoder", "retention"),
 }
 
 
@@ -54,10 +56,14 @@ def kept(tmp_path_factory):
     cfg = compose_config("train", [*COMMON, "model=scenes_tower"])
     model = build_model(**plain(cfg.model))
     keep(model.tower, folder, description=model.description)
+    attach(model, plain(experiment("scenes_vqa").decoder))
+    save_run(folder / "answers", model)
     return folder / "start"
 
 
 def built(cfg, kept):
+    if cfg.decoder is not None and cfg.decoder.start is not None:
+        cfg.decoder.start = str(kept.parent / "answers")
     if cfg.start is not None:
         cfg.start = f"run:{kept}"
         return build_model(**plain(cfg.model))
@@ -86,7 +92,7 @@ def test_an_experiment_builds(name, kept):
     trainer = make(cfg.trainer)
     inspect.signature(L.Trainer).bind(**trainer.keywords)
     assert trainer.func is L.Trainer
-    data = make_data(cfg, model.tower, steps=cfg.steps)
+    data = make_data(cfg, model, steps=cfg.steps)
     assert isinstance(data, RegionData)
     for benchmark in cfg.benchmarks.values():
         assert callable(make(benchmark).run)

@@ -9,6 +9,7 @@ import torch
 
 from cloc.data.loader import TrainLoader
 from cloc.data.pipeline import Plan
+from cloc.data.samples.asked import Asked
 from cloc.data.samples.record import Caption, Record
 from cloc.data.samples.training_view import View
 from cloc.data.shards.index import write_index
@@ -43,6 +44,37 @@ def test_epochs_are_chained_and_each_holds_every_sample_once(shards):
 def test_the_same_seed_gives_the_same_stream_bitwise(shards):
     assert_equal(loader(shards), loader(shards))
     assert [b.keys for b in loader(shards, seed=4)] != [b.keys for b in loader(shards)]
+
+
+class Asking:
+    """How many regions, and a number of chance."""
+
+    slots = 2
+
+    def __call__(self, sample, rng):
+        asked = Asked((len(sample.boxes),), (int(rng.integers(1000)),))
+        return (asked,) if len(sample.boxes) else ()
+
+
+def asking(shards, **settings):
+    return loader(shards, wants=replace(WANTS, ask=Asking()), **settings)
+
+
+def test_a_question_is_about_what_is_shown_and_nobody_else_draws_for_it(shards):
+    plain, asked = list(loader(shards)), list(asking(shards))
+    for one, other in zip(plain, asked, strict=True):
+        assert not one.extra
+        assert other._replace(extra={}).boxes.equal(one.boxes)
+        assert other.images.equal(one.images)
+        counts = one.valid.sum(1)
+        assert other.extra["question"].shape[1] == Asking.slots
+        assert other.extra["question"][:, 0, 0].equal(counts)
+        assert ((other.extra["answer_at"] >= 0).sum((1, 2)) == (counts > 0)).all()
+    rest = asking(shards, skip_batches=5)
+    for one, other in zip(rest, asked[5:], strict=True):
+        assert all(one.extra[name].equal(other.extra[name]) for name in other.extra)
+    numbers = [row for batch in asked for row in batch.extra["question"][:, 0, 1].tolist()]
+    assert len(set(numbers)) > len(numbers) / 2
 
 
 def test_a_sample_looks_different_in_every_epoch(shards):

@@ -1,115 +1,121 @@
-"""Questions of a batch, word for word."""
+"""Questions of a training batch, word for word."""
 
-from random import Random
+import pickle
+from dataclasses import replace
 
+import numpy as np
 import pytest
-import torch
 
-from cloc.decoder.asking import KINDS, Asking
+from cloc.data.samples.raster import from_pixels
+from cloc.data.samples.transforms import Sample
+from cloc.decoder.asking import Asking
 from cloc.decoder.boxes_in_words import BoxWords
 from cloc.decoder.words import Words
 from cloc.errors import UserError
-from cloc.interfaces import RegionBatch
 from cloc.models.tokenizers import make_tokenizer
 from tests.helpers.models import NATIVE
 
-TOKENIZE = make_tokenizer(NATIVE)
-WORDS = Words(TOKENIZE)
-PHRASES = ["a red ball", "a cup left of it", "a cup right of it"]
+WORDS = Words(make_tokenizer(NATIVE))
+BOXES = BoxWords(WORDS, 49408, cells=8)
+ONE = Sample(
+    key="a",
+    image=from_pixels(np.zeros((32, 64, 3), np.uint8)),
+    caption=None,
+    boxes=np.array([[0, 0, 32, 16], [32, 8, 64, 32]], np.float32),
+    phrases=("a red ball", "a cup left of it"),
+    negatives=((), ("a cup right of it",)),
+)
 
 
-def batch(index, negatives, valid):
-    boxes = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.5, 0.25, 1.0, 1.0]]).expand(len(index), 2, 4)
-    return RegionBatch(
-        images=torch.zeros(len(index), 3, 8, 8, dtype=torch.uint8),
-        captions=torch.zeros(len(index), 4, dtype=torch.long),
-        caption_valid=torch.zeros(len(index), dtype=torch.bool),
-        boxes=boxes,
-        valid=torch.tensor(valid),
-        phrases=TOKENIZE(PHRASES, 8),
-        phrase_index=torch.tensor(index),
-        negative_index=torch.tensor(negatives),
-        keys=("a",) * len(index),
-        extra={},
-    )
+def said(asked):
+    """(question, answer) in words, an answer that is a box as one."""
+    answer = list(asked.answer)
+    return WORDS.decode(list(asked.question)), BOXES.decode(answer) or WORDS.decode(answer)
 
 
-ONE = batch([[0, 1]], [[[-1], [2]]], [[True, True]])
-
-
-def said(asked, boxes):
-    """(kind, question, answer) in words."""
-    found = []
-    for row, valid, answer, kind in zip(*asked, strict=True):
-        told = boxes.words.decode(row[valid & ~answer].tolist())
-        box = boxes.decode(row[answer].tolist())
-        found.append((int(kind), told, box or boxes.words.decode(row[answer].tolist())))
-    return found
-
-
-def test_all_three_kinds_each_as_often_as_the_others():
-    boxes = BoxWords(WORDS, 49408, cells=8)
-    asking = Asking(boxes)
-    found = [said(asking(ONE, Random(seed)), boxes)[0] for seed in range(600)]
-    kinds = [kind for kind, _, _ in found]
-    assert all(160 < kinds.count(i) < 240 for i in range(3))
-    first, second = "0 0 4 4", "4 2 8 8"
-    expected = {
-        (0, "where is a red ball ?", (0.0, 0.0, 0.5, 0.5)),
-        (0, "where is a cup left of it ?", (0.5, 0.25, 1.0, 1.0)),
-        (1, f"what is at {first} ?", "a red ball"),
-        (1, f"what is at {second} ?", "a cup left of it"),
-        (2, f"at {second} : a cup left of it or a cup right of it ?", "a cup left of it"),
-        (2, f"at {second} : a cup right of it or a cup left of it ?", "a cup left of it"),
+def test_one_question_of_one_kind_each_as_often_as_the_others():
+    asking = Asking(BOXES)
+    found = [said(asking(ONE, np.random.default_rng(seed))[0]) for seed in range(600)]
+    first, second = (0.0, 0.0, 0.5, 0.5), (0.5, 0.25, 1.0, 1.0)
+    assert set(found) == {
+        ("where is a red ball ?", first),
+        ("where is a cup left of it ?", second),
+        ("what is at 0 0 4 4 ?", "a red ball"),
+        ("is 4 2 8 8 a cup left of it ?", "yes"),
+        ("is 4 2 8 8 a cup right of it ?", "no"),
     }
-    assert set(found) == expected
-    orders = [told.index("left") < told.index("right") for k, told, _ in found if k == 2]
-    assert 70 < sum(orders) < 130
+    for word in ("where", "what", "is "):
+        assert 160 < sum(question.startswith(word) for question, _ in found) < 240
 
 
-def test_boxes_that_have_tokens_of_their_own():
-    boxes = BoxWords(WORDS, 49408, form="tokens", cells=8)
-    asked = Asking(boxes, kinds=["what"])(
-        batch([[1, 0]], [[[-1], [-1]]], [[True, False]]), Random(0)
+def test_with_the_first_and_last_token_of_a_text():
+    [asked] = Asking(BOXES, kinds=["what"])(ONE, np.random.default_rng(0))
+    assert asked.question[0] == WORDS.begin
+    assert asked.answer[-1] == WORDS.end
+    assert WORDS.end not in asked.question
+
+
+@pytest.mark.parametrize("kind", ["where", "what", "whether"])
+def test_only_kinds_that_are_asked_for(kind):
+    asking = Asking(BOXES, kinds=[kind])
+    first = {"where": "where is", "what": "what is at", "whether": "is "}[kind]
+    for seed in range(40):
+        [asked] = asking(ONE, np.random.default_rng(seed))
+        assert said(asked)[0].startswith(first)
+
+
+def test_none_where_a_picture_allows_none():
+    nothing = replace(ONE, boxes=np.zeros((0, 4), np.float32), phrases=(), negatives=())
+    assert Asking(BOXES)(nothing, np.random.default_rng(0)) == ()
+    names = replace(ONE, negatives=((), ()))
+    assert Asking(BOXES, kinds=["whether"])(names, np.random.default_rng(0)) == ()
+
+
+def test_at_most_so_many_each_of_another_thing_or_kind():
+    for slots in (1, 2, 3, 9):
+        asked = Asking(BOXES, slots=slots)(ONE, np.random.default_rng(0))
+        assert len({said(one)[0] for one in asked}) == len(asked) == min(slots, 4)
+    with pytest.raises(UserError, match=r"decoder\.slots=0; give 1 or more"):
+        Asking(BOXES, slots=0)
+
+
+def test_what_was_asked_before_changes_nothing(monkeypatch):
+    """Texts are remembered, and forgotten where they are too many."""
+    fresh = [Asking(BOXES)(ONE, np.random.default_rng(seed)) for seed in range(20)]
+    monkeypatch.setattr("cloc.decoder.asking.REMEMBERED", 2)
+    asking = pickle.loads(pickle.dumps(Asking(BOXES)))  # as a worker gets it
+    assert [asking(ONE, np.random.default_rng(seed)) for seed in range(20)] == fresh
+
+
+def test_a_reason_has_its_steps_and_none_is_asked_for_by_default():
+    shown = replace(ONE, phrases=("a red ball", "a cup"), negatives=((), ()))
+    told = replace(
+        shown,
+        boxes=shown.boxes[[0, 1, 1]],
+        phrases=(*shown.phrases, "the cup right of the red ball"),
+        negatives=((), (), ("the cup left of the red ball",)),
     )
-    lines = [49408 + line for line in (0, 0, 4, 4)]
-    told = [*WORDS.encode("what is at"), *lines, *WORDS.encode("?")]
-    row = asked.tokens[0][asked.valid[0]].tolist()
-    assert row == [WORDS.begin, *told, *WORDS.encode("a cup left of it"), WORDS.end]
-
-
-def test_not_where_a_phrase_is_that_two_regions_have():
-    boxes = BoxWords(WORDS, 49408)
-    same = batch([[0, 0]], [[[-1], [-1]]], [[True, True]])
-    assert {said(Asking(boxes)(same, Random(s)), boxes)[0][0] for s in range(50)} == {1}
-    alone = batch([[0, 0]], [[[-1], [-1]]], [[True, False]])
-    assert {said(Asking(boxes)(alone, Random(s)), boxes)[0][0] for s in range(50)} == {0, 1}
-
-
-def test_a_picture_without_regions_is_asked_nothing_and_rows_are_padded_on_the_right():
-    boxes = BoxWords(WORDS, 49408)
-    both = batch([[0, 1], [0, 0]], [[[-1], [2]], [[-1], [-1]]], [[True, True], [False, False]])
-    asked = Asking(boxes, kinds=["which"])(both, Random(0))
-    assert asked.kinds.tolist() == [KINDS.index("which"), -1]
-    assert not asked.answer[1].any()
-    assert asked.valid[1].tolist()[:3] == [True, True, False]
-    assert asked.tokens.shape[1] % 8 == 0
-    counts = asked.valid.sum(1)
-    assert all(
-        row[:n].all() and not row[n:].any() for row, n in zip(asked.valid, counts, strict=True)
+    [found] = Asking(BOXES, kinds=["reason"])(told, np.random.default_rng(0))
+    assert WORDS.decode(list(found.question)) == (
+        "which is the cup right of the red ball ? step by step"
     )
-    last = asked.tokens[0][asked.answer[0]].tolist()
-    assert last[-1] == WORDS.end
-    assert asked.tokens[0, 0] == WORDS.begin
+    first, second = np.split(found.answer, np.cumsum(found.steps)[:-1])
+    assert WORDS.decode(first.tolist()) == "the red ball is at 0 0 4 4 ."
+    assert BOXES.decode(second.tolist()) == (0.5, 0.25, 1.0, 1.0)
+    assert second[-1] == WORDS.end
+    assert found.grounds
+    asked = [one for i in range(9) for one in Asking(BOXES)(told, np.random.default_rng(i))]
+    assert not any("step by step" in said(one)[0] for one in asked)
 
 
-def test_the_same_chance_gives_the_same_questions():
-    asking = Asking(BoxWords(WORDS, 49408))
-    first, again = (asking(ONE, Random(3)) for _ in range(2))
-    assert all(a.equal(b) for a, b in zip(first, again, strict=True))
+def test_one_step_where_nothing_is_said_before_the_answer():
+    for kind, grounds in (("where", True), ("what", False), ("whether", False)):
+        [asked] = Asking(BOXES, kinds=[kind])(ONE, np.random.default_rng(0))
+        assert asked.steps == (len(asked.answer),)
+        assert asked.grounds is grounds
 
 
 @pytest.mark.parametrize("kinds", [[], ["why"]])
-def test_other_kinds_are_told(kinds):
-    with pytest.raises(UserError, match=r"decoder.kinds=\[.*\]; choose from where, what, which"):
-        Asking(BoxWords(WORDS, 49408), kinds=kinds)
+def test_kinds_that_there_are_not(kinds):
+    with pytest.raises(UserError, match=r"decoder\.kinds=.*from where, what, whether, reason"):
+        Asking(BOXES, kinds=kinds)

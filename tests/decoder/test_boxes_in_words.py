@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cloc.decoder.boxes_in_words import BoxWords
+from cloc.decoder.boxes_in_words import BoxWords, own_tokens
 from cloc.decoder.words import Words
 from cloc.errors import UserError
 from cloc.models.tokenizers import make_tokenizer
@@ -46,8 +46,8 @@ def test_the_nearest_lines_one_cell_apart_at_least(form):
 
 
 def test_a_vocabulary_has_a_token_for_each_line():
-    assert made("text").vocabulary == 49408
-    assert made("tokens").vocabulary == 49408 + 17
+    assert own_tokens(form="text") == 0
+    assert own_tokens(form="tokens", cells=16) == 17
     assert made("tokens").encode((0.0, 0.0, 1.0, 0.5)) == [49408, 49408, 49424, 49416]
     assert WORDS.decode(made("text").encode((0.0, 0.25, 1.0, 0.5))) == "0 0 0 4 1 6 0 8"
 
@@ -63,6 +63,22 @@ def test_what_says_no_box_is_none(said):
 def test_tokens_that_say_no_box_are_none(tokens):
     assert made("tokens").decode(tokens) is None
     assert made("text").decode(tokens) is None
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_answer_is_what_is_said_behind_the_last_full_stop(form):
+    boxes, own = made(form), (0.0, 0.25, 1.0, 0.5)
+    step = [
+        *WORDS.encode("the bowl is at"),
+        *boxes.encode((0.5, 0.5, 1.0, 1.0)),
+        *WORDS.encode("."),
+    ]
+    answer = [*boxes.encode(own), WORDS.end]
+    for steps in range(3):
+        said = [*(steps * step), *answer]
+        assert boxes.behind_steps(said) == answer
+        assert boxes.decode(boxes.behind_steps(said)) == own
+    assert boxes.decode([*step, *answer]) is None
 
 
 @pytest.mark.parametrize(("more", "says"), [({"form": "words"}, "form=words"), ({"cells": 0}, "0")])

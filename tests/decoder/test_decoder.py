@@ -95,3 +95,24 @@ def test_every_weight_gets_a_gradient():
     decoder = made()
     logits(decoder, *seen(), TOKENS, VALID)[VALID].square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in decoder.parameters())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", KINDS)
+def test_questions_about_one_picture_do_not_see_each_other(kind):
+    """Asked at once as one by one, in any order, the negative log probabilities by definition."""
+    decoder, (patches, grid) = made(kind), seen()
+    tokens = torch.tensor([[3, 4, 5, 6], [7, 8, 0, 0], [9, 10, 11, 0]]).expand(3, 3, 4)
+    valid = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]]).bool().expand(3, 3, 4)
+    at = torch.tensor([[2, 3], [1, -1], [1, 2]]).expand(3, 3, 2)
+    rows = (tokens, valid, at, torch.zeros(3, 3).bool())
+    found = decoder.answer_nll(patches, grid, *rows)
+    turned = decoder.answer_nll(patches, grid, *(x.flip(1) for x in rows))
+    torch.testing.assert_close(turned, found.flip(1))
+    for i in range(3):
+        told = logits(decoder, patches, grid, tokens[:, i], valid[:, i]).log_softmax(-1)
+        for j, place in enumerate(at[0, i].tolist()):
+            expected = torch.zeros(3)
+            if place >= 0:
+                expected = -told[:, place - 1].gather(1, tokens[:, i, place, None])[:, 0]
+            torch.testing.assert_close(found[:, i, j], expected, rtol=1e-5, atol=1e-5)

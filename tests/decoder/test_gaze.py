@@ -15,6 +15,8 @@ from cloc.decoder.gaze import (
     picture_of,
     spread,
 )
+from cloc.decoder.router import Router
+from cloc.decoder.twin import set_twins
 from cloc.errors import UserError
 from cloc.models.positions.rotary.rotate import rotate
 from tests.decoder.test_decoder import TOKENS, VALID, made, seen
@@ -35,7 +37,7 @@ def test_of_every_block_and_head_for_the_last_word_of_each_question(count):
     assert (found * ~hidden[:, None]).abs().max() == 0
     with torch.no_grad():  # of the first block, slowly
         block, language = decoder.language.blocks[0], decoder.language
-        x = torch.cat([decoder.connector(patches), language.embedding(tokens)], 1)
+        x = torch.cat([decoder.connector(patches), language.token_embedding(tokens)], 1)
         query, key, _ = block.attention.qkv(block.norm_attention(x)).chunk(3, -1)
         where, _ = language.rotary.positions([(4, 4), count])
         angles = language.rotary(where[None])
@@ -51,6 +53,19 @@ def test_of_every_block_and_head_for_the_last_word_of_each_question(count):
 def test_patches_of_our_decoder_stand_before_its_words():
     found = picture_of(torch.zeros(1, 2, 8), torch.ones(1, 2).bool())
     assert found.equal(PICTURE)
+
+
+def test_of_the_expert_that_would_answer():
+    decoder, (patches, grid) = made(), seen()
+    for twin in set_twins(decoder.language, every=1):
+        torch.nn.init.normal_(twin.new.down.weight, std=3)
+    old = gaze(decoder, patches, grid, TOKENS, VALID)
+    decoder.router = Router(32)
+    assert gaze(decoder, patches, grid, TOKENS, VALID).equal(old)
+    torch.nn.init.constant_(decoder.router.score.bias, -1)
+    new = gaze(decoder, patches, grid, TOKENS, VALID)
+    assert new[0].equal(old[0])
+    assert not new[1].allclose(old[1])
 
 
 def test_the_part_of_the_picture_with_words_that_count_for_neither():

@@ -88,11 +88,13 @@ def test_the_order_of_patches_matters_by_their_positions_alone():
 def test_the_table_that_reads_tokens_gives_their_logits():
     lm = model()
     x = torch.randn(3, 32).double()
-    assert lm.logits(x).equal(x @ lm.embedding.weight.T)
-    assert {name for name, p in lm.named_parameters() if 20 in p.shape} == {"embedding.weight"}
+    assert lm.logits(x).equal(x @ lm.token_embedding.weight.T)
+    assert {name for name, p in lm.named_parameters() if 20 in p.shape} == {
+        "token_embedding.weight"
+    }
 
 
 @pytest.mark.parametrize("more", [{"width": 30}, {"num_heads": 5}, {"layers": 0}, {"width": 0}])
 def test_sizes_that_do_not_fit_each_other_are_one_line(more):
-    with pytest.raises(UserError, match=r"decoder.width=.* the width a multiple of the heads"):
+    with pytest.raises(UserError, match=r"decoder.language.width=.* a multiple of the heads"):
         PrefixLM(20, **{"width": 32, "num_heads": 4, **more})

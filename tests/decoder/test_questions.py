@@ -1,85 +1,44 @@
 """Questions, each with its one right answer."""
 
-from random import Random
+import numpy as np
 
-import pytest
+from cloc.decoder.questions import KINDS, Question, questions_of
 
-from cloc.decoder.questions import KINDS, questions_of
-from cloc.interfaces import Example
-from cloc.scenes.depth.generate import scenes
-from tests.helpers.oracle import example
-
-BALL, CUBE, OTHER = (0, 0, 8, 8), (16, 0, 32, 16), (0, 16, 8, 32)
+BALL, CUBE, OTHER = (0.0, 0.0, 0.25, 0.25), (0.5, 0.0, 1.0, 0.5), (0.0, 0.5, 0.25, 1.0)
 
 
-def fractions(one: Example):
-    return [tuple((box / 32).tolist()) for box in one.boxes]
-
-
-def of(one, seed=0):
-    found = questions_of(one, fractions(one), Random(seed))
+def of(*regions, seed=0):
+    """`regions` are (box, phrase, its flipped forms)."""
+    boxes, phrases, negatives = zip(*regions, strict=True)
+    found = list(questions_of(boxes, phrases, negatives, np.random.default_rng(seed)))
     return {kind: [q for q in found if q.kind == kind] for kind in KINDS}
 
 
-def test_where_a_phrase_is_that_one_region_has():
-    one = example(("red", BALL), ("blue", CUBE), ("blue", OTHER), phrases=["a red", "b", "b"])
-    [found] = of(one)["where"]
-    assert found.asked == ("where is a red?",)
-    assert found.answer == (0, 0, 0.25, 0.25)
+def test_where_is_the_box_of_a_phrase_if_no_other_box_has_it_too():
+    found = of((BALL, "a red", ()), (CUBE, "b", ()), (OTHER, "b", ()))["where"]
+    assert [(q.asked, q.answer, q.region) for q in found] == [(("where is a red?",), BALL, 0)]
+    assert len(of((CUBE, "b", ()), (CUBE, "b", ()))["where"]) == 2  # one thing, told twice
 
 
-@pytest.mark.parametrize("plain", ["blue", "a blue", "the blue"])
-def test_not_where_the_name_of_several_things_is(plain):
-    """One of them has another name in its region, which changes nothing."""
-    one = example(("blue", CUBE), ("blue", OTHER), phrases=[plain, "the blue on the left"])
-    assert [q.asked for q in of(one)["where"]] == [("where is the blue on the left?",)]
-    one = example(("blue", CUBE), ("blue", CUBE), phrases=[plain, "the blue on the right"])
-    assert len(of(one)["where"]) == 2  # two names of one thing
+def test_what_is_the_name_of_a_box_which_is_a_phrase_without_a_flipped_form():
+    found = of((BALL, "a red", ()), (BALL, "the red left of it", ("the red right of it",)))["what"]
+    assert [(q.asked, q.answer) for q in found] == [(("what is at", BALL, "?"), "a red")]
 
 
-def test_what_is_at_a_box_that_has_a_class():
-    one = example(("red", BALL), ("red", BALL), ("blue", CUBE))
-    one = one._replace(labels=("red", "red", ""))
-    [found] = of(one)["what"]
-    assert (found.asked, found.answer) == (("what is at", (0, 0, 0.25, 0.25), "?"), "red")
-
-
-def test_half_of_the_statements_are_flipped_and_answers_say_so():
-    one = example(("red", BALL), meta={"relations": [{"caption": "left", "flipped": "right"}]})
-    found = [of(one, seed)["relation"][0] for seed in range(200)]
-    assert {(q.asked, q.answer) for q in found} == {
-        (("is it true? left",), "yes"),
-        (("is it true? right",), "no"),
+def test_whether_a_phrase_is_true_of_its_box_of_which_half_are_flipped():
+    asked = [of((CUBE, "left", ("right", "behind")), seed=i)["whether"] for i in range(300)]
+    found = [(q.asked, q.answer) for [q] in asked]
+    assert set(found) == {
+        (("is", CUBE, "left?"), "yes"),
+        (("is", CUBE, "right?"), "no"),
+        (("is", CUBE, "behind?"), "no"),
     }
-    assert 70 < sum(q.answer == "yes" for q in found) < 130
+    assert 120 < sum(answer == "yes" for _, answer in found) < 180
 
 
-def test_of_two_look_alikes_the_right_one_is_first_as_often_as_last():
-    twin = {"region": 1, "other": 0, "phrase": "the red below", "flipped": "the red above"}
-    one = example(("red", BALL), ("red", OTHER), meta={"twins": [twin]})
-    found = [of(one, seed)["which"][0] for seed in range(200)]
-    first, last = (0, 0.5, 0.25, 1), (0, 0, 0.25, 0.25)
-    assert {q.answer for q in found} == {first}
-    words = "which is the red below,"
-    orders = {(words, first, "or", last, "?"), (words, last, "or", first, "?")}
-    assert {q.asked for q in found} == orders
-    assert 70 < sum(q.asked[1] == first for q in found) < 130
-
-
-def test_scenes_with_depth_give_all_of_them():
-    count = dict.fromkeys(KINDS, 0)
-    for record in scenes("train", 40, relational=1.0):
-        boxes = [tuple(x / record.width for x in region.box) for region in record.regions]
-        one = Example(
-            record.key,
-            None,
-            (),
-            None,
-            tuple(region.text for region in record.regions),
-            tuple(region.label for region in record.regions),
-            record.meta,
-        )
-        for question in questions_of(one, boxes, Random(0)):
-            count[question.kind] += 1
-            assert question.answer in ("yes", "no") or question.answer in (*boxes, *one.labels)
-    assert min(count.values()) > 20
+def test_a_question_grounds_where_a_box_is_said_in_the_answer_or_on_the_way_to_it():
+    found = of((BALL, "a red", ()), (CUBE, "left", ("right",)))
+    grounds = {kind: {q.grounds for q in questions} for kind, questions in found.items()}
+    assert grounds == {"where": {True}, "what": {False}, "whether": {False}}
+    assert Question("x", ("how many?",), "two", 0, (("at", BALL, "and", CUBE),)).grounds
+    assert not Question("x", ("is", BALL, "red?"), "yes", 0, (("it is dark",),)).grounds

@@ -85,11 +85,11 @@ def test_axial_is_that_of_the_towers():
 @pytest.mark.parametrize(
     ("width", "options", "says"),
     [
-        (16, {"kind": "rope"}, r"kind=rope of decoder.rotary; choose flat, axial, mrope"),
-        (18, {"kind": "axial"}, r"turns channels in 4s, but a head has 18; change decoder.width"),
+        (16, {"kind": "rope"}, r"kind=rope of decoder.language.rotary; choose flat, axial, mrope"),
+        (18, {"kind": "axial"}, r"turns channels in 4s, but a head has 18; change"),
         (15, {}, r"turns channels in 2s, but a head has 15"),
-        (16, {"sections": [1, 2]}, r"sections=\[1, 2\] of decoder.rotary: give three whole"),
-        (16, {"layout": "x"}, r"layout=x of decoder.rotary; choose chunked"),
+        (16, {"sections": [1, 2]}, r"sections=\[1, 2\] of decoder.language.rotary: give three"),
+        (16, {"layout": "x"}, r"layout=x of decoder.language.rotary; choose chunked"),
     ],
 )
 def test_what_cannot_be_is_one_line(width, options, says):

@@ -1,12 +1,21 @@
 """Grounding is learned beside what the model could do, which stays to the last bit."""
 
+import hashlib
+
 import pytest
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
+from cloc.data.samples.asked import Asked, columns
 from cloc.decoder.prefix_lm import FeedForward
 from cloc.decoder.twin import Twin, set_twins
 from cloc.errors import UserError
+from cloc.losses.next_token import NextToken
+from cloc.losses.routing import Routing
 from tests.decoder.test_decoder import TOKENS, VALID, logits, made, seen
+from tests.helpers.answering import answering, repaired
+from tests.helpers.models import model_batch
+from tests.helpers.ranks import run_ranks
 
 ONE, NONE = torch.ones(3), torch.zeros(3)
 SOME = torch.tensor([1.0, 0.0, 0.25])
@@ -33,6 +42,7 @@ def test_it_is_the_shares_of_both():
     torch.testing.assert_close(twin(x, SOME), expected)
     assert twin(x, ONE).equal(twin.old(x))
     assert twin(x).equal(twin.old(x))
+    assert not any(weight.requires_grad for weight in twin.old.parameters())
 
 
 @torch.no_grad()
@@ -94,3 +104,157 @@ def test_answers_are_asked_with_a_share_too():
 def test_what_cannot_be_is_one_line(more, says):
     with pytest.raises(UserError, match=f"decoder.twin.{says}"):
         set_twins(made().language, **more)
+
+
+BEGIN, END = 49406, 49407
+WHAT, WHERE, AT, IT = 700, 701, 702, 703
+NEW = "decoder.language.blocks.1.feed_forward.new."
+
+
+def questions(model, *, ground=2, other=2, turn=0):
+    """Pictures with so many requests for boxes behind so many other questions, each with an answer
+    of its own, or with a `turn` with that of another one."""
+    rows = [Asked((BEGIN, WHAT, AT, 710 + i), (720 + i, END)) for i in range(other)]
+    rows += [
+        Asked((BEGIN, WHERE, IT, 710 + i), (730 + k, 740 + k, END), grounds=True)
+        for i in range(ground)
+        for k in [(i + turn) % ground]
+    ]
+    extra = columns([(row,) for row in rows], slots=1)
+    return model_batch(model, valid=[[1]] * len(rows))._replace(extra=extra)
+
+
+def train(model, batch, steps, lr=0.01):
+    own = [p for p in model.parameters() if p.requires_grad]
+    step = torch.optim.AdamW(own, lr=lr, weight_decay=0.1)
+    model.train()
+    for _ in range(steps):
+        step.zero_grad()
+        losses(model(batch), batch).backward()
+        step.step()
+    return model.eval()
+
+
+def losses(out, batch):
+    terms = [NextToken()(out, batch).value]
+    if "route_nll" in out.extra:
+        terms.append(Routing()(out, batch).value)
+    return sum(terms)
+
+
+def fingerprint(model):
+    """Of all that the old one answers with."""
+    found = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        if ".new." not in name and ".router." not in name:
+            found.update(name.replace(".old.", ".").encode() + weight.numpy().tobytes())
+    return found.hexdigest()
+
+
+def known_words():
+    """A model with a decoder that has learned to answer, but all boxes it says are wrong."""
+    model = answering()
+    model.tower.requires_grad_(False)
+    return train(model, questions(model, turn=1), 60)
+
+
+def said(model, batch, **more):
+    """Of each row; without the answers that the batch holds."""
+    tokens, valid, at = (batch.extra[x][:, 0] for x in ("question", "question_valid", "answer_at"))
+    counts = valid.sum(1) - (at >= 0).sum(1)
+    width = int(counts.max())
+    tokens, valid = tokens[:, :width], torch.arange(width) < counts[:, None]
+    own = model.tower.images(batch.images)
+    grid = model.tower.grid_at(batch.images)
+    return model.decoder.answer(own.read, grid, tokens, valid, most=4, end=END, **more)
+
+
+def right(model, batch, **more):
+    """Which rows are answered word for word."""
+    tokens, at = batch.extra["question"][:, 0], batch.extra["answer_at"][:, 0]
+    expected = tokens.gather(1, at.clamp(min=0)).masked_fill(at < 0, END)
+    found = said(model, batch, **more)
+    return found.eq(expected[:, : found.shape[1]]).all(1)
+
+
+def test_grounding_is_learned_and_all_other_answers_are_bit_equal():
+    """With the route that is predicted from the question, and by all there was: not a bit of a
+    weight, of a probability or of an answer is another."""
+    old = known_words()
+    batch = questions(old)
+    with torch.no_grad():
+        base, base_said = old(batch).extra["answer_nll"], said(old, batch)
+    assert right(old, batch).tolist() == [True, True, False, False]
+    model = repaired(old, twin={"every": 2}).eval()
+    assert fingerprint(model) == fingerprint(old)
+    for steps in (1, 2, 40):
+        train(model, batch, steps)
+        assert fingerprint(model) == fingerprint(old)
+        with torch.no_grad():
+            assert said(model, batch, share=torch.ones(4)).equal(base_said)
+    with torch.no_grad():
+        found = model(batch)
+        accuracy = Routing()(found, batch).logs["accuracy"]
+    assert accuracy == 1
+    assert found.extra["answer_nll"][:2].equal(base[:2])
+    assert said(model, batch)[:2, :2].equal(base_said[:2, :2])
+    assert right(model, batch).tolist() == [True] * 4
+    alone = questions(model, ground=0)
+    assert model(alone).extra["answer_nll"].equal(old(alone).extra["answer_nll"])
+
+
+@pytest.mark.parametrize(
+    ("route", "given"), [("classifier", "ground"), ("soft", "ground"), ("classifier", "other")]
+)
+def test_requests_for_boxes_train_the_new_ones_and_all_rows_the_router(route, given):
+    model = repaired(answering(), twin={"route": route}).train()
+    batch = questions(model, **{"ground": 0, "other": 0} | {given: 2})
+    NextToken()(model(batch), batch).value.backward()
+    moved = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    new = {f"{NEW}{name}.weight" for name in ("gate", "up", "down")}
+    assert moved == (new if given == "ground" else set())
+    Routing()(model(batch), batch).value.backward()
+    moved = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    assert moved - new == {f"decoder.router.score.{n}" for n in ("weight", "bias")}
+
+
+def test_with_a_soft_route_answers_teach_the_router_too():
+    """How good the new one is decides with it whose answer counts."""
+    model = repaired(answering(), twin={"route": "soft", "begin": "random"}).train()
+    batch = questions(model, other=0)
+    NextToken()(model(batch), batch).value.backward()
+    assert model.decoder.router.score.weight.grad.any()
+
+
+def gradients(model):
+    return {n: p.grad for n, p in model.named_parameters() if p.requires_grad}
+
+
+def _check_rank(rank, seed, batch, value, expected):
+    model = repaired(answering(seed), seed, twin={}).train()
+    wrapped = DistributedDataParallel(model)
+    count = len(batch.images) // 2
+    rows = slice(rank * count, (rank + 1) * count)
+    named = {f: getattr(batch, f)[rows] for f in ("images", "captions", "boxes", "phrase_index")}
+    mine = batch._replace(**named, extra={k: x[rows] for k, x in batch.extra.items()})
+    for _ in range(2):  # DDP looks for missing gradients at the second
+        model.zero_grad()
+        found = losses(wrapped(mine), mine)
+        found.backward()
+    torch.testing.assert_close(found, value)
+    found = gradients(model)
+    assert found.keys() == expected.keys()
+    for name, grad in found.items():
+        torch.testing.assert_close(grad, expected[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.dist
+def test_two_ranks_of_which_one_has_no_request_for_boxes_equal_one_process():
+    """On it every new weight has a gradient too, of 0, for DDP waits for it."""
+    model = repaired(answering(0), twin={}).train()
+    batch = questions(model, other=4)
+    value = losses(model(batch), batch)
+    value.backward()
+    expected = gradients(model)
+    assert all(grad.any() for grad in expected.values())
+    run_ranks(_check_rank, 0, batch, value.detach(), expected)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloc.decoder.words import Words
+from cloc.decoder.words import Words, tokens_of
 from cloc.errors import UserError
 from cloc.models.tokenizers import make_tokenizer
 from tests.helpers.hf import write_tokenizer, write_unigram
@@ -39,3 +39,23 @@ def test_one_without_a_last_token_is_refused(tmp_path):
     text = {**NATIVE["text_cfg"], "hf_tokenizer_name": str(tmp_path)}
     with pytest.raises(UserError, match=r"no token that ends a text, .* \(eos or sep\)"):
         Words(make_tokenizer({**NATIVE, "text_cfg": text}, folder=tmp_path))
+
+
+def test_of_the_kept_tokens_only_counted_anew():
+    tokenize = make_tokenizer(NATIVE)
+    kept = tokens_of(tokenize, ["a red ball", "yes"])
+    words = Words(tokenize, kept)
+    assert kept == sorted(kept)
+    assert len(kept) == 6  # with the first and last one
+    tokens = words.encode("A red  ball")
+    assert max(tokens) < 6
+    assert words.decode([words.begin, *tokens, words.end]) == "a red ball"
+    assert [kept[token] for token in tokens] == CLIP.encode("a red ball")
+    assert (kept[words.begin], kept[words.end]) == (CLIP.begin, CLIP.end)
+
+
+def test_a_text_with_another_one_is_one_line():
+    tokenize = make_tokenizer(NATIVE)
+    words = Words(tokenize, tokens_of(tokenize, ["a red ball"]))
+    with pytest.raises(UserError, match=r"'a blue ball' has 'blue', which .*decoder\.words"):
+        words.encode("a blue ball")

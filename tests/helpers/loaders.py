@@ -18,14 +18,23 @@ BATCH = 6
 WANTS = ModelInput(16, spell, 24, 16)
 
 
-def loader(shards, *, workers=0, parse=cloc_regions.parse, budget=0.01, timeout_s=60.0, **changes):
+def loader(
+    shards,
+    *,
+    workers=0,
+    parse=cloc_regions.parse,
+    budget=0.01,
+    timeout_s=60.0,
+    wants=WANTS,
+    **changes,
+):
     """Twelve batches of six 16-pixel images, three regions at most."""
     settings = {"batch_size": BATCH, "steps": 12, "seed": 3, "cache": Cache(), **changes}
     view = View(max_regions=3, augment=(Flip(0.5),), frame=RandomCrop)
     sources = {"train": Source("", parse, view)}
     plan = Plan(sources, {"train": shards}, shuffle=Shuffle(3, 4), **settings)
     limits = {"budget": budget, "timeout_s": timeout_s}
-    return TrainLoader(plan, wants=WANTS, num_workers=workers, **limits)
+    return TrainLoader(plan, wants=wants, num_workers=workers, **limits)
 
 
 def assert_equal(batches, others):

@@ -12,6 +12,7 @@ from cloc.losses.distill_image import DistillImage, distill_image_loss
 from cloc.losses.grounding import Grounding, grounding_loss
 from cloc.losses.image_text import ImageText, image_text_loss
 from cloc.losses.image_text_sigmoid import image_text_sigmoid_loss
+from cloc.losses.next_token import next_token_loss
 from cloc.losses.region_hard_negatives import RegionHardNegatives, region_hard_negatives_loss
 from cloc.losses.region_text import RegionText, region_text_loss
 from tests.helpers.ranks import run_ranks
@@ -20,8 +21,11 @@ from tests.losses import (
     test_distill_image,
     test_grounding,
     test_image_text_sigmoid,
+    test_next_token,
     test_region_hard_negatives,
     test_region_text,
+    test_routing,
+    test_stepwise,
 )
 
 WORLD = 2
@@ -142,6 +146,18 @@ def fine_tuning_cases():
     images = test_distill_image.make_images()
     yield "distill_image", distill_image_loss, images, {}
     yield "distill_image adapter", walk_distill_image, images, {}
+    yield from answer_cases()
+
+
+def answer_cases():
+    """Of the second step on the first rank alone too."""
+    yield "next_token", next_token_loss, test_next_token.make_answers(), {}
+    answers = test_stepwise.make_answers()
+    yield "stepwise", test_stepwise.loss, answers, {}
+    answers = {**answers, "step": answers["step"].clone()}
+    answers["step"][3:] = answers["step"][3:].clamp(max=0)
+    yield "stepwise of one rank", test_stepwise.loss, answers, {}
+    yield "routing", test_routing.loss, test_routing.make_routes(), {}
 
 
 def _check_case(rank, loss, inputs, options, expected):

@@ -9,16 +9,21 @@ from cloc.errors import UserError
 from cloc.losses.distill_image import DistillImage
 from cloc.losses.grounding import Grounding
 from cloc.losses.image_text import ImageText
+from cloc.losses.next_token import NextToken
 from cloc.losses.region_text import RegionText
 from cloc.models.parameter_names import part_of
 from cloc.models.teacher import IMAGE, Teacher
 from cloc.training.freeze import PARTS, freeze, freeze_unread
+from tests.helpers.answering import answering, asked_batch
 from tests.helpers.models import PROMPTER, make_model, model_batch
 
 LOSSES = [ImageText(), RegionText(conflict="text"), Grounding(kind="l1_giou", match="nearest")]
 
 
-@pytest.mark.parametrize("parts", [[], *([part] for part in PARTS), ["image_tower", "text_tower"]])
+HEADS = PARTS[:-1]  # all but the decoder
+
+
+@pytest.mark.parametrize("parts", [[], *([part] for part in HEADS), ["image_tower", "text_tower"]])
 def test_exactly_the_parts_named_get_no_gradient(parts):
     model = make_model().train()
     freeze(model, parts)
@@ -27,6 +32,22 @@ def test_exactly_the_parts_named_get_no_gradient(parts):
     sum(loss(out, batch).value for loss in LOSSES).backward()
     for name, parameter in model.named_parameters():
         assert (parameter.grad is None) is (part_of(name) in parts), name
+
+
+def test_a_decoder_is_a_part_too():
+    model = answering()
+    freeze(model, ["decoder"])
+    assert {part_of(n) for n, p in model.named_parameters() if not p.requires_grad} == {"decoder"}
+
+
+def test_a_decoder_that_no_loss_reads_is_named():
+    model = answering()
+    batch = asked_batch(model)
+    with pytest.raises(UserError, match=r"no loss reads decoder, so .* with decoder=null, or keep"):
+        freeze_unread(model, {"clip": LOSSES[0]}, double=copy.deepcopy(model), batch=batch)
+    freeze_unread(model, {"answers": NextToken()}, double=copy.deepcopy(model), batch=batch)
+    trained = {part_of(n) for n, p in model.named_parameters() if p.requires_grad}
+    assert trained == {"decoder", "image_tower"}
 
 
 def test_a_part_that_is_not_there_is_named():

@@ -163,6 +163,8 @@ class Pupil:
             "needs region, extra.teacher_region, which .*; add model.region_head .* and set "
             "start=, the teacher, or remove",
         ),
+        (("extra.answer_nll",), r"not give; give it a decoder \(experiment=scenes_vqa\), or rem"),
+        (("extra.route_nll",), r"not give; give its decoder a router \(experiment=scenes_vqa_tw"),
     ],
 )
 def test_a_missing_entry_of_extra_is_named_with_its_cure(needs, says):

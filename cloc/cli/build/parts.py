@@ -1,6 +1,7 @@
 """From the configuration to finished parts, once and top to bottom; past here nobody reads it."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +21,10 @@ from cloc.cli.launch.peers import Peers
 from cloc.cli.launch.resume import check_data, is_used, shards_before
 from cloc.data.collate import ModelInput
 from cloc.data.datamodule import RegionData
+from cloc.decoder.asking import Asking
+from cloc.decoder.build import box_words
 from cloc.errors import UserError
-from cloc.models.build import build_model
+from cloc.models.build import build_model, made
 from cloc.models.cloc import CLOC
 from cloc.models.compiling import compile_parts
 from cloc.models.towers import Tower
@@ -50,6 +53,8 @@ def build(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> Run:
     """The run in the folder `run`; what of it needs the process group waits for it.
     `UserError` for what does not fit together, before anything is written but the run's start."""
     model = build_model(**model_settings(cfg, run, resumed=bool(job.done)))
+    if job.done and cfg.decoder is not None and cfg.decoder.get("start"):
+        cfg.decoder.start = str(run)  # its checkpoint has it all, wherever it came from
     if not peers.rank:
         keep_start(cfg, run, model)
     parts = make_parts(cfg, model, steps=cfg.steps, skip_batches=job.done)
@@ -82,7 +87,7 @@ def build(cfg: DictConfig, run: Path, job: Job, peers: Peers) -> Run:
 def make_parts(cfg: DictConfig, model: CLOC, *, steps: int, skip_batches: int = 0) -> Parts:
     """For this many steps; what a run trains, a benchmark times, a page shows."""
     module = make_module(cfg, model)
-    return Parts(module, make_data(cfg, model.tower, steps=steps, skip_batches=skip_batches))
+    return Parts(module, make_data(cfg, model, steps=steps, skip_batches=skip_batches))
 
 
 def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
@@ -107,11 +112,15 @@ def make_module(cfg: DictConfig, model: CLOC) -> CLOCModule:
     )
 
 
-def make_data(cfg: DictConfig, tower: Tower, *, steps: int, skip_batches: int = 0) -> RegionData:
+def make_data(cfg: DictConfig, model: CLOC, *, steps: int, skip_batches: int = 0) -> RegionData:
     """What else stands in `data` is there for `data.sources` to point at."""
     settings = {key: value for key, value in plain(cfg.data).items() if is_used(key)}
+    wants = wanted_input(model.tower, cfg.region_context)
+    if model.decoder is not None:
+        options = {key: x for key, x in plain(cfg.decoder).items() if key in ("kinds", "slots")}
+        wants = replace(wants, ask=made(Asking, options, "decoder", box_words(model)))
     data: RegionData = make(settings)(
-        wants=wanted_input(tower, cfg.region_context),
+        wants=wants,
         batch_size=cfg.batch_size,
         steps=steps,
         seed=cfg.seed,

@@ -10,6 +10,8 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from cloc.cli.build.weightless import shadow
 from cloc.cli.config.compose import plain
+from cloc.decoder.build import attach, routes
+from cloc.decoder.load import trained_decoder
 from cloc.errors import UserError
 from cloc.interfaces import Loss, RegionBatch
 from cloc.models.cloc import CLOC
@@ -49,8 +51,8 @@ def keep_start(cfg: DictConfig, run: Path, model: CLOC) -> None:
 
 
 def adapt(cfg: DictConfig, model: CLOC, losses: Mapping[str, Loss]) -> None:
-    """In place, of a model that is as it was built: a teacher where a loss needs one, LoRA, and
-    what keeps its weights because it is told to or because no loss reads it."""
+    """In place, of a model that is as it was built: a teacher where a loss needs one, LoRA, a
+    decoder, and what keeps its weights because it is told to or because no loss reads it."""
     needed = {field for loss in losses.values() for field in loss.needs}
     fields = [name for name in (IMAGE, REGION) if f"extra.{name}" in needed]
     if fields:
@@ -62,6 +64,16 @@ def adapt(cfg: DictConfig, model: CLOC, losses: Mapping[str, Loss]) -> None:
             add_lora(model, **plain(cfg.lora))
         except TypeError:
             raise UserError(f"lora={plain(cfg.lora)}; it has rank, alpha and targets") from None
+    if cfg.decoder is not None:
+        if cfg.patch_dropout:
+            raise UserError("a decoder reads whole pictures; set patch_dropout=0")
+        start = cfg.decoder.get("start")
+        attach(model, plain(cfg.decoder), start=trained_decoder(Path(start)) if start else None)
+        if routes(model.decoder) and "extra.route_nll" not in needed:
+            raise UserError(
+                "no loss teaches the router of decoder.twin, so all questions would be the old "
+                "expert's; set losses=[stepwise,routing], or decoder.twin.route=flag"
+            )
     freeze(model, plain(cfg.freeze))
     model.reads_captions = "caption" in needed
     with unset_fake_temporarily():  # of `cloc-pretrain bench what=memory`, whose weights are fake
@@ -80,4 +92,5 @@ def shapes_of(model: CLOC) -> RegionBatch:
         image_size=model.tower.image_size,
         context=model.tower.context_length,
         region_context=model.tower.context_length,
+        asks=0 if model.decoder is None else 1,
     )

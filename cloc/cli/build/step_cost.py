@@ -31,6 +31,7 @@ def cost_of(model: CLOC, *, regions: int, region_context: int) -> StepCost:
         regions=regions,
         context=double.tower.context_length,
         region_context=region_context,
+        asks=0 if double.decoder is None else 1,
     )
 
 

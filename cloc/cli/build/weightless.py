@@ -3,6 +3,7 @@ loss reads."""
 
 import torch
 
+from cloc.decoder.build import KEY, attach_as
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.teacher import Teacher
@@ -11,9 +12,12 @@ from cloc.models.teacher import Teacher
 def shadow(model: CLOC) -> CLOC:
     """Built anew from the description: it trains, asks and is taught what `model` is."""
     with torch.device("meta"):
-        double = build_model(**model.description).train()
+        described = {key: x for key, x in model.description.items() if key != KEY}
+        double = build_model(**described)
+        attach_as(double, model.description)
+        double.train()
         if model.teacher is not None:  # the tower before any LoRA
-            plain = build_model(**{**model.description, "lora": None})
+            plain = build_model(**{**described, "lora": None})
             double.teacher = Teacher(plain.tower, model.teacher.fields)
     double.reads_captions = model.reads_captions
     # what torch.compile puts into names

@@ -51,7 +51,15 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         *("input", "shards"),
     ),
     Form.TEXT: (
-        *("name", "start", "model.tower.start", "model.tower.vocabulary", "data.root"),
+        *(
+            "name",
+            "start",
+            "decoder.start",
+            "decoder.words",
+            "model.tower.start",
+            "model.tower.vocabulary",
+            "data.root",
+        ),
         *("resume", "checkpoints"),
         *("index_folder", "data.index_folder", "data.skip_shards", "data.skip_keys"),
         *(
@@ -70,6 +78,7 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         ),
         *("annotations", "classes", "boxes", "dataset", "entities", "folder", "image_data"),
         *("narratives", "parquet", "refs", "regions", "train", "val", "caption_key"),
+        *("objects", "backgrounds", "answers.repairs.*.of"),
         *("stages.*.model", "stages.*.revision", "stages.*.endpoint.model"),
         "stages.relations.larger_is",
         *("stages.*.endpoint.key_env", "engine.address", "engine.cluster"),
@@ -77,8 +86,16 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         *("benchmarks.*.root", "benchmarks.*.pictures", "benchmarks.*.templates"),
         *("benchmarks.*.prompts", "benchmarks.*.classnames"),
     ),
-    Form.LIST: ("chosen", "extractors", "freeze", "retention.benchmarks", "keep", "resume_changes"),
-    Form.NUMBERS: ("*background", "model.region_head.layers"),
+    Form.LIST: (
+        "chosen",
+        "extractors",
+        "freeze",
+        "decoder.kinds",
+        "retention.benchmarks",
+        "keep",
+        "resume_changes",
+    ),
+    Form.NUMBERS: ("*background", "model.region_head.layers", "decoder.read"),
     Form.INT: (
         *("steps", "batch_size", "limit", "repeat", "model.tower.context_length"),
         *("engine.workers", "engine.tasks", "stages.detect.size", "stages.images.phash_distance"),
@@ -92,7 +109,10 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
     Form.NUMBER_OR_MAP: ("data.sources.*.weight",),
     Form.NUMBER_OR_LEARNED: ("model.tower.norm_balance", "model.region_head.norm_balance"),
     Form.BOOL: ("optimizer.fused",),
-    Form.MAP: ("lora", "model.region_head", "model.region_scale", "model.box_head"),
+    Form.MAP: (
+        *("lora", "decoder", "decoder.pin", "decoder.twin", "decoder.language.rotary"),
+        *("model.region_head", "model.region_scale", "model.box_head"),
+    ),
     Form.TEXT_OR_MAP: (
         *("model.tower.config", "trainer.strategy"),
         *(f"model.tower.positions.{kind}" for kind in ("absolute", "relative", "rotary")),
@@ -105,7 +125,15 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
 }
 # Keys that have a value by default, and may be null.
 NULL = (
-    *("start", "checkpoints", "lora", "model.region_head", "model.region_scale", "model.box_head"),
+    *(
+        "start",
+        "checkpoints",
+        "lora",
+        "decoder",
+        "model.region_head",
+        "model.region_scale",
+        "model.box_head",
+    ),
     *(
         "trainer.gradient_clip_val",
         "ema.decay",
@@ -118,7 +146,7 @@ NULL = (
     *("stages.images.phash_distance", "twin", "engine.workers", "limit"),
     "benchmarks.*.classnames",
 )
-ANY_LENGTH = ("seeds",)  # of a list of numbers
+ANY_LENGTH = ("seeds", "losses.stepwise.weights")  # of a list of numbers
 EMPTY = ("stages.*.prompt", "logger.*")  # texts that may have no letter
 # Numbers that are not all of 0 and more: the least, whether more than it, and the most.
 ONE, ABOVE, SHARE = (1, False, math.inf), (0, True, math.inf), (0, False, 1)

@@ -29,6 +29,7 @@ WRITERS = re.compile(
 )
 CLASSES = (  # of these, which also hold functions that write, start, load or measure something
     *("cloc.data", "cloc.losses", "cloc.eval", "cloc.export", "cloc.training", "cloc.scenes"),
+    "cloc.decoder.benchmark",
     *("data_prep.importers", "data_prep.stages", "data_prep.engines", "data_prep.endpoint"),
     *(DETECTOR, "torch.optim", "timm.optim"),
     *("lightning.Trainer", "lightning.pytorch.loggers", "lightning.pytorch.callbacks"),

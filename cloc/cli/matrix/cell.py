@@ -43,9 +43,9 @@ def refuse(cell: Cell, data: Path, runs: Path, sizes: Sequence[Size]) -> None:
             raise UserError(f"{cell.name} at {name_of(size)} pixels: {error}") from None
 
 
-def train(cell: Cell, data: Path, runs: Path) -> Path:
-    """The run; one that was stopped goes on."""
-    words = [*cell.overrides(data), f"runs={runs}", "resume=auto"]
+def train(cell: Cell, data: Path, runs: Path, more: Sequence[str] = ()) -> Path:
+    """The run, which is told `more` too; one that was stopped goes on."""
+    words = [*cell.overrides(data), *more, f"runs={runs}", "resume=auto"]
     done = subprocess.run(
         [sys.executable, "-m", "cloc", "train", *words], stdout=subprocess.DEVNULL, check=False
     )
@@ -107,7 +107,10 @@ def scenes_of(size: Size) -> str:
     return f"val{max(_sides(size))}"
 
 
-def write_cell(folder: Path, cell: Cell, figures: Mapping[str, Any]) -> None:
+def write_cell(
+    folder: Path, cell: Cell, figures: Mapping[str, Any], more: Mapping[str, Any] | None = None
+) -> None:
+    """`more` is told of the cell beside its figures."""
     folder.mkdir(parents=True, exist_ok=True)
     told = {
         "arm": cell.arm,
@@ -115,6 +118,7 @@ def write_cell(folder: Path, cell: Cell, figures: Mapping[str, Any]) -> None:
         "seed": cell.seed,
         "recipe": cell.recipe(),
         "sizes": _rounded(figures),
+        **(more or {}),
     }
     staged = folder / f"{cell.name}.json.partial"
     staged.write_text(json.dumps(told) + "\n", encoding="utf-8")

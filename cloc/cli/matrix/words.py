@@ -48,11 +48,17 @@ def contrasts(arms: Mapping[str, str], encodings: Sequence[str]) -> list[Contras
     return sorted(found, key=lambda c: [x.suspect for x in found].index(c.suspect))
 
 
-def changes(found: Found, asked: Sequence[Contrast], *, size: str) -> list[Change]:
-    """Of every figure of where and what, those of which there are pairs."""
+def changes(
+    found: Found,
+    asked: Sequence[Contrast],
+    *,
+    size: str,
+    figures: Sequence[Figure] = (*WHERE, *WHAT),
+) -> list[Change]:
+    """Of every figure, those of which there are pairs."""
     told = []
     for contrast in asked:
-        for figure in (*WHERE, *WHAT):
+        for figure in figures:
             by = apart(
                 *(found, figure),
                 size=size,
@@ -100,11 +106,11 @@ def _largest(suspect: str, clear: Sequence[Change]) -> str:
     change = clear[0]
     return (
         f"{name}: {change.contrast.label} changes {change.figure.label} by "
-        f"{change.by.mean:+.3f} ({_interval(change.by)})."
+        f"{change.by.mean:+.3f} ({interval(change.by)})."
     )
 
 
-def _interval(by: Mean) -> str:
+def interval(by: Mean) -> str:
     assert by.half is not None
     return f"95 %: {by.mean - by.half:+.3f} to {by.mean + by.half:+.3f}"
 
@@ -116,6 +122,6 @@ def costs(told: Sequence[Change]) -> list[str]:
         if change.figure in WHAT and change.by.is_clear and change.by.mean < 0:
             found.append(
                 f"{change.contrast.label} costs {change.figure.label} {change.by.mean:+.3f} "
-                f"({_interval(change.by)})."
+                f"({interval(change.by)})."
             )
     return found or ["Nothing clearly costs names of regions or retrieval."]

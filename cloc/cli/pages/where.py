@@ -39,12 +39,9 @@ def write_where(out: Path, planned: Sequence[Cell], found: Found, *, cure: str) 
         "first": first,
         "verdict": verdict(told),
         "costs": costs(told),
-        "changes": _changes(told),
+        "changes": change_rows(told),
         "arms": arms,
-        "figures": [
-            {"label": f.label, "about": f.about, "rows": _rows(found, f, first, arms, encodings)}
-            for f in FIGURES
-        ],
+        "figures": [table(found, figure, first, arms, encodings) for figure in FIGURES],
         "relation_names": [*(name.replace("_", " ") for name in LOOK_ALIKES), "permuted", "blind"],
         "with_regions": [
             {
@@ -57,8 +54,20 @@ def write_where(out: Path, planned: Sequence[Cell], found: Found, *, cure: str) 
         "sizes": sizes,
         "width": WIDTH,
     }
-    main = files("cloc.report").joinpath("where.html").read_text("utf-8")
-    write_page(out, main, values, kind="lab", sections=SECTIONS if found else {})
+    write_page(out, template("where.html"), values, kind="lab", sections=SECTIONS if found else {})
+
+
+def template(name: str) -> str:
+    """Of a page of the lab, behind what draws its bars."""
+    parts = [files("cloc.report").joinpath(part) for part in ("seed_bars.html", name)]
+    return "".join(part.read_text("utf-8") for part in parts)
+
+
+def table(
+    found: Found, figure: Figure, size: str, arms: Sequence[str], encodings: Sequence[str]
+) -> dict[str, Any]:
+    rows = _rows(found, figure, size, arms, encodings)
+    return {"label": figure.label, "about": figure.about, "rows": rows}
 
 
 def _rows(
@@ -151,14 +160,16 @@ def _x(value: float) -> float:
     return round(min(max(value, 0.0), 1.0) * (WIDTH - 2), 1)
 
 
-def _changes(told: Sequence[Change]) -> list[dict[str, Any]]:
+def change_rows(
+    told: Sequence[Change], figures: Sequence[Figure] = FIGURES
+) -> list[dict[str, Any]]:
     """A row of each contrast, a column of each figure."""
     of = {(change.contrast, change.figure): change for change in told}
     return [
         {
             "suspect": contrast.suspect,
             "label": contrast.label,
-            "cells": [_change(of.get((contrast, figure))) for figure in FIGURES],
+            "cells": [_change(of.get((contrast, figure))) for figure in figures],
         }
         for contrast in dict.fromkeys(change.contrast for change in told)
     ]

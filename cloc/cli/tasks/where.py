@@ -10,15 +10,26 @@ from cloc.cli.launch.cpu import tune_for_cpu
 from cloc.cli.matrix.cell import finish, image_size, refuse, scenes_of
 from cloc.cli.matrix.plan import Cell, cells, read_cells
 from cloc.cli.pages.where import write_where
+from cloc.cli.tasks.where_answers import fill_answers
 from cloc.errors import UserError
 from cloc.scenes.depth.generate import write_scenes
 
+PAGES = ("encoders", "answers")
 TWINS = 0.5  # share of scenes with two look-alikes
 
 
 def fill(cfg: Mapping[str, Any]) -> None:
-    """`cfg` is configs/where.yaml, filled in. Prints one line for each cell that is done."""
+    """`cfg` is configs/where.yaml, filled in: each of its pages."""
     check(cfg)
+    if "encoders" in cfg["pages"]:
+        fill_encoders(cfg)
+    if "answers" in cfg["pages"]:
+        draw_scenes(cfg, Path(cfg["out"]) / "scenes")
+        fill_answers(cfg, setting(cfg), TWINS)
+
+
+def fill_encoders(cfg: Mapping[str, Any]) -> None:
+    """Prints one line for each cell that is done."""
     encodings = {name: cfg["encodings"][name] for name in cfg["chosen"] or cfg["encodings"]}
     words = [image_size(cfg["sizes"][0]), *cfg["words"]]
     planned = cells(cfg["arms"], encodings, cfg["seeds"], words, setting(cfg))
@@ -50,7 +61,9 @@ def setting(cfg: Mapping[str, Any]) -> str:
 
 def check(cfg: Mapping[str, Any]) -> None:
     """What would be found out only later, or would be no table at all."""
-    for key in ("arms", "encodings", "seeds", "sizes"):
+    if unknown := set(cfg["pages"]) - set(PAGES):
+        raise UserError(f"pages={cfg['pages']}: {min(unknown)} is none of {', '.join(PAGES)}")
+    for key in ("arms", "encodings", "seeds", "sizes", "pages"):
         if not cfg[key]:
             raise UserError(f"{key}={cfg[key]}: give one or more; see cloc-pretrain where --help")
     for key in ("train", "val"):

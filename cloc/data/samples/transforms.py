@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cloc.data.samples.asked import Asked
 from cloc.data.samples.raster import Picture, from_pixels
 from cloc.errors import UserError
 from cloc.frame import ImageSize, height_and_width, into_frame, pad_frame
@@ -28,6 +29,7 @@ class Sample:
     boxes: np.ndarray  # float32 [n, 4], pixels of `image`, (x0, y0, x1, y1)
     phrases: tuple[str, ...]
     negatives: tuple[tuple[str, ...], ...]
+    asked: tuple[Asked, ...] = ()  # about what is shown, where a model wants questions
 
     def keep(self, rows: np.ndarray) -> "Sample":
         """The regions of `rows`, in that order; none is a normal sample."""

@@ -1,0 +1,56 @@
+"""The second page of `where`: what decoders answer, and what repairs change of it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cloc.cli.matrix.answers import BENCHMARK
+from cloc.cli.matrix.answers_words import FIGURES, contrasts, verdict
+from cloc.cli.matrix.plan import Cell
+from cloc.cli.matrix.summary import Figure, Found, mean_of
+from cloc.cli.matrix.words import changes
+from cloc.cli.pages.page import write_page
+from cloc.cli.pages.where import WIDTH, change_rows, table, template
+
+SECTIONS = {
+    "words": "In words",
+    "changes": "Buys and costs",
+    "figures": "Figures",
+    "permuted": "Permuted",
+    "weights": "Weights and speed",
+}
+
+
+def write_answers(out: Path, planned: Sequence[Cell], found: Found, *, cure: str) -> None:
+    """All that is there of what is planned; `cure` is the command that does the rest."""
+    arms = list(dict.fromkeys(cell.arm for cell in planned))
+    repairs = list(dict.fromkeys(cell.encoding for cell in planned))
+    size = next((size for told in found.values() for size in told["sizes"]), "")
+    told = changes(found, contrasts(arms, repairs), size=size, figures=FIGURES)
+    permuted = [
+        Figure(BENCHMARK, f"{f.metric}_permuted", f.label, "with patches in random order")
+        for f in FIGURES
+    ]
+    values = {
+        "title": "What do repairs buy, and a localized encoder?",
+        **{"done": len(found), "planned": len(planned), "cure": cure, "arms": arms},
+        "verdict": verdict(told, arms),
+        "changes": change_rows(told, FIGURES),
+        "width": WIDTH,
+        "figures": [table(found, figure, size, arms, repairs) for figure in FIGURES],
+        "permuted": [table(found, figure, size, arms, repairs) for figure in permuted],
+        "repairs": [{"name": name, **_cost(found, name)} for name in repairs],
+    }
+    sections = SECTIONS if found else {}
+    write_page(out, template("answers.html"), values, kind="lab", sections=sections)
+
+
+def _cost(found: Found, repair: str) -> Mapping[str, str]:
+    """Weights that it adds, and questions a second in the middle of its cells."""
+    of = [told for cell, told in found.items() if cell.encoding == repair]
+    if not of:
+        return {"weights": "", "speed": ""}
+    weights: Mapping[str, int] = of[0]["weights"]
+    added = sum(count for part, count in weights.items() if part != "decoder")
+    speed = mean_of(float(told["questions_per_s"]) for told in of)
+    assert speed is not None
+    return {"weights": f"{added:,} of {weights['decoder']:,}", "speed": f"{speed.mean:.0f}"}

@@ -1,0 +1,133 @@
+"""What `where` does for its second page: decoders behind its encoders, with repairs and without."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cloc.cli.config.compose import as_typed
+from cloc.cli.launch.cpu import tune_for_cpu
+from cloc.cli.matrix.answers import ASKED, BASE, BENCHMARK, PASTED, WORDS, decoder, encoder, measure
+from cloc.cli.matrix.cell import image_size, name_of, write_cell
+from cloc.cli.matrix.plan import Cell, cells, read_cells
+from cloc.cli.pages.where_answers import write_answers
+from cloc.data.eval_splits import read_split
+from cloc.data.sources.cloc_regions import parse
+from cloc.errors import UserError
+from cloc.scenes.depth.generate import write_scenes
+from data_prep.importers.pasted import write_pasted
+
+SIZES = [[0.15, 0.5], [0.15, 0.4], [0.1, 0.35]]  # of one pasted thing, of each of two, of three
+
+
+def fill_answers(cfg: Mapping[str, Any], setting: str, twins: float) -> None:
+    """`cfg` is configs/where.yaml, filled in; `setting` is what its cells are trained on. Prints a
+    line for each cell that is done. The scenes are drawn."""
+    planned = planned_answers(cfg, setting)
+    out, folder = Path(cfg["out"]), Path(cfg["cells"]) / BENCHMARK
+    known = read_cells(folder, planned)
+    missing = [cell for cell in planned if cell not in known]
+    print(f"{len(known)} of {len(planned)} answers are there; {len(missing)} to go", flush=True)
+    if missing:
+        tune_for_cpu()
+        draw_asked(cfg, out / "scenes", twins)
+    for cell in missing:
+        started = time.monotonic()
+        _finish(cell, cfg, out, folder, setting)
+        print(f"{cell.name}: {time.monotonic() - started:.0f} s", flush=True)
+        _show(out, folder, planned)
+    _show(out, folder, planned)
+    print(out / "answers.html")
+
+
+def planned_answers(cfg: Mapping[str, Any], setting: str) -> list[Cell]:
+    """A repair stands where an encoding does; the base comes first."""
+    own = cfg["answers"]
+    if own["encoding"] not in cfg["encodings"]:
+        raise UserError(f"answers.encoding={own['encoding']}: no such encoding; see encodings")
+    unknown = [arm for arm in own["arms"] if arm not in cfg["arms"]]
+    if unknown:
+        raise UserError(f"answers.arms: no arm is called {unknown[0]}; see arms")
+    arm = {"experiment": own["experiment"], "scenes": "relational", "suspect": "encoder"}
+    found = []
+    for cell in cells(
+        dict.fromkeys(own["arms"], arm),
+        {name: {} for name in own["repairs"]},
+        cfg["seeds"],
+        [image_size(cfg["sizes"][0]), *own["words"]],
+        f"{setting} questions={own['questions']} encoding={own['encoding']}",
+    ):
+        repair = own["repairs"][cell.encoding]
+        words = (*cell.words, *repair["words"])
+        found.append(replace(cell, words=words, scenes=repair["scenes"]))
+    return found
+
+
+def _finish(cell: Cell, cfg: Mapping[str, Any], out: Path, folder: Path, setting: str) -> None:
+    """Trains what is missing of it, measures and writes; a run that others go on from stays."""
+    own, data = cfg["answers"], out / "scenes"
+    repair = own["repairs"][cell.encoding]
+    [seen] = [x for x in _encoders(cfg, setting) if (x.arm, x.seed) == (cell.arm, cell.seed)]
+    start = encoder(seen, data, out)
+    [base] = [
+        x
+        for x in planned_answers(cfg, setting)
+        if (x.arm, x.encoding, x.seed) == (cell.arm, BASE, cell.seed)
+    ]
+    run = base_run = decoder(base, start, data, out, base=None)
+    if repair["words"]:
+        goes_on = base_run if repair["of"] == BASE else None
+        run = decoder(cell, start, data, out, base=goes_on)
+    found, told = measure(run, start, data, questions=own["questions"], steers=repair["steers"])
+    write_cell(folder, cell, {name_of(cfg["sizes"][0]): {BENCHMARK: found}}, told)
+    if run != base_run:
+        shutil.rmtree(run)
+
+
+def _encoders(cfg: Mapping[str, Any], setting: str) -> list[Cell]:
+    """Those of the first page, as it trains them."""
+    encoding = cfg["answers"]["encoding"]
+    own = {encoding: cfg["encodings"][encoding]}
+    words = [image_size(cfg["sizes"][0]), *cfg["words"]]
+    return cells(cfg["arms"], own, cfg["seeds"], words, setting)
+
+
+def draw_asked(cfg: Mapping[str, Any], folder: Path, twins: float) -> None:
+    """The pictures to ask about, with relations beside names, pasted things, and the words of those
+    to learn from, if they are not there."""
+    size = cfg["sizes"][0]
+    side = size if isinstance(size, int) else max(size)
+    if not (folder / ASKED / "val").is_dir():
+        write_scenes(
+            folder / ASKED,
+            **{"train": 0, "val": 2 * cfg["val"], "novel": 0},
+            size=side,
+            twins=twins,
+            relational=1.0,
+            keep_names=True,
+        )
+    if not (folder / PASTED / "train").is_dir():
+        [shard, *_] = sorted((folder / "relational" / "train").glob("*.tar"))
+        write_pasted(
+            folder / PASTED, objects=str(shard), count=cfg["train"], val=0.0, size=side, sizes=SIZES
+        )
+    if not (folder / WORDS).is_file():
+        (folder / WORDS).write_text("\n".join(_words(folder)) + "\n", encoding="utf-8")
+
+
+def _words(folder: Path) -> list[str]:
+    """That names and relations are made of."""
+    found = set[str]()
+    for name, split in (("relational", "train"), (ASKED, "val")):
+        for example in read_split(str(folder / name / split), name=split, parse=parse).examples:
+            for phrase, negatives in zip(example.phrases, example.negatives, strict=True):
+                found.update(word for text in (phrase, *negatives) for word in text.split())
+    return sorted(found)
+
+
+def _show(out: Path, folder: Path, planned: list[Cell]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    cure = as_typed("cloc-pretrain where pages=[answers]")
+    write_answers(out / "answers.html", planned, read_cells(folder, planned), cure=cure)

@@ -1,0 +1,81 @@
+"""Questions of a split, and what counts as right."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from cloc.decoder.question_set import figures, is_right, put
+from tests.helpers.oracle import example
+
+LEFT, RIGHT, BALL = (0, 0, 16, 16), (16, 0, 32, 16), (0, 16, 16, 32)
+PHRASES = ["a cup", "a cup", "a ball", "the cup left of it", "the cup right of it"]
+FLIPPED = ((), (), (), ("the cup right of it",), ("the cup left of it",))
+LABELS = ["red", "red", "blue", "red", "red"]
+
+
+def one():
+    """Two red cups, a blue ball, and of each cup where it is."""
+    places = [LEFT, RIGHT, BALL, LEFT, RIGHT]
+    regions = list(zip(LABELS, places, strict=True))
+    return example(*regions, phrases=PHRASES)._replace(negatives=FLIPPED)
+
+
+def asked(count=1, most=100):
+    examples = [one() for _ in range(count)]
+    return put(examples, [torch.tensor(e.boxes) / 32 for e in examples], most=most)
+
+
+def fraction(box):
+    return tuple(x / 32 for x in box)
+
+
+def test_all_that_can_be_asked_and_which_of_it_is_a_name():
+    found = {(x.question.kind, x.question.region, x.is_name) for x in asked()}
+    names = {("what", i, True) for i in range(3)} | {("where", 2, True)}
+    relations = {(kind, i, False) for kind in ("where", "whether") for i in (3, 4)}
+    assert found == names | relations
+
+
+def test_rivals_are_other_things_of_the_class():
+    of = {(x.question.kind, x.question.region): x.rivals for x in asked()}
+    assert of["where", 3] == (fraction(RIGHT),)
+    assert of["where", 4] == (fraction(LEFT),)
+    assert of["where", 2] == ()
+
+
+def test_at_most_so_many_of_each_kind():
+    counts = Counter((x.question.kind, x.is_name) for x in asked(count=9, most=5))
+    assert set(counts.values()) == {5}
+    assert len({x.picture for x in asked(count=9, most=5)}) > 2
+
+
+def test_right_answers_have_a_figure_of_one_and_wrong_ones_of_zero():
+    questions = asked(count=4)
+    right = figures(questions, [x.question.answer for x in questions])
+    wrong = figures(questions, ["nothing" for _ in questions])
+    names = {"what", "whether", "whether_left_right", "where_acc@0.5", "where_miou", "look_alike"}
+    assert {name: right[name] for name in names} == dict.fromkeys(names, 1.0)
+    assert {name: wrong[name] for name in names} == dict.fromkeys(names, 0.0)
+    assert {k for k in right if k.endswith("_chance")} == {
+        "look_alike_chance",
+        "whether_chance",
+        "whether_left_right_chance",
+    }
+
+
+def test_between_two_look_alikes_no_answer_is_right():
+    between = (0.25, 0.0, 0.75, 0.5)
+    alike = [x for x in asked() if x.question.kind == "where" and x.rivals]
+    assert figures(alike, [between] * 2)["look_alike"] == 0
+    near = (0.125, 0.0, 0.625, 0.5)  # more of the left one
+    assert [is_right(x, near) for x in alike] == [x.question.region == 3 for x in alike]
+
+
+def test_the_lines_of_boxes_that_are_guessed_are_beside_those_of_names():
+    questions = asked(count=4)
+    found = figures(questions, [None] * len(questions))
+    assert found["where_miou"] == 0
+    assert 0 < found["where_miou_random_box"] < 0.5
+    assert found["where_miou_centre_box"] == pytest.approx(1 / 7)  # a quarter of each in the other
+    assert "where_miou" not in figures([], [])
