@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cloc.decoder.rms_norm import RMSNorm
 from cloc.errors import UserError
 
 KINDS = ("linear", "mlp")
@@ -37,7 +38,7 @@ class Connector(nn.Module):
         self.project = (
             first if kind == "linear" else nn.Sequential(first, nn.GELU(), nn.Linear(width, width))
         )
-        norms = {"none": nn.Identity, "rms_clip": nn.RMSNorm, "layernorm": nn.LayerNorm}
+        norms = {"none": nn.Identity, "rms_clip": RMSNorm, "layernorm": nn.LayerNorm}
         self.kind, self.norm = norm, norms[norm]() if norm == "none" else norms[norm](width)
         self.register_buffer("mean", torch.ones(()))
         self.register_buffer("longest", torch.full((), torch.inf))

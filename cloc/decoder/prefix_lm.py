@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from cloc.decoder.attention import Attention, Seen, Tables
+from cloc.decoder.rms_norm import RMSNorm
 from cloc.decoder.rotary import Part, Rotary
 from cloc.decoder.steer import Steer
 from cloc.decoder.twin import Twin
@@ -38,9 +39,9 @@ class Block(nn.Module):
 
     def __init__(self, width: int, num_heads: int, hidden: int) -> None:
         super().__init__()
-        self.norm_attention = nn.RMSNorm(width)
+        self.norm_attention = RMSNorm(width)
         self.attention = Attention(width, num_heads)
-        self.norm_feed_forward = nn.RMSNorm(width)
+        self.norm_feed_forward = RMSNorm(width)
         self.feed_forward = FeedForward(width, hidden)
 
     def forward(
@@ -86,7 +87,7 @@ class PrefixLM(nn.Module):
             raise UserError(f"decoder.language.rotary={rotary}: {error}") from None
         own = 8 * width // 3 if hidden is None else hidden  # as many weights as 4 x width without
         self.blocks = nn.ModuleList(Block(width, num_heads, own) for _ in range(layers))
-        self.norm = nn.RMSNorm(width)
+        self.norm = RMSNorm(width)
         for name, weight in self.named_parameters():
             if weight.ndim == 2:  # what is added to the stream, smaller the more often it is
                 deep = name.endswith(("out.weight", "down.weight"))

@@ -19,6 +19,7 @@ from cloc.interfaces import Example
 
 SIDES = re.compile(r"\b(left|right)\b")
 Answer = str | Box | None  # None: what was said is no box
+WHERES = ("where_acc@0.5", "where_miou")
 DRAWS = 20  # of random boxes
 
 
@@ -73,8 +74,9 @@ def figures(asked: Sequence[Put], answers: Sequence[Answer]) -> dict[str, float]
     """what: share of names that are said word for word. whether: share of right answers, and of
     phrases with left or right. where_acc@0.5 and where_miou: of things by their name. look_alike:
     share of answers to a relation that lie on the thing that is meant more than on any other of
-    its class, of which there are some. With the lines of chance; a figure of no question is left
-    out. An answer that is no box has an IoU of 0.
+    its class, of which there are some. A figure of no question is left out; an answer that is no
+    box has an IoU of 0. Chance is the commonest name, one of two, or a box of the size of any at a
+    random place (`_random_box`); `_centre_box` is one in the middle.
     """
     pairs = list(zip(asked, answers, strict=True))
     of = {kind: [pair for pair in pairs if pair[0].question.kind == kind] for kind in KINDS}
@@ -90,9 +92,12 @@ def figures(asked: Sequence[Put], answers: Sequence[Answer]) -> dict[str, float]
         "look_alike": [float(is_right(*pair)) for pair in alike],
     }
     found = {name: fmean(values) for name, values in told.items() if values}
-    halves = {name: 0.5 for name in ("whether", "whether_left_right", "look_alike")}
-    lines = {f"{name}_chance": x for name, x in halves.items() if name in found}
-    return found | lines | _blind([_box(one) for one, _ in names])
+    chance = {name: 0.5 for name in ("whether", "whether_left_right", "look_alike")}
+    said = Counter(one.question.answer for one, _ in of["what"])
+    chance["what"] = max(said.values(), default=0) / max(said.total(), 1)
+    blind = _blind([_box(one) for one, _ in names])
+    chance |= {name: blind.get(f"{name}_random_box", 0.0) for name in WHERES}
+    return found | {f"{name}_chance": x for name, x in chance.items() if name in found} | blind
 
 
 def is_right(one: Put, said: Answer) -> bool:
@@ -127,9 +132,9 @@ def _blind(boxes: Sequence[Box]) -> dict[str, float]:
         return {}
     targets = torch.tensor(boxes)
     guesses = blind_boxes([box[None] for box in targets], seed=0, draws=DRAWS)
-    found = {}
+    found: dict[str, float] = {}
     for name, draws in guesses.items():
         ious = torch.stack([box_algebra.iou(targets, guess) for guess in draws])
-        found[f"where_acc@0.5{name}"] = float((ious > 0.5).float().mean())
-        found[f"where_miou{name}"] = float(ious.mean())
+        of = zip(WHERES, ((ious > 0.5).float().mean(), ious.mean()), strict=True)
+        found |= {f"{where}{name}": float(x) for where, x in of}
     return found

@@ -57,11 +57,9 @@ def test_right_answers_have_a_figure_of_one_and_wrong_ones_of_zero():
     names = {"what", "whether", "whether_left_right", "where_acc@0.5", "where_miou", "look_alike"}
     assert {name: right[name] for name in names} == dict.fromkeys(names, 1.0)
     assert {name: wrong[name] for name in names} == dict.fromkeys(names, 0.0)
-    assert {k for k in right if k.endswith("_chance")} == {
-        "look_alike_chance",
-        "whether_chance",
-        "whether_left_right_chance",
-    }
+    assert {k for k in right if k.endswith("_chance")} == {f"{name}_chance" for name in names}
+    assert right["what_chance"] == pytest.approx(2 / 3)  # two of three names are a cup
+    assert right["where_miou_chance"] == right["where_miou_random_box"]
 
 
 def test_between_two_look_alikes_no_answer_is_right():

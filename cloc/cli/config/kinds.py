@@ -83,7 +83,12 @@ FORMS: Mapping[Form, tuple[str, ...]] = {
         "stages.relations.larger_is",
         *("stages.*.endpoint.key_env", "engine.address", "engine.cluster"),
         *("what", "device", "tower", "workers", "shards_of_a_job", "price_per_hour"),
-        *("benchmarks.*.root", "benchmarks.*.pictures", "benchmarks.*.templates"),
+        *(
+            "benchmarks.*.root",
+            "benchmarks.*.run_folder",
+            "benchmarks.*.pictures",
+            "benchmarks.*.templates",
+        ),
         *("benchmarks.*.prompts", "benchmarks.*.classnames"),
     ),
     Form.LIST: (
@@ -144,7 +149,7 @@ NULL = (
     ),
     *("stages.filter.duplicate_iou", "stages.filter.nms_iou", "stages.filter.regions_at_most"),
     *("stages.images.phash_distance", "twin", "engine.workers", "limit"),
-    "benchmarks.*.classnames",
+    *("benchmarks.*.classnames", "benchmarks.*.run_folder"),
 )
 ANY_LENGTH = ("seeds", "losses.stepwise.weights")  # of a list of numbers
 EMPTY = ("stages.*.prompt", "logger.*")  # texts that may have no letter
