@@ -72,8 +72,21 @@ def attach_as(model: CLOC, description: Mapping[str, Any]) -> None:
 
 
 def _set(model: CLOC, options: Mapping[str, Any]) -> None:
+    _refuse_other_blocks(model, options.get("read"))
     model.decoder = made(_decoder, options, KEY, model.tower)
     model.description[KEY] = dict(options)
+
+
+def _refuse_other_blocks(model: CLOC, read: Any) -> None:
+    """The region head and the decoder are given the same tokens."""
+    if model.region_head is None:
+        return
+    others = model.description["region_head"].get("layers")
+    if (others and list(others)) != (read and list(read)):
+        raise UserError(
+            f"{KEY}.read={read}, but model.region_head.layers={others}, and both read the same "
+            "tokens; set them alike, or model.region_head=null"
+        )
 
 
 def _learners(decoder: Decoder, repairs: Iterable[str]) -> list[nn.Module]:
@@ -129,8 +142,8 @@ def _decoder(
     """`words` are the tokens that are kept of the tower's, `read` blocks of the image tower whose
     tokens stand side by side."""
     if read is not None:
-        refuse_layers(read, tower.model_config["vision_cfg"])
-        tower.read_layers(read)
+        refuse_layers(read, tower.model_config["vision_cfg"], key=f"{KEY}.read")
+        tower.read_layers(read, key=f"{KEY}.read")
     lines = made(own_tokens, boxes or {}, f"{KEY}.boxes")
     count = tower.vocabulary if words is None else len(words)
     own = made(PrefixLM, language or {}, f"{KEY}.language", count + lines)

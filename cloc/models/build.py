@@ -103,7 +103,7 @@ def _region_head(
     if kind == "prompter":  # text prompts are for grounding alone
         options["phrases"] = phrases
     if kind == "prompter" and "layers" in options:
-        tower.read_layers(options["layers"])
+        tower.read_layers(options["layers"], key="model.region_head.layers")
     return made(REGION_HEADS[kind], options, "model.region_head", tower.width, tower.dim)
 
 

@@ -15,28 +15,28 @@ KEY = "model.region_head.layers"
 FLAT = ("timm.models.vision_transformer", "timm.models.eva")
 
 
-def refuse_layers(layers: Any, vision: Mapping[str, Any]) -> None:
+def refuse_layers(layers: Any, vision: Mapping[str, Any], *, key: str = KEY) -> None:
     """`UserError` for layers that a tower has not, before it is built, as far as that is known.
-    `vision` is open_clip's vision_cfg."""
+    `vision` is open_clip's vision_cfg; `key` is that of the configuration they stand under."""
     right = isinstance(layers, Sequence) and not isinstance(layers, str) and len(layers) > 0
     if not right or any(type(n) is not int or n < 1 for n in layers):
-        raise UserError(f"{KEY}={layers}; give numbers of blocks from 1 on, such as [3,6,9,12]")
+        raise UserError(f"{key}={layers}; give numbers of blocks from 1 on, such as [3,6,9,12]")
     if list(layers) != sorted(set(layers)):
-        raise UserError(f"{KEY}={list(layers)}: give each block once, in the order they run")
+        raise UserError(f"{key}={list(layers)}: give each block once, in the order they run")
     trunk, depth = vision.get("timm_model_name"), vision.get("layers", 12)
     if (trunk and not _is_flat(str(trunk))) or (not trunk and not isinstance(depth, int)):
         raise UserError(
-            f"{KEY}={list(layers)}: {trunk or 'a ResNet'} has no layers of one layout to read; "
+            f"{key}={list(layers)}: {trunk or 'a ResNet'} has no layers of one layout to read; "
             "leave it null, or choose a ViT or EVA02"
         )
     if not trunk:
-        refuse_depth(layers, depth)
+        refuse_depth(layers, depth, key=key)
 
 
-def refuse_depth(layers: Sequence[int], depth: int) -> None:
+def refuse_depth(layers: Sequence[int], depth: int, *, key: str) -> None:
     """`UserError` where a block is asked for that is not there."""
     if max(layers) > depth:
-        raise UserError(f"{KEY}={list(layers)}: this tower has {depth} blocks; give 1 to {depth}")
+        raise UserError(f"{key}={list(layers)}: this tower has {depth} blocks; give 1 to {depth}")
 
 
 def indices_of(layers: Sequence[int], depth: int) -> Any:

@@ -119,11 +119,11 @@ class Tower(nn.Module):
         kept = None if self.dropout is None else self.dropout.kept
         return ImageFeatures(tokens, F.normalize(upcast(pooled), dim=-1), kept, layers)
 
-    def read_layers(self, layers: Sequence[int]) -> None:
+    def read_layers(self, layers: Sequence[int], *, key: str) -> None:
         """From here on `images` gives the tokens of these blocks (from 1) side by side too, each
-        behind the last norm; `UserError` for one that is not there."""
+        behind the last norm; `UserError` for one that is not there, which names `key`."""
         assert not isinstance(self._unpooled, ResNet)  # refused before it is built
-        self._unpooled.read(layers)
+        self._unpooled.read(layers, key=key)
 
     def grid_at(self, pixels: UInt8[Tensor, "b 3 h w"]) -> tuple[int, int]:
         """Rows and columns of the tokens that `images` gives for these pixels."""

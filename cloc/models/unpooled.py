@@ -68,10 +68,10 @@ class PlainViT:
         found = out["image_intermediates"]
         return found[-1], out["image_features"], beside(found, self.layers)
 
-    def read(self, layers: Sequence[int]) -> None:
+    def read(self, layers: Sequence[int], *, key: str) -> None:
         """From here on `run` gives the tokens of these blocks too; `UserError` for one that is not
         there."""
-        refuse_depth(layers, len(self.visual.transformer.resblocks))
+        refuse_depth(layers, len(self.visual.transformer.resblocks), key=key)
         self.layers = tuple(layers)
 
     def project(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:
@@ -173,10 +173,10 @@ class Trunk:
         )
         return found
 
-    def read(self, layers: Sequence[int]) -> None:
+    def read(self, layers: Sequence[int], *, key: str) -> None:
         """See `PlainViT.read`; before it is built, `refuse_layers` has refused other trunks."""
         assert isinstance(self.trunk, VisionTransformer | Eva)
-        refuse_depth(layers, len(self.trunk.blocks))
+        refuse_depth(layers, len(self.trunk.blocks), key=key)
         self.layers = tuple(layers)
 
     def project(self, tokens: Float[Tensor, "b p w"]) -> Float[Tensor, "b p d"]:

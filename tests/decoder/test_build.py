@@ -54,6 +54,21 @@ def test_blocks_side_by_side_are_read_and_change_what_is_said():
     assert model(asked_batch(model)).extra["answer_nll"].isfinite().all()
 
 
+@pytest.mark.parametrize(("head", "read"), [(None, [1, 2]), ([1, 2], None), ([1, 2], [2])])
+def test_other_blocks_than_those_of_the_region_head_are_refused_in_one_line(head, read):
+    model = build_model({"config": NATIVE}, region_head={**PROMPTER, "layers": head})
+    with pytest.raises(UserError, match=r"decoder\.read=.*region_head\.layers=.*set them alike"):
+        attach(model, {**SMALL, "read": read})
+
+
+def test_the_same_blocks_as_those_of_the_region_head_are_read_by_both():
+    model = build_model({"config": NATIVE}, region_head={**PROMPTER, "layers": [1, 2]})
+    attach(model, {**SMALL, "read": [1, 2]})
+    out = model(asked_batch(model))
+    assert out.region.isfinite().all()
+    assert out.extra["answer_nll"].isfinite().all()
+
+
 def test_a_start_gives_its_parts_and_its_weights():
     old, new = answering(0, boxes={"form": "tokens", "cells": 8}), clip(1)
     attach(new, {"connector": None}, start=learned(old))
@@ -136,7 +151,9 @@ def test_boxes_are_said_as_the_description_has_it():
         ({"boxes": {"form": "words"}}, r"decoder\.boxes\.form=words; choose text, tokens"),
         ({"language": {"width": 30}}, r"decoder\.language\.width=30"),
         ({"language": {"rotary": {"turns": 1}}}, r"decoder\.language\.rotary=.*turns"),
-        ({"read": [7]}, r"this tower has 2 blocks"),
+        ({"read": [7]}, r"decoder\.read=\[7\]: this tower has 2 blocks"),
+        ({"read": [0, 1]}, r"decoder\.read=\[0, 1\]; give numbers of blocks from 1 on"),
+        ({"read": [2, 1]}, r"decoder\.read=\[2, 1\]: give each block once"),
     ],
 )
 def test_what_does_not_fit_is_one_line(options, told):

@@ -84,7 +84,7 @@ def test_it_reads_the_patches_of_a_tower_of_one_block_or_of_several_side_by_side
     tower, pixels = make_tower(NATIVE), random_pixels(0, 3, size=(48, 32))
     for layers in (None, [1, 2]):
         if layers:
-            tower.read_layers(layers)
+            tower.read_layers(layers, key="decoder.read")
         own = tower.images(pixels).read
         language = PrefixLM(30, width=32, layers=1, num_heads=2)
         decoder = Decoder(Connector(own.shape[-1], 32), language)
