@@ -28,7 +28,7 @@ class Put(NamedTuple):
 
     picture: int
     question: Question
-    is_name: bool  # of a where: whether its phrase has no flipped form
+    is_name: bool  # whether its phrase has no flipped form
     rivals: tuple[Box, ...]
 
 
@@ -40,14 +40,14 @@ def put(
     seed: int = 0,
 ) -> list[Put]:
     """At most `most` questions of each kind, of a where at most `most` with a name and as many with
-    a relation, of pictures in an order of chance; `boxes` are those of the examples in the frame.
-    """
+    a relation, of relations at most `most` of look-alikes and as many of others; of pictures in an
+    order of chance. `boxes` are those of the examples in the frame."""
     rng = np.random.default_rng(seed)
-    counts: Counter[tuple[str, bool]] = Counter()
+    counts: Counter[tuple[str, bool, bool]] = Counter()
     found = []
     for i in rng.permutation(len(examples)).tolist():
         for one in _of(i, examples[i], boxes[i], rng):
-            key = (one.question.kind, one.is_name)
+            key = (one.question.kind, one.is_name, bool(one.rivals) and not one.is_name)
             if counts[key] < most:
                 counts[key] += 1
                 found.append(one)
@@ -71,28 +71,30 @@ def _of(i: int, example: Example, boxes: Tensor, rng: np.random.Generator) -> li
 
 
 def figures(asked: Sequence[Put], answers: Sequence[Answer]) -> dict[str, float]:
-    """what: share of names that are said word for word. whether: share of right answers, and of
-    phrases with left or right. where_acc@0.5 and where_miou: of things by their name. look_alike:
-    share of answers to a relation that lie on the thing that is meant more than on any other of
-    its class, of which there are some. A figure of no question is left out; an answer that is no
-    box has an IoU of 0. Chance is the commonest name, one of two, or a box of the size of any at a
-    random place (`_random_box`); `_centre_box` is one in the middle.
+    """what: share of names that are said word for word. whether: share of right answers.
+    left_right: of those to phrases with one of these words about one of several things of a class;
+    of others the box in the question tells: a thing on the left is left of most. where_acc@0.5 and
+    where_miou: of things by their name. look_alike: share of answers to a relation that lie on the
+    thing that is meant more than on any other of its class, of which there are some. A figure of
+    no question is left out; an answer that is no box has an IoU of 0. Chance is the commonest name,
+    one of two, or a box of the size of any at a random place (`_random_box`); `_centre_box` is one
+    in the middle.
     """
     pairs = list(zip(asked, answers, strict=True))
     of = {kind: [pair for pair in pairs if pair[0].question.kind == kind] for kind in KINDS}
     names = [pair for pair in of["where"] if pair[0].is_name]
     alike = [pair for pair in of["where"] if pair[0].rivals and not pair[0].is_name]
-    sides = [pair for pair in of["whether"] if SIDES.search(str(pair[0].question.asked[-1]))]
+    sides = [pair for pair in of["whether"] if pair[0].rivals and _has_side(pair[0])]
     told: dict[str, list[float]] = {
         "what": [float(is_right(*pair)) for pair in of["what"]],
         "whether": [float(is_right(*pair)) for pair in of["whether"]],
-        "whether_left_right": [float(is_right(*pair)) for pair in sides],
+        "left_right": [float(is_right(*pair)) for pair in sides],
         "where_acc@0.5": [float(is_right(*pair)) for pair in names],
         "where_miou": [_iou(_box(one), said) for one, said in names],
         "look_alike": [float(is_right(*pair)) for pair in alike],
     }
     found = {name: fmean(values) for name, values in told.items() if values}
-    chance = {name: 0.5 for name in ("whether", "whether_left_right", "look_alike")}
+    chance = {name: 0.5 for name in ("whether", "left_right", "look_alike")}
     said = Counter(one.question.answer for one, _ in of["what"])
     chance["what"] = max(said.values(), default=0) / max(said.total(), 1)
     blind = _blind([_box(one) for one, _ in names])
@@ -108,6 +110,10 @@ def is_right(one: Put, said: Answer) -> bool:
     if one.rivals and not one.is_name:
         return _picks(one, said)
     return _iou(_box(one), said) > 0.5
+
+
+def _has_side(one: Put) -> bool:
+    return bool(SIDES.search(str(one.question.asked[-1])))
 
 
 def _box(one: Put) -> Box:

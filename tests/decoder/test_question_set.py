@@ -47,6 +47,11 @@ def test_rivals_are_other_things_of_the_class():
 def test_at_most_so_many_of_each_kind():
     counts = Counter((x.question.kind, x.is_name) for x in asked(count=9, most=5))
     assert set(counts.values()) == {5}
+    lonely = one()._replace(labels=["red", "green", "blue", "red", "green"])
+    both = [one(), lonely] * 9
+    mixed = put(both, [torch.tensor(e.boxes) / 32 for e in both], most=5)
+    kinds = Counter((x.question.kind, bool(x.rivals)) for x in mixed if not x.is_name)
+    assert kinds == {(kind, has): 5 for kind in ("where", "whether") for has in (True, False)}
     assert len({x.picture for x in asked(count=9, most=5)}) > 2
 
 
@@ -54,12 +59,21 @@ def test_right_answers_have_a_figure_of_one_and_wrong_ones_of_zero():
     questions = asked(count=4)
     right = figures(questions, [x.question.answer for x in questions])
     wrong = figures(questions, ["nothing" for _ in questions])
-    names = {"what", "whether", "whether_left_right", "where_acc@0.5", "where_miou", "look_alike"}
+    names = {"what", "whether", "left_right", "where_acc@0.5", "where_miou", "look_alike"}
     assert {name: right[name] for name in names} == dict.fromkeys(names, 1.0)
     assert {name: wrong[name] for name in names} == dict.fromkeys(names, 0.0)
     assert {k for k in right if k.endswith("_chance")} == {f"{name}_chance" for name in names}
     assert right["what_chance"] == pytest.approx(2 / 3)  # two of three names are a cup
     assert right["where_miou_chance"] == right["where_miou_random_box"]
+
+
+def test_left_or_right_is_asked_of_things_of_which_there_is_another_one():
+    questions = [x for x in asked() if x.question.kind == "whether"]
+    alone = [x._replace(rivals=()) for x in questions]
+    said = [x.question.answer for x in questions]
+    assert figures(questions, said)["left_right"] == 1
+    assert "left_right" not in figures(alone, said)
+    assert figures(alone, said)["whether"] == 1
 
 
 def test_between_two_look_alikes_no_answer_is_right():

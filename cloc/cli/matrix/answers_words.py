@@ -11,9 +11,7 @@ WHERE = (
     Figure(BENCHMARK, "where_acc@0.5", "where", "the box of a plain name, IoU above 0.5"),
     Figure(BENCHMARK, "look_alike", "look-alikes", "which of two equal things a relation means"),
     Figure(BENCHMARK, "whether", "whether", "is a relation true of the thing at a box?"),
-    Figure(
-        *(BENCHMARK, "whether_left_right", "left or right"), "the same, of relations with a side"
-    ),
+    Figure(BENCHMARK, "left_right", "left or right", "of these, of two equal things"),
 )
 FIGURES = (*WHERE, WHAT)
 
