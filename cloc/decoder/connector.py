@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from cloc.decoder.rms_norm import RMSNorm
 from cloc.errors import UserError
+from cloc.heads.shared.places import encode, patch_centres
 
 KINDS = ("linear", "mlp")
 NORMS = ("none", "rms_clip", "layernorm")
@@ -21,19 +22,33 @@ class Connector(nn.Module):
     words by `listen`, 0.83 and 1.22 of Vicuna-7B's; a width of some tens or more brings every patch
     to `longest` times `mean`, and the weights of RMSNorm change directions alone. `layernorm` is
     the sibling of arXiv 2512.08374, whose weights begin at the length of a mean word.
+
+    `places` adds to each patch where its centre lies, in the waves by which the Prompter tells a
+    box: an encoder whose Prompter has them need not carry places to its last block.
     """
 
     mean: Tensor
     longest: Tensor
 
     def __init__(
-        self, encoder_width: int, width: int, *, kind: str = "mlp", norm: str = "none"
+        self,
+        encoder_width: int,
+        width: int,
+        *,
+        kind: str = "mlp",
+        norm: str = "none",
+        places: bool = False,
     ) -> None:
         super().__init__()
         for name, value, known in (("kind", kind, KINDS), ("norm", norm, NORMS)):
             if value not in known:
                 raise UserError(f"{KEY}.{name}={value}; choose {', '.join(known)}")
-        self.encoder_width = encoder_width
+        if places and encoder_width % 4:
+            raise UserError(
+                f"{KEY}.places=true needs patches of a multiple of 4 channels, and the encoder has "
+                f"{encoder_width}; leave it out"
+            )
+        self.encoder_width, self.places = encoder_width, places
         first = nn.Linear(encoder_width, width)
         self.project = (
             first if kind == "linear" else nn.Sequential(first, nn.GELU(), nn.Linear(width, width))
@@ -52,7 +67,13 @@ class Connector(nn.Module):
         if self.kind == "layernorm":
             self.norm.weight.fill_(float(self.mean) / words.shape[1] ** 0.5)
 
-    def forward(self, patches: Float[Tensor, "b p e"]) -> Float[Tensor, "b p w"]:
+    def forward(
+        self, patches: Float[Tensor, "b p e"], grid: tuple[int, int]
+    ) -> Float[Tensor, "b p w"]:
+        """`grid` are the rows and columns of the patches."""
+        if self.places:
+            own = encode(patch_centres(grid, patches.device), self.encoder_width // 4)
+            patches = patches + own.to(patches.dtype)
         found: Tensor = self.norm(self.project(patches))
         if self.kind != "rms_clip":
             return found

@@ -9,7 +9,6 @@ Exports trace this file with a free number of images, prompts, rows and columns:
 of them, and ONNX has no `repeat_interleave` by such a number.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from cloc.errors import UserError
+from cloc.heads.shared import places
 from cloc.heads.shared.norm_balance import Loudness, make_balance
 from cloc.numerics import upcast
 
@@ -54,7 +54,7 @@ class Prompter(nn.Module):
         join_corners: bool = True,
         phrases: bool = True,
         mlp_ratio: float = 4.0,
-        max_cycles: float = 16.0,
+        max_cycles: float = places.MAX_CYCLES,
         layers: Sequence[int] | None = None,
         norm_balance: Any = None,
     ) -> None:
@@ -99,8 +99,8 @@ class Prompter(nn.Module):
         """
         tokens = self._balanced(tokens if self.gather is None else self.gather(tokens))
         if self.patch_positions:
-            places = self.encode(_patch_centres(grid, tokens.device))
-            tokens = tokens + (places if kept is None else places[kept]).to(tokens.dtype)
+            own = self.encode(places.patch_centres(grid, tokens.device))
+            tokens = tokens + (own if kept is None else own[kept]).to(tokens.dtype)
         answer = self._at_prompts if self.pool == "prompt" else self._over_all_tokens
         prompts = [
             None if boxes is None else self._corner_tokens(boxes),
@@ -130,13 +130,7 @@ class Prompter(nn.Module):
 
     def encode(self, points: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n w"]:
         """Sinusoids of (x, y) in [0, 1], in float32 whatever the module's precision."""
-        # no buffer: `.bfloat16()` would round the waves, the finest by 0.03 cycles per image side
-        octaves = math.log2(2 * self.max_cycles)
-        waves = torch.logspace(
-            0, octaves, self.num_waves, base=2, dtype=torch.float32, device=points.device
-        )
-        phase = points.float()[..., None] * (math.pi * waves)
-        return torch.cat([phase.sin(), phase.cos()], -1).flatten(-2)
+        return places.encode(points, self.num_waves, self.max_cycles)
 
     def _at_prompts(
         self, tokens: Float[Tensor, "b p w"], prompts: list[Tensor | None]
@@ -215,13 +209,3 @@ def _loudness(options: Any, *, is_heard: bool) -> Loudness | None:
             "patch_positions: image tokens are read behind a norm alone; leave one of them out"
         )
     return Loudness(balance)
-
-
-def _patch_centres(grid: tuple[int, int], device: torch.device) -> Float[Tensor, "p 2"]:
-    """(x, y) in [0, 1] of every patch, row by row."""
-    rows, columns = grid
-    y = (torch.arange(rows, device=device, dtype=torch.float32) + 0.5) / rows
-    x = (torch.arange(columns, device=device, dtype=torch.float32) + 0.5) / columns
-    return torch.stack([x.expand(rows, columns), y[:, None].expand(rows, columns)], -1).flatten(
-        0, 1
-    )

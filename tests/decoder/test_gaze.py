@@ -37,7 +37,7 @@ def test_of_every_block_and_head_for_the_last_word_of_each_question(count):
     assert (found * ~hidden[:, None]).abs().max() == 0
     with torch.no_grad():  # of the first block, slowly
         block, language = decoder.language.blocks[0], decoder.language
-        x = torch.cat([decoder.connector(patches), language.token_embedding(tokens)], 1)
+        x = torch.cat([decoder.connector(patches, grid), language.token_embedding(tokens)], 1)
         query, key, _ = block.attention.qkv(block.norm_attention(x)).chunk(3, -1)
         where, _ = language.rotary.positions([(4, 4), count])
         angles = language.rotary(where[None])

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from cloc.errors import UserError
-from cloc.heads.prompter import Prompter, _patch_centres
+from cloc.heads.prompter import Prompter
 from tests.helpers.rows import random_boxes, unit_rows
 
 WIDTH, DIM, GRID = 16, 6, (2, 3)
@@ -204,16 +204,6 @@ def test_encodings_are_in_float32_whatever_the_precision(half):
         found = head.encode(points)
     assert found.dtype == torch.float32
     assert found.equal(expected)
-
-
-def test_patch_centres_are_exact_where_half_precision_is_the_default():
-    """Lightning's bf16-true makes it the default while the model runs."""
-    expected = _patch_centres((24, 24), torch.device("cpu"))
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        assert _patch_centres((24, 24), torch.device("cpu")).equal(expected)
-    finally:
-        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("form", FORMS)
