@@ -142,8 +142,8 @@ def _tables(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _shot(one: Shown) -> dict[str, Any]:
-    image = one.question.example.image.convert("RGB")
-    boxes = one.question.boxes * ([image.width, image.height] * 2)
+    image = one.picture.convert("RGB")
+    boxes = one.boxes * ([image.width, image.height] * 2)
     count = len(boxes)
     numbers = [str(i + 1) for i in range(count)] if count > 1 else [""] * count
     colours = [colour(i) for i in range(count)]
