@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import PIL.Image
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cloc.decoder.boxes_in_words import Box
@@ -102,15 +102,18 @@ class Answerer:
         found = []
         for start in range(0, len(questions), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            rows = [self._tokens(question) for question in questions[part]]
-            tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-            for row, own in zip(tokens, rows, strict=True):
-                row[: len(own)] = torch.tensor(own)
-            counts = torch.tensor([len(own) for own in rows])
-            valid = torch.arange(tokens.shape[1]) < counts[:, None]
-            device = self.embedder.device
-            found.append((tokens.to(device), valid.to(device), part))
+            found.append((*self.tokens(questions[part]), part))
         return found
+
+    def tokens(self, questions: Sequence[Asked]) -> tuple[Int[Tensor, "n t"], Bool[Tensor, "n t"]]:
+        """What the decoder reads of each question, and which of them are no padding."""
+        rows = [self._tokens(question) for question in questions]
+        tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+        for row, own in zip(tokens, rows, strict=True):
+            row[: len(own)] = torch.tensor(own)
+        counts = torch.tensor([len(own) for own in rows])
+        valid = torch.arange(tokens.shape[1]) < counts[:, None]
+        return tokens.to(self.embedder.device), valid.to(self.embedder.device)
 
     def _tokens(self, question: Asked) -> list[int]:
         words = self.boxes.words

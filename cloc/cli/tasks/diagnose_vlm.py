@@ -16,6 +16,7 @@ from cloc.cli.tasks.evaluate_output import refuse_place
 from cloc.data.eval_splits import read_split
 from cloc.decoder.vlm.diagnose import AT_LEAST, diagnose
 from cloc.decoder.vlm.looker import Looker
+from cloc.decoder.vlm.of_run import OfRun
 from cloc.decoder.vlm.of_transformers import OfTransformers
 from cloc.decoder.vlm.question import SLOT, Question, questions
 from cloc.decoder.vlm.vlm import open_vlm
@@ -39,6 +40,8 @@ def measure_vlm(cfg: DictConfig) -> None:
     found, shown = diagnose(
         looker, asked, batch_size=cfg.batch_size, top_heads=cfg.top_heads, shown=SHOWN
     )
+    by_transformers = isinstance(looker, OfTransformers)
+    theirs = {"transformers": version("transformers")} if by_transformers else {}
     document = {
         "schema": SCHEMA,
         "vlm": looker.name,
@@ -51,7 +54,7 @@ def measure_vlm(cfg: DictConfig) -> None:
             "cloc": version("cloc-pretrain"),
             "commit": git_commit(),
             "torch": torch.__version__,
-            "transformers": version("transformers"),
+            **theirs,
             "device": device_name(device),
             "seconds": round(time.monotonic() - started, 1),
         },
@@ -65,6 +68,9 @@ def measure_vlm(cfg: DictConfig) -> None:
 
 def opened(spec: str, device: torch.device) -> Looker:
     """`UserError` for what cannot be looked into."""
+    kind, _, where = spec.partition(":")
+    if kind == "run" and where:
+        return OfRun(Path(where).expanduser(), device=device)
     return OfTransformers(open_vlm(spec, device=device))
 
 
