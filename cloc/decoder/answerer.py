@@ -90,11 +90,13 @@ class Answerer:
     def confidence(
         self, seen: Seen, rows: Sequence[int], questions: Sequence[Asked]
     ) -> Float[Tensor, " n"]:
-        """How sure the model is of the first token of each answer, 0 to 1."""
-        found = []
+        """How sure the model is of the first token of each answer, 0 to 1; of twins the one that
+        answers."""
+        decoder, found = self.model.decoder, []
         for tokens, valid, part in self._batches(questions):
             patches = seen.patches[torch.tensor(rows[part])]
-            found.append(self.model.decoder.confidence(patches, seen.grid, tokens, valid))
+            share = decoder.route(tokens, valid)
+            found.append(decoder.confidence(patches, seen.grid, tokens, valid, share=share))
         return torch.cat(found)
 
     def _batches(self, questions: Sequence[Asked]) -> list[tuple[Tensor, Tensor, slice]]:
