@@ -193,6 +193,8 @@ def test_what_cannot_be_looked_at_is_one_line(tmp_path):
     words = tokens_of(clip().tower.tokenizer(), ["where is a red cup?"])
     looker = opened(tmp_path / "run", answering(words=words))
     says = r"'where is the cup left of a bowl\?' has 'the', which is none of the decoder's words .*"
-    with pytest.raises(UserError, match=says + "; give question= and data= of words it has") as error:
+    with pytest.raises(
+        UserError, match=says + "; give question= and data= of words it has"
+    ) as error:
         looker.look(put(looker), Norms())
     assert "\n" not in str(error.value)
