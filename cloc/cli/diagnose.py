@@ -5,11 +5,13 @@ cloc-pretrain diagnose run=runs/demo
 cloc-pretrain diagnose model=open_clip:ViT-B-32/openai out=DIR
 cloc-pretrain diagnose model=timm:NAME,FILE data=SHARDS images=256 out=DIR
 cloc-pretrain diagnose vlm=hf:FOLDER data=SHARDS question="Where is the {phrase}?" out=DIR
+cloc-pretrain diagnose vlm=run:runs/scenes_vqa data=SHARDS out=DIR
 
 Norms of content and of position, the share of variance that place explains, what changes without
 positions, and where attention goes, layer by layer. Of anybody's encoder that `evaluate` opens. Of
-a vision-language model, per layer and head: attention to the picture with and without the system
-prompt, its entropy, its part on the boxes, and the heads that find things.
+a vision-language model, or of the decoder of a run, per layer and head: attention to the picture
+with and without the system prompt, its entropy, its part on the boxes, and the heads that find
+things.
 """
 
 from collections.abc import Sequence
@@ -54,7 +56,8 @@ def check_command(cfg: DictConfig) -> None:
         told = f"{' and '.join(given)} (encoder): " if given else ""
         told = told if cfg.encoder is not None else told.replace(" (encoder)", "")
         raise UserError(
-            f"{told}give either run=runs/NAME or model=open_clip:NAME/TAG, or vlm=hf:FOLDER"
+            f"{told}give either run=runs/NAME or model=open_clip:NAME/TAG, or vlm=hf:FOLDER or "
+            "vlm=run:runs/NAME"
         )
     if cfg.run is None and cfg.out is None:
         key = given[0].partition("=")[0]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import PIL.Image
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cloc.decoder.boxes_in_words import Box
@@ -90,11 +90,13 @@ class Answerer:
     def confidence(
         self, seen: Seen, rows: Sequence[int], questions: Sequence[Asked]
     ) -> Float[Tensor, " n"]:
-        """How sure the model is of the first token of each answer, 0 to 1."""
-        found = []
+        """How sure the model is of the first token of each answer, 0 to 1; of twins the one that
+        answers."""
+        decoder, found = self.model.decoder, []
         for tokens, valid, part in self._batches(questions):
             patches = seen.patches[torch.tensor(rows[part])]
-            found.append(self.model.decoder.confidence(patches, seen.grid, tokens, valid))
+            share = decoder.route(tokens, valid)
+            found.append(decoder.confidence(patches, seen.grid, tokens, valid, share=share))
         return torch.cat(found)
 
     def _batches(self, questions: Sequence[Asked]) -> list[tuple[Tensor, Tensor, slice]]:
@@ -102,15 +104,18 @@ class Answerer:
         found = []
         for start in range(0, len(questions), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            rows = [self._tokens(question) for question in questions[part]]
-            tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-            for row, own in zip(tokens, rows, strict=True):
-                row[: len(own)] = torch.tensor(own)
-            counts = torch.tensor([len(own) for own in rows])
-            valid = torch.arange(tokens.shape[1]) < counts[:, None]
-            device = self.embedder.device
-            found.append((tokens.to(device), valid.to(device), part))
+            found.append((*self.tokens(questions[part]), part))
         return found
+
+    def tokens(self, questions: Sequence[Asked]) -> tuple[Int[Tensor, "n t"], Bool[Tensor, "n t"]]:
+        """What the decoder reads of each question, and which of them are no padding."""
+        rows = [self._tokens(question) for question in questions]
+        tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+        for row, own in zip(tokens, rows, strict=True):
+            row[: len(own)] = torch.tensor(own)
+        counts = torch.tensor([len(own) for own in rows])
+        valid = torch.arange(tokens.shape[1]) < counts[:, None]
+        return tokens.to(self.embedder.device), valid.to(self.embedder.device)
 
     def _tokens(self, question: Asked) -> list[int]:
         words = self.boxes.words

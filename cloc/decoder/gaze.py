@@ -2,6 +2,7 @@
 how far spread, and how much of it on what was asked for."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,22 +13,46 @@ from cloc.errors import UserError
 from cloc.eval.diagnosis.shares import Shares
 
 
-@torch.no_grad()
+class Look(NamedTuple):
+    """Where the token that answers looks, which figures are made of, and what comes of it."""
+
+    layers: tuple[int, ...]  # their numbers; those without attention are not there
+    shares: Float[Tensor, "l b h m"]  # of all tokens; they sum to 1
+    first: Float[Tensor, "b v"]  # logits of the first token of the answer
+
+
 def gaze(
     decoder: Decoder,
     patches: Float[Tensor, "b p e"],
     grid: Grid,
     tokens: Int[Tensor, "b t"],
     valid: Bool[Tensor, "b t"],
-) -> Float[Tensor, "l b h m"]:
-    """Of every block and head of the decoder the shares that the last word of each question gives
-    to all tokens: patches first, then words; they sum to 1."""
+) -> Look:
+    """Of the last word of each question, in every block and head of the decoder: patches stand
+    first, then words. In one pass."""
     found: list[Tensor] = []
     with Shares(found.append):
-        decoder(patches, grid, tokens, valid, share=decoder.route(tokens, valid))
+        first = first_token(decoder, patches, grid, tokens, valid)
     of_words = found[len(found) // 2 :]  # behind those of patches, which see patches alone
     rows = valid.sum(1) - 1
-    return torch.stack(of_words)[:, torch.arange(len(patches)), :, rows].transpose(0, 1)
+    shares = torch.stack(of_words)[:, torch.arange(len(patches)), :, rows].transpose(0, 1)
+    return Look(tuple(range(len(shares))), shares, first)
+
+
+@torch.no_grad()
+def first_token(
+    decoder: Decoder,
+    patches: Float[Tensor, "b p e"],
+    grid: Grid,
+    tokens: Int[Tensor, "b t"],
+    valid: Bool[Tensor, "b t"],
+) -> Float[Tensor, "b v"]:
+    """Logits of the token that follows each question, in float32; of twins by the expert that the
+    router chooses."""
+    found = decoder(patches, grid, tokens, valid, share=decoder.route(tokens, valid))
+    last = found[torch.arange(len(found)), valid.sum(1) - 1]
+    logits: Tensor = decoder.language.logits(last)
+    return logits.float()
 
 
 def picture_of(patches: Float[Tensor, "b p e"], valid: Bool[Tensor, "b t"]) -> Bool[Tensor, "b m"]:

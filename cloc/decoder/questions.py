@@ -12,6 +12,7 @@ import numpy as np
 from cloc.decoder.boxes_in_words import Box
 
 KINDS = ("where", "what", "whether")
+WHERE = "where is {phrase}?"
 # In questions and answers of any data.
 SAID = ("where is what is at ? yes no", "which is the ? step by step", "is at and at .")
 
@@ -50,7 +51,7 @@ def questions_of(
         called[phrase].add(box)
     for i, (box, phrase, wrong) in enumerate(zip(boxes, phrases, negatives, strict=True)):
         if len(called[phrase]) == 1:
-            yield Question("where", (f"where is {phrase}?",), box, i)
+            yield Question("where", (WHERE.format(phrase=phrase),), box, i)
         if wrong:
             is_so = rng.random() < 0.5
             said = phrase if is_so else wrong[int(rng.integers(len(wrong)))]

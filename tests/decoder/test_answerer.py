@@ -8,7 +8,7 @@ import torch
 from cloc.decoder.answerer import Answerer
 from cloc.decoder.steer import AdaptVis
 from cloc.errors import UserError
-from tests.helpers.answering import answering, clip
+from tests.helpers.answering import answering, clip, repaired
 
 BOX = (0.0, 0.0, 0.5, 1.0)
 
@@ -61,6 +61,26 @@ def test_how_sure_it_is_of_the_first_token(answerer):
     assert sure.shape == (3,)
     assert (sure > 0).all()
     assert (sure <= 1).all()
+
+
+def test_of_twins_the_one_is_asked_how_sure_it_is_that_answers():
+    model = repaired(answering(), twin={"every": 1})
+    for name, weight in model.decoder.named_parameters():
+        if "new" in name:
+            torch.nn.init.normal_(weight, std=0.5)
+    torch.nn.init.constant_(model.decoder.router.score.bias, -1)
+    asks = Answerer(model)
+    seen = asks.look(asks.embedder.prepare(pictures(1)).images)
+    tokens, valid = asks.tokens(QUESTIONS[:1])
+    old, new = (
+        model.decoder.confidence(
+            seen.patches, seen.grid, tokens, valid, share=torch.full((1,), share)
+        )
+        for share in (1.0, 0.0)
+    )
+    assert not old.allclose(new)
+    found = asks.confidence(seen, [0], QUESTIONS[:1])
+    torch.testing.assert_close(found, new, rtol=1e-4, atol=0)
 
 
 def test_a_factor_of_one_is_the_model_as_it_is(answerer):

@@ -1,13 +1,12 @@
 """Shares of attention at the word that answers."""
 
-import math
-
 import pytest
 import torch
 
 from cloc.decoder.gaze import (
     among_all,
     best_heads,
+    first_token,
     gaze,
     inside_boxes,
     of_picture,
@@ -25,29 +24,35 @@ SHARES = torch.tensor([[[[0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.0, 0.0]]]])  # of 2 
 PICTURE = torch.tensor([[True, True, False, False]])
 
 
+@torch.no_grad()
+def of_first_block(decoder, patches, tokens, valid):
+    """Shares of the last word, slowly: [b h m] of a grid of 4 x 4 and 2 heads of 16 channels."""
+    block, language = decoder.language.blocks[0], decoder.language
+    x = torch.cat([decoder.connector(patches, (4, 4)), language.token_embedding(tokens)], 1)
+    query, key, _ = block.attention.qkv(block.norm_attention(x)).chunk(3, -1)
+    where, _ = language.rotary.positions([(4, 4), tokens.shape[1]])
+    angles = language.rotary(where[None])
+    query, key = (rotate(p.unflatten(-1, (2, 16)).transpose(1, 2), angles) for p in (query, key))
+    found = torch.zeros(len(x), 2, x.shape[1])
+    for row, last in enumerate((15 + valid.sum(1)).tolist()):
+        logits = (query[row, :, last, None] * key[row]).sum(-1) / 4
+        found[row, :, : last + 1] = logits[:, : last + 1].softmax(-1)
+    return found
+
+
 @pytest.mark.parametrize("count", [1, 4])
 def test_of_every_block_and_head_for_the_last_word_of_each_question(count):
     """Also where a question has as many words as the tower has class tokens."""
     decoder, (patches, grid) = made(), seen()
     tokens, valid = TOKENS[:, :count], VALID[:, :count]
-    found = gaze(decoder, patches, grid, tokens, valid)
+    look = gaze(decoder, patches, grid, tokens, valid)
+    found = look.shares
+    assert look.layers == (0, 1)
     assert found.shape == (2, 3, 2, 16 + count)
     torch.testing.assert_close(found.sum(-1), torch.ones(2, 3, 2))
     hidden = torch.cat([torch.ones(3, 16).bool(), valid], 1)
     assert (found * ~hidden[:, None]).abs().max() == 0
-    with torch.no_grad():  # of the first block, slowly
-        block, language = decoder.language.blocks[0], decoder.language
-        x = torch.cat([decoder.connector(patches, grid), language.token_embedding(tokens)], 1)
-        query, key, _ = block.attention.qkv(block.norm_attention(x)).chunk(3, -1)
-        where, _ = language.rotary.positions([(4, 4), count])
-        angles = language.rotary(where[None])
-        query, key = (
-            rotate(p.unflatten(-1, (2, 16)).transpose(1, 2), angles) for p in (query, key)
-        )
-        for row, last in enumerate((15 + valid.sum(1)).tolist()):
-            logits = (query[row, :, last, None] * key[row]).sum(-1) / 4
-            expected = logits.masked_fill(~hidden[row], -math.inf)[:, : last + 1].softmax(-1)
-            torch.testing.assert_close(found[0, row, :, : last + 1], expected)
+    torch.testing.assert_close(found[0], of_first_block(decoder, patches, tokens, valid))
 
 
 def test_patches_of_our_decoder_stand_before_its_words():
@@ -61,11 +66,28 @@ def test_of_the_expert_that_would_answer():
         torch.nn.init.normal_(twin.new.down.weight, std=3)
     old = gaze(decoder, patches, grid, TOKENS, VALID)
     decoder.router = Router(32)
-    assert gaze(decoder, patches, grid, TOKENS, VALID).equal(old)
+    same = gaze(decoder, patches, grid, TOKENS, VALID)
+    assert same.shares.equal(old.shares)
+    assert same.first.equal(old.first)
     torch.nn.init.constant_(decoder.router.score.bias, -1)
     new = gaze(decoder, patches, grid, TOKENS, VALID)
-    assert new[0].equal(old[0])
-    assert not new[1].allclose(old[1])
+    assert new.shares[0].equal(old.shares[0])
+    assert not new.shares[1].allclose(old.shares[1])
+    assert not new.first.allclose(old.first)
+
+
+def test_logits_of_the_token_that_is_answered_first_in_one_pass():
+    decoder, (patches, grid) = made(), seen()
+    passes = []
+    decoder.language.register_forward_hook(lambda *_: passes.append(1))
+    found = gaze(decoder, patches, grid, TOKENS, VALID).first
+    assert len(passes) == 2  # patches, and words behind them
+    answers = decoder.answer(patches, grid, TOKENS, VALID, most=1, end=-1)
+    assert found.argmax(-1).tolist() == answers[:, 0].tolist()
+    torch.testing.assert_close(
+        found.softmax(-1).amax(-1), decoder.confidence(patches, grid, TOKENS, VALID)
+    )
+    assert first_token(decoder, patches, grid, TOKENS, VALID).equal(found)
 
 
 def test_the_part_of_the_picture_with_words_that_count_for_neither():

@@ -49,13 +49,12 @@ def write_vlm_diagnosis(out: Path, document: Mapping[str, Any], shown: Sequence[
 def _cards(document: Mapping[str, Any]) -> list[dict[str, str]]:
     norms, first, best = (document[key] for key in ("token_norms", "first_token", "best_heads"))
     with_it, without = (_mean(document, key) for key in ("image", "image_without_system"))
-    images, prompts = document["tokens"]["image"], document["tokens"]["prompt"]
+    tokens = document["tokens"]
+    part = f"the picture has {tokens['image'] / tokens['prompt']:.0%} of the tokens"
+    if tokens["before"]:
+        part = f"{without:.1%} without what stands before it; {part}"
     found = [
-        _card(
-            "Attention to the picture, mean of heads",
-            f"{with_it:.1%}",
-            f"{without:.1%} without what stands before it; {images / prompts:.0%} of the tokens",
-        ),
+        _card("Attention to the picture, mean of heads", f"{with_it:.1%}", part),
         _card(
             "Norm of picture tokens over words",
             f"{norms['image']['mean'] / max(norms['words']['mean'], 1e-30):.3g}",
@@ -90,14 +89,9 @@ def _mean(document: Mapping[str, Any], key: str) -> float:
 def _panels(document: Mapping[str, Any]) -> dict[str, list[Panel]]:
     """By section; none of what no picture has."""
     layers = document["layers"]
-    shares = {"all words": "image", "without what stands before it": "image_without_system"}
-    both = [
-        _curve(layers, label, key, ink, np.mean)
-        for (label, key), ink in zip(shares.items(), (RUN_COLOUR, TWIN_COLOUR), strict=True)
-    ]
     found = {
         "share": [
-            Panel("share of the picture, mean of heads", tuple(both), None),
+            *([_with_and_without(layers)] if document["tokens"]["before"] else []),
             _heads(layers, "share of the picture, heads", "image", None),
             _heads(layers, "entropy over that of an even look", "entropy", 1.0),
         ],
@@ -106,6 +100,15 @@ def _panels(document: Mapping[str, Any]) -> dict[str, list[Panel]]:
     if layers[0]["on_boxes"] is not None:
         found["boxes"].append(_heads(layers, "part on the boxes", "on_boxes", document["even"]))
     return found
+
+
+def _with_and_without(layers: Sequence[Mapping[str, Any]]) -> Panel:
+    shares = {"all words": "image", "without what stands before it": "image_without_system"}
+    both = [
+        _curve(layers, label, key, ink, np.mean)
+        for (label, key), ink in zip(shares.items(), (RUN_COLOUR, TWIN_COLOUR), strict=True)
+    ]
+    return Panel("share of the picture, mean of heads", tuple(both), None)
 
 
 def _heads(layers: Sequence[Mapping[str, Any]], title: str, key: str, level: float | None) -> Panel:
@@ -125,11 +128,13 @@ def _curve(layers: Sequence[Mapping[str, Any]], label: str, key: str, ink: str, 
 
 
 def _tables(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Of each figure a row per layer and a cell per head, as dark as it is high among all."""
+    """Of each figure a row per layer and a cell per head, as dark as it is high among all. Where
+    nothing stands before the picture, the share without it is the share."""
     found = []
     for key, title in FIGURES.items():
         rows = [(layer["layer"], layer[key]) for layer in document["layers"]]
-        if rows[0][1] is None:
+        is_same = key == "image_without_system" and not document["tokens"]["before"]
+        if rows[0][1] is None or is_same:
             continue
         values = np.array([row for _, row in rows])
         low, high = float(values.min()), float(values.max())
@@ -142,8 +147,8 @@ def _tables(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _shot(one: Shown) -> dict[str, Any]:
-    image = one.question.example.image.convert("RGB")
-    boxes = one.question.boxes * ([image.width, image.height] * 2)
+    image = one.picture.convert("RGB")
+    boxes = one.boxes * ([image.width, image.height] * 2)
     count = len(boxes)
     numbers = [str(i + 1) for i in range(count)] if count > 1 else [""] * count
     colours = [colour(i) for i in range(count)]

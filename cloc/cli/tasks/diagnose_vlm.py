@@ -14,10 +14,14 @@ from cloc.cli.pages.diagnosis_vlm import write_vlm_diagnosis
 from cloc.cli.tasks.diagnose import DRAWN_AT, drawn
 from cloc.cli.tasks.evaluate_output import refuse_place
 from cloc.data.eval_splits import read_split
-from cloc.decoder.vlm.diagnose import AT_LEAST, diagnose, is_square
-from cloc.decoder.vlm.question import DEFAULT, SLOT, Question, questions
-from cloc.decoder.vlm.vlm import VLM, open_vlm
+from cloc.decoder.vlm.diagnose import AT_LEAST, diagnose
+from cloc.decoder.vlm.looker import Looker
+from cloc.decoder.vlm.of_run import OfRun
+from cloc.decoder.vlm.of_transformers import OfTransformers
+from cloc.decoder.vlm.question import SLOT, Question, questions
+from cloc.decoder.vlm.vlm import open_vlm
 from cloc.errors import UserError
+from cloc.frame import Colour
 from cloc.scenes.wherebench.items import VERSION
 from cloc.training.origin import device_name, git_commit
 from data_prep.pretrained import known_device
@@ -30,25 +34,27 @@ def measure_vlm(cfg: DictConfig) -> None:
     """Prints the page's path last."""
     started, device, folder = time.monotonic(), known_device(cfg.device), Path(cfg.out)
     refuse_place(folder)
-    text = DEFAULT if cfg.question is None else str(cfg.question)
-    asked, source = asked_of(cfg, text)
-    vlm = open_vlm(str(cfg.vlm), device=device)
+    looker = opened(str(cfg.vlm), device)
+    text = looker.asks if cfg.question is None else str(cfg.question)
+    asked, source = asked_of(cfg, text, looker.background)
     found, shown = diagnose(
-        vlm, asked, batch_size=cfg.batch_size, top_heads=cfg.top_heads, shown=SHOWN
+        looker, asked, batch_size=cfg.batch_size, top_heads=cfg.top_heads, shown=SHOWN
     )
+    by_transformers = isinstance(looker, OfTransformers)
+    theirs = {"transformers": version("transformers")} if by_transformers else {}
     document = {
         "schema": SCHEMA,
-        "vlm": vlm.name,
-        "layout": vlm.model.config.model_type,
+        "vlm": looker.name,
+        "layout": looker.layout,
         "question": text,
-        "frame": frame_of(vlm),
+        "frame": looker.frame,
         "shown": source,
         **found,
         "provenance": {
             "cloc": version("cloc-pretrain"),
             "commit": git_commit(),
             "torch": torch.__version__,
-            "transformers": version("transformers"),
+            **theirs,
             "device": device_name(device),
             "seconds": round(time.monotonic() - started, 1),
         },
@@ -60,12 +66,15 @@ def measure_vlm(cfg: DictConfig) -> None:
     print(folder / "diagnose.html")
 
 
-def frame_of(vlm: VLM) -> str:
-    """In words."""
-    return "own, of squares" if is_square(vlm) else "own"
+def opened(spec: str, device: torch.device) -> Looker:
+    """`UserError` for what cannot be looked into."""
+    kind, _, where = spec.partition(":")
+    if kind == "run" and where:
+        return OfRun(Path(where).expanduser(), device=device)
+    return OfTransformers(open_vlm(spec, device=device))
 
 
-def asked_of(cfg: DictConfig, text: str) -> tuple[list[Question], str]:
+def asked_of(cfg: DictConfig, text: str, background: Colour) -> tuple[list[Question], str]:
     """Questions about the first `images` of the shards, or of drawn pictures, that have something
     to ask about, and what they are in words."""
     if cfg.shards is None:
@@ -77,6 +86,7 @@ def asked_of(cfg: DictConfig, text: str) -> tuple[list[Question], str]:
         parse=make(cfg.parse),
         limit=cfg.images,
         key="data",
+        background=background,
         index_folder=cfg.index_folder,
     )
     found = list(questions(split.examples, text))

@@ -1,16 +1,12 @@
 """Figures of many looks: what each head does, picture by picture, and which heads find things."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
-from cloc.decoder.gaze import among_all, best_heads, inside_boxes, of_picture, on_boxes, spread
-from cloc.decoder.vlm.asked import Asked
-from cloc.decoder.vlm.gaze import Look
-from cloc.decoder.vlm.question import Question
+from cloc.decoder.gaze import best_heads, of_picture, on_boxes, spread
+from cloc.decoder.vlm.looker import Looked
 from cloc.errors import UserError
 
 NAMES = ("image", "image_without_system", "entropy")
@@ -26,18 +22,18 @@ class Figures:
         self._of: dict[str, list[Tensor]] = {name: [] for name in (*NAMES, "on_boxes")}
         self._inside: list[Tensor] = []  # share of the patches of each picture in its boxes
 
-    def add(self, look: Look, asked: Asked, inside: Bool[Tensor, "b n"]) -> None:
-        """`inside` says which tokens lie in the boxes."""
-        self.layers = look.layers
+    def add(self, looked: Looked) -> None:
+        shares, picture, inside = looked.look.shares, looked.picture, looked.inside
+        self.layers = looked.look.layers
         found = {
-            "image": of_picture(look.shares, asked.picture),
-            "image_without_system": of_picture(look.shares, asked.picture, ignored=asked.before),
-            "entropy": spread(look.shares, asked.picture),
-            "on_boxes": on_boxes(look.shares, asked.picture, inside),
+            "image": of_picture(shares, picture),
+            "image_without_system": of_picture(shares, picture, ignored=looked.before),
+            "entropy": spread(shares, picture),
+            "on_boxes": on_boxes(shares, picture, inside),
         }
         for name, value in found.items():
             self._of[name].append(value.cpu())
-        self._inside.append((inside.sum(1) / asked.picture.sum(1)).cpu())
+        self._inside.append((inside.sum(1) / picture.sum(1)).cpu())
 
     def heads(self) -> dict[str, list[list[float]] | None]:
         """Means over pictures, [layers][heads]; those of `on_boxes` over pictures that have some,
@@ -83,14 +79,3 @@ class Figures:
     def _on_boxes(self) -> tuple[Tensor, Tensor]:
         """Of every picture, and which have a patch in a box."""
         return torch.cat(self._of["on_boxes"], 1), torch.cat(self._inside) > 0
-
-
-def inside_of(asked: Asked, questions: Sequence[Question]) -> Bool[Tensor, "b n"]:
-    """Which tokens lie in the boxes of their question; none where they lie nowhere."""
-    if asked.grids is None:
-        return torch.zeros_like(asked.picture)
-    parts = []
-    for grid, question in zip(asked.grids, questions, strict=True):
-        boxes = torch.from_numpy(question.boxes).float()[None]
-        parts.append(inside_boxes(boxes, torch.ones(boxes.shape[:2], dtype=torch.bool), grid)[0])
-    return among_all(parts, asked.picture)

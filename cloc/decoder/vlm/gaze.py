@@ -1,23 +1,14 @@
 """Where a vision-language model looks when it is about to answer."""
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cloc.decoder.gaze import Look
 from cloc.decoder.vlm.asked import Asked
 from cloc.decoder.vlm.attention import Attended, attending
 from cloc.decoder.vlm.vlm import VLM
 from cloc.errors import UserError, one_line
-
-
-class Look(NamedTuple):
-    """What `cloc.decoder.gaze` makes figures of, and what comes of it."""
-
-    layers: tuple[int, ...]  # their numbers; those without attention are not there
-    shares: Float[Tensor, "l b h n"]  # of the token that answers; they sum to 1
-    first: Float[Tensor, "b v"]  # logits of the first token of the answer
 
 
 def gaze(vlm: VLM, asked: Asked) -> Look:

@@ -29,10 +29,11 @@ def measuring(vlm: VLM, asked: Asked, norms: Norms) -> Iterator[None]:
 
 
 @torch.no_grad()
-def of_words(vlm: VLM) -> Norms:
-    """Of all words of the vocabulary as they go in, those too that nothing is said with: what the
-    norm `rms_clip` of a connector (`cloc.decoder.connector`) would bring pictures to."""
-    table, found = vlm.model.get_input_embeddings(), Norms()
-    for ids in torch.arange(len(table.weight), device=vlm.device).split(AT_ONCE):
+def of_words(table: Any) -> Norms:
+    """Of all words of a vocabulary as they go in, which `table` makes of their numbers, those too
+    that nothing is said with: what the norm `rms_clip` of a connector (`cloc.decoder.connector`)
+    would bring pictures to."""
+    weight, found = table.weight, Norms()
+    for ids in torch.arange(len(weight), device=weight.device).split(AT_ONCE):
         found.add(table(ids))
     return found

@@ -13,6 +13,8 @@ from cloc.decoder.vlm.asked import Asked
 from cloc.decoder.vlm.entering import DEEP, EMBEDDINGS, entering
 from cloc.decoder.vlm.vlm import VLM
 
+SEED = 0  # of the order in which a diagnosis shows them
+
 
 @contextmanager
 def permuted(vlm: VLM, asked: Asked, *, seed: int) -> Iterator[None]:

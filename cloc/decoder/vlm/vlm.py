@@ -12,7 +12,7 @@ from cloc.foreign_code import described, unasked
 from cloc.models.start import HFS, on_hub
 from cloc.models.transformers_folder import quiet_transformers
 
-KEY = "vlm"
+KEY, RUNS = "vlm", "run:runs/NAME"
 
 
 class VLM(NamedTuple):
@@ -37,7 +37,7 @@ def open_vlm(spec: str, *, device: torch.device) -> VLM:
     themselves, which is found out before its weights are read."""
     kind, _, where = spec.partition(":")
     if kind != "hf" or not where:
-        raise UserError(f"{KEY}={spec}; write {KEY}={HFS}")
+        raise UserError(f"{KEY}={spec}; write {KEY}={HFS}, or {RUNS}")
     transformers = _transformers()
     folder, at = _described(where)
     try:

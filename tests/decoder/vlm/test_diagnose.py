@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cloc.decoder.vlm.diagnose import diagnose, is_square
+from cloc.decoder.vlm.diagnose import diagnose
+from cloc.decoder.vlm.of_transformers import OfTransformers
 from cloc.decoder.vlm.question import questions
 from cloc.errors import UserError
 from cloc.interfaces import Example
@@ -30,7 +31,7 @@ def asked(text="where is the {phrase} ?"):
 
 def told(vlm, size, **more):
     given = {"top_heads": 2, "shown": 3, **more}
-    return diagnose(vlm, asked(), batch_size=size, **given)
+    return diagnose(OfTransformers(vlm), asked(), batch_size=size, **given)
 
 
 def test_figures_are_the_same_in_batches_and_one_by_one(vlm):
@@ -55,7 +56,7 @@ def test_maps_are_parts_of_the_picture_row_by_row(vlm):
     assert maps[0].all_heads.shape == maps[0].best_heads.shape == grid
     assert maps[0].all_heads.sum() == pytest.approx(1, abs=1e-4)
     assert maps[0].best_heads.sum() == pytest.approx(1, abs=1e-4)
-    assert found["grid"] == ([4, 4] if is_square(vlm) else None)  # Qwen's differ
+    assert found["grid"] == ([4, 4] if OfTransformers(vlm).is_square else None)  # Qwen's differ
     assert maps[0].said in vlm.processor.tokenizer.get_vocab()
 
 
@@ -73,7 +74,7 @@ def test_two_passes_a_picture_and_nothing_stays(vlm):
 def test_without_boxes_or_places_it_says_why(opened, monkeypatch):
     vlm = opened["llava"]
     bare = [one._replace(boxes=np.zeros((0, 4))) for one in asked("what ?")]
-    found, maps = diagnose(vlm, bare, batch_size=4, top_heads=2, shown=1)
+    found, maps = diagnose(OfTransformers(vlm), bare, batch_size=4, top_heads=2, shown=1)
     assert found["best_heads"] is found["even"] is found["layers"][0]["on_boxes"] is None
     assert "no box holds the middle of a patch" in found["absent"]["on_boxes"]
     assert maps[0].best_heads is None
@@ -87,7 +88,7 @@ def test_without_boxes_or_places_it_says_why(opened, monkeypatch):
 
 def test_a_single_picture_is_too_few(opened):
     with pytest.raises(UserError, match="1 pictures to ask about; give 2 or more"):
-        diagnose(opened["llava"], asked()[:1], batch_size=1, top_heads=1, shown=1)
+        diagnose(OfTransformers(opened["llava"]), asked()[:1], batch_size=1, top_heads=1, shown=1)
 
 
 def test_a_model_without_order_does_not_change_when_it_is_permuted(opened, monkeypatch):

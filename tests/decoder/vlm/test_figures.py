@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from cloc.decoder.vlm.asked import Asked
-from cloc.decoder.vlm.figures import Figures, inside_of
-from cloc.decoder.vlm.gaze import Look
-from cloc.decoder.vlm.question import Question
+from cloc.decoder.gaze import Look
+from cloc.decoder.vlm.figures import Figures
+from cloc.decoder.vlm.looker import Looked, inside_of
 from cloc.errors import UserError
 
 VALID = torch.ones(1, 7).bool()
@@ -17,12 +16,8 @@ EVEN = torch.tensor([0.6, 0.05, 0.05, 0.05, 0.05, 0.1, 0.1])
 SHARP = torch.tensor([0.6, 0.2, 0.0, 0.0, 0.0, 0.1, 0.1])  # all of it on the first patch
 
 
-def asked(grid=(2, 2)):
-    return Asked({}, VALID, PICTURE, BEFORE, None if grid is None else [grid])
-
-
-def question(*boxes):
-    return Question(None, "?", np.array(boxes, np.float64).reshape(-1, 4))
+def boxes(*given):
+    return np.array(given, np.float64).reshape(-1, 4)
 
 
 def look(*heads):
@@ -31,21 +26,16 @@ def look(*heads):
     return Look(tuple(range(3, 3 + len(shares))), shares, torch.zeros(1, 5))
 
 
-FIRST = question([0, 0, 0.5, 0.5])  # the first patch
-NOWHERE = question()
+FIRST = boxes([0, 0, 0.5, 0.5])  # the first patch
+NOWHERE = boxes()
 
 
 def added(*parts):
     found = Figures()
     for one, what in parts:
-        found.add(one, asked(), inside_of(asked(), [what]))
+        inside = inside_of(PICTURE, [(2, 2)], [what])
+        found.add(Looked(one, torch.zeros(1, 5), VALID, PICTURE, BEFORE, inside, [(2, 2)]))
     return found
-
-
-def test_tokens_inside_are_those_of_patches_whose_middle_lies_in_a_box():
-    assert inside_of(asked(), [FIRST]).tolist() == [[False, True] + [False] * 5]
-    assert not inside_of(asked(), [NOWHERE]).any()
-    assert not inside_of(asked(None), [FIRST]).any()
 
 
 def test_every_head_has_its_own_figures_and_words_before_the_picture_are_left_out():

@@ -21,13 +21,13 @@ def test_tokens_of_pictures_are_measured_as_they_go_in(vlm, asked):
 
 def test_words_are_all_of_the_vocabulary_as_they_go_in(vlm, monkeypatch):
     table = vlm.model.get_input_embeddings()
-    found = of_words(vlm).figures()
+    found = of_words(table).figures()
     assert found["tokens"] == len(table.weight)
     assert found["mean"] == pytest.approx(float(table.weight.norm(dim=1).mean()))
     hook = table.register_forward_hook(lambda module, args, out: out * 3)  # as Gemma's does
-    assert of_words(vlm).figures()["max"] == pytest.approx(
+    assert of_words(table).figures()["max"] == pytest.approx(
         3 * float(table.weight.norm(dim=1).max())
     )
     hook.remove()
     monkeypatch.setattr("cloc.decoder.vlm.lengths.AT_ONCE", 5)
-    assert of_words(vlm).figures() == pytest.approx(found)
+    assert of_words(table).figures() == pytest.approx(found)
