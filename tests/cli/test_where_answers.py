@@ -14,7 +14,7 @@ from cloc.cli.tasks.where_answers import planned_answers
 from cloc.errors import UserError
 
 ARMS = ["CLIP", "CLOC", "relational CLOC"]
-REPAIRS = ["base", "norm balance", "AdaptVis", "PIN", "twin"]
+REPAIRS = ["base", "places", "norm balance", "AdaptVis", "PIN", "twin"]
 
 
 def config(*overrides):
@@ -43,7 +43,7 @@ def said(cells):
 
 def test_a_cell_is_an_encoder_a_repair_and_a_seed():
     planned = planned_answers(config(), "train=1")
-    assert len(planned) == 3 * 5 * 3
+    assert len(planned) == 3 * 6 * 3
     names = [cell.name for cell in planned]
     assert names[:2] == ["clip-base-0", "cloc-base-0"]
     [pin] = [cell for cell in planned if cell.name == "cloc-pin-2"]
@@ -106,7 +106,7 @@ def test_the_page_has_every_figure_its_control_and_what_a_repair_adds(tmp_path):
     cells = found(lambda cell, metric: 0.5 + 0.01 * cell.seed)
     write_answers(tmp_path / "answers.html", list(cells), cells, cure="do it")
     page = (tmp_path / "answers.html").read_text()
-    for text in ("45 of 45 cells", "look-alikes", "patches in random order", "100 of 1,000"):
+    for text in ("54 of 54 cells", "look-alikes", "patches in random order", "100 of 1,000"):
         assert text in page
     assert "do it" not in page
     write_answers(tmp_path / "none.html", list(cells), {}, cure="do it")

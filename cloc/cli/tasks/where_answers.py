@@ -26,6 +26,8 @@ def fill_answers(cfg: Mapping[str, Any], setting: str, twins: float) -> None:
     """`cfg` is configs/where.yaml, filled in; `setting` is what its cells are trained on. Prints a
     line for each cell that is done. The scenes are drawn."""
     planned = planned_answers(cfg, setting)
+    encoders = {(x.arm, x.seed): x for x in _encoders(cfg, setting)}
+    bases = {(x.arm, x.seed): x for x in planned if x.encoding == BASE}
     out, folder = Path(cfg["out"]), Path(cfg["cells"]) / BENCHMARK
     known = read_cells(folder, planned)
     missing = [cell for cell in planned if cell not in known]
@@ -35,7 +37,9 @@ def fill_answers(cfg: Mapping[str, Any], setting: str, twins: float) -> None:
         draw_asked(cfg, out / "scenes", twins)
     for cell in missing:
         started = time.monotonic()
-        _finish(cell, cfg, out, folder, setting)
+        at = cell.arm, cell.seed
+        found, told = _figures(cell, cfg["answers"], out, seen=encoders[at], base=bases[at])
+        write_cell(folder, cell, {name_of(cfg["sizes"][0]): {BENCHMARK: found}}, told)
         print(f"{cell.name}: {time.monotonic() - started:.0f} s", flush=True)
         _show(out, folder, planned)
     _show(out, folder, planned)
@@ -65,25 +69,21 @@ def planned_answers(cfg: Mapping[str, Any], setting: str) -> list[Cell]:
     return found
 
 
-def _finish(cell: Cell, cfg: Mapping[str, Any], out: Path, folder: Path, setting: str) -> None:
-    """Trains what is missing of it, measures and writes; a run that others go on from stays."""
-    own, data = cfg["answers"], out / "scenes"
-    repair = own["repairs"][cell.encoding]
-    [seen] = [x for x in _encoders(cfg, setting) if (x.arm, x.seed) == (cell.arm, cell.seed)]
+def _figures(
+    cell: Cell, own: Mapping[str, Any], out: Path, *, seen: Cell, base: Cell
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """As `measure` gives them. Trains what is missing; a run that others go on from stays. `own` is
+    cfg.answers, `seen` the cell of its encoder."""
+    repair, data = own["repairs"][cell.encoding], out / "scenes"
     start = encoder(seen, data, out)
-    [base] = [
-        x
-        for x in planned_answers(cfg, setting)
-        if (x.arm, x.encoding, x.seed) == (cell.arm, BASE, cell.seed)
-    ]
     run = base_run = decoder(base, start, data, out, base=None)
     if repair["words"]:
         goes_on = base_run if repair["of"] == BASE else None
         run = decoder(cell, start, data, out, base=goes_on)
-    found, told = measure(run, start, data, questions=own["questions"], steers=repair["steers"])
-    write_cell(folder, cell, {name_of(cfg["sizes"][0]): {BENCHMARK: found}}, told)
+    found = measure(run, start, data, questions=own["questions"], steers=repair["steers"])
     if run != base_run:
         shutil.rmtree(run)
+    return found
 
 
 def _encoders(cfg: Mapping[str, Any], setting: str) -> list[Cell]:
