@@ -60,7 +60,7 @@ def test_a_page_and_its_figures_of_drawn_pictures(clip, tmp_path, capsys):
         "without positions",
     ):
         assert section in page
-    assert page.count("<svg") == 8  # no layer has an outlier
+    assert page.count("<svg") == 9  # no layer has an outlier
     assert "Not measured" not in page
     assert "Only 160 tokens" in page  # 160 rows of width 32
     diagnose.main([*words[:-1], f"out={tmp_path}/b", "batch_size=10"])
@@ -88,7 +88,7 @@ def test_encoders_of_every_kind(tmp_path):
     }
     for number, (spec, absent) in enumerate(kinds.items()):
         out = tmp_path / str(number)
-        diagnose.main([f"model={spec}", "images=4", f"out={out}", "+trust=[tests]"])
+        diagnose.main([f"model={spec}", "images=48", f"out={out}", "+trust=[tests]"])
         found, page = read(out), (out / "diagnose.html").read_text()
         assert set(found["absent"]) == absent
         assert page.count("Not measured: ") == len(absent)
@@ -108,7 +108,7 @@ def test_names_are_escaped_and_a_page_of_one_layer_is_drawn(tmp_path):
     layer = {
         **{"name": "patches", "grid": [2, 2], "width": 4, "prefix_norms": None, "cka": None},
         **{"norms": {**norms, "outliers": 0.0, "tokens": 8}, "place": None, "attention": None},
-        "place_without_positions": None,
+        **{"place_without_positions": None, "read": None},
     }
     document = {
         **{"encoder": "<b>mine", "frame": "own", "shown": "x", "pictures": 2, "input": None},

@@ -94,6 +94,7 @@ def _panels(document: Mapping[str, Any]) -> dict[str, list[Panel]]:
         "positions off": itemgetter("place_without_positions"),
     }
     others = {"picture": place("picture"), "rest": place("rest")}
+    read = {"row": _of("read", "row"), "column": _of("read", "column")}
     found = {
         "norms": [
             _panel(layers, "norm of a token", token, log=True),
@@ -103,6 +104,7 @@ def _panels(document: Mapping[str, Any]) -> dict[str, list[Panel]]:
         "place": [
             _panel(layers, "place, share of variance", own),
             _panel(layers, "picture and rest, share of variance", others),
+            _panel(layers, "row and column, R2 of a linear map", read),
         ],
         "cka": [_panel(layers, "CKA, positions on and off", {"CKA": itemgetter("cka")})],
         "attention": [
@@ -182,6 +184,7 @@ def _row(layer: Layer) -> list[str]:
         f"{norms['outliers']:.1%}",
         *(_shown(place.get(key)) for key in ("place", "picture", "rest")),
         _shown(layer["place_without_positions"]),
+        ", ".join(_shown(_of("read", side)(layer)) for side in ("row", "column")),
         _shown(layer["cka"]),
         *(of_heads(key) for key in ("entropy", "distance", "on_prefix")),
     ]

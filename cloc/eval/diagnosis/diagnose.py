@@ -12,6 +12,7 @@ from cloc.eval.diagnosis.attention import Attention, uniform_distance
 from cloc.eval.diagnosis.cka import CKA
 from cloc.eval.diagnosis.layers import Layers, Look
 from cloc.eval.diagnosis.norms import Norms
+from cloc.eval.diagnosis.place_read import PlaceRead
 from cloc.eval.diagnosis.place_share import PlaceShare
 from cloc.eval.diagnosis.towers import Patches
 from cloc.models.patch_order import random_order, shuffle_patches
@@ -27,6 +28,7 @@ class Figures:
         self.norms: dict[str, Norms] = defaultdict(Norms)
         self.prefix: dict[str, Norms] = defaultdict(Norms)
         self.place: dict[str, PlaceShare] = defaultdict(PlaceShare)
+        self.read: dict[str, PlaceRead] = defaultdict(PlaceRead)
         self.place_off: dict[str, PlaceShare] = defaultdict(PlaceShare)
         self.cka: dict[str, CKA] = defaultdict(CKA)
         self.attention: dict[str, Attention] = {}
@@ -49,6 +51,7 @@ class Figures:
             self.norms[name].add(tokens.patches)
             self.prefix[name].add(tokens.prefix)
             self.place[name].add(tokens.patches)
+            self.read[name].add(tokens.patches, tokens.grid)
             self.grids[name], self.widths[name] = shape
         if look.content is not None and look.position is not None:
             self.content.add(look.content)
@@ -74,6 +77,7 @@ class Figures:
             "norms": self.norms[name].figures(),
             "prefix_norms": self.prefix[name].figures(),
             "place": self.place[name].figures(),
+            "read": self.read[name].figures(),
             "place_without_positions": off.get("place"),
             "cka": self.cka[name].figure(),
             "attention": None if seen is None else seen.figures(),
@@ -172,6 +176,8 @@ def _tell(
             absent["input"] = (
                 "this tower does not show what is added to its patches before its first norm"
             )
+    if not any(layer["read"] for layer in layers):
+        absent["read"] = "fewer than two tokens for each channel to fit a map on; give more images="
     if not any(layer["place"] for layer in layers):
         absent["place"] = "tokens do not vary, or there is a single patch"
 
