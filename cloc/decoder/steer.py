@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cloc.errors import UserError
+from cloc.numerics import upcast
 
 KEY = "steer"
 
@@ -33,24 +34,29 @@ class Steer(NamedTuple):
         return (self.layers is None or number in self.layers) and bool((self.factor != 1).any())
 
 
-def answered(
+def applied(
     steer: Steer,
+    found: Float[Tensor, "b n h e"],
     query: Float[Tensor, "b h n d"],
     key: Float[Tensor, "b h m d"],
-    value: Float[Tensor, "b h m d"],
+    value: Float[Tensor, "b h m e"],
     sees: Bool[Tensor, "#b one n m"],
-) -> Float[Tensor, "b h d"]:
-    """What the rows of `steer` attend to."""
+) -> Float[Tensor, "b n h e"]:
+    """`found`, which attention gives, with the rows of `steer` as they are with it, computed in
+    float32 at least. A row with a factor of 1 and a head that is not chosen stay bit for bit."""
     every = torch.arange(len(query), device=query.device)
-    logits = (query[every, :, steer.rows, None] * key).sum(-1) / query.shape[-1] ** 0.5
-    heads = torch.ones(query.shape[1], dtype=torch.bool, device=query.device)
-    if steer.heads is not None:
-        heads = torch.tensor([i in steer.heads for i in range(len(heads))], device=query.device)
-    changed = steer.columns[:, None] & heads[:, None]
-    logits = torch.where(changed, logits * steer.factor[:, None, None].to(logits), logits)
+    row, keys = upcast(query[every, :, steer.rows, None]), upcast(key)
+    logits = (row * keys).sum(-1) / query.shape[-1] ** 0.5
+    logits = torch.where(steer.columns[:, None], logits * steer.factor[:, None, None], logits)
     seen = sees.expand(len(query), -1, -1, -1)[every, :, steer.rows]
     shares = logits.masked_fill(~seen, -torch.inf).softmax(-1)
-    return (shares[..., None] * value).sum(2)
+    told = (shares[..., None] * upcast(value)).sum(2)
+    chosen = [steer.heads is None or i in steer.heads for i in range(query.shape[1])]
+    changed = (steer.factor != 1)[:, None] & torch.tensor(chosen, device=query.device)
+    before = found[every, steer.rows]
+    found = found.clone()
+    found[every, steer.rows] = torch.where(changed[..., None], told.to(found.dtype), before)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cloc.decoder.attention import Attention
-from cloc.decoder.steer import AdaptVis, Steer, choose
+from cloc.decoder.steer import AdaptVis, Steer, applied, choose
 from cloc.errors import UserError
 from cloc.models.positions.rotary.rotate import rotate, tables
 from tests.decoder.test_decoder import TOKENS, VALID, made, seen
@@ -78,18 +78,32 @@ def test_chosen_heads_alone():
     own.out.weight.copy_(torch.eye(16))
     plain, _ = own(x, tables(ANGLES), SEES)
     found, _ = own(x, tables(ANGLES), SEES, None, steer(0.1, 0.1, heads=frozenset([1])))
-    torch.testing.assert_close(found[0, 5, :8], plain[0, 5, :8])
+    assert found[0, 5, :8].equal(plain[0, 5, :8])  # of the other head, bit for bit
     assert not found[0, 5, 8:].allclose(plain[0, 5, 8:])
 
 
 @torch.no_grad()
+def test_in_half_precision_a_row_is_steered_in_float32():
+    torch.manual_seed(0)
+    parts = [torch.randn(2, 2, 6, 8).bfloat16() for _ in range(3)]
+    found = torch.randn(2, 6, 2, 8).bfloat16()
+    expected = applied(steer(0.5, 3.0), found.float(), *(x.float() for x in parts), SEES)
+    assert applied(steer(0.5, 3.0), found, *parts, SEES).equal(expected.bfloat16())
+
+
+@torch.no_grad()
 def test_a_factor_of_1_is_the_model_as_it_was_bit_for_bit():
+    """Also where another question of the batch has another one."""
     decoder, (patches, grid) = made(), seen()
     found, past = decoder.steered(patches, grid, TOKENS, VALID, steer=None)
     for same in (AdaptVis(unsure=1, sure=1), AdaptVis(unsure=1, sure=1.0, threshold=0.2)):
         again, kept = decoder.steered(patches, grid, TOKENS, VALID, steer=same)
         assert again.equal(found)
         assert all(a.keys.equal(b.keys) for a, b in zip(kept, past, strict=True))
+    middle = float(decoder.confidence(patches, grid, TOKENS, VALID).median())
+    one = AdaptVis(unsure=0.1, sure=1, threshold=middle)
+    mixed, _ = decoder.steered(patches, grid, TOKENS, VALID, steer=one)
+    assert sorted((mixed == found).flatten(1).all(1).tolist()) == [False, True, True]
     before = list(decoder.state_dict())
     changed, _ = decoder.steered(patches, grid, TOKENS, VALID, steer=AdaptVis(unsure=0.1, sure=0.1))
     assert not changed.equal(found)

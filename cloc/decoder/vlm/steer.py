@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cloc.decoder.steer import KEY, AdaptVis, Steer, answered
+from cloc.decoder.steer import KEY, AdaptVis, Steer, applied
 from cloc.decoder.vlm.asked import Asked
 from cloc.decoder.vlm.attention import Attended, attending
 from cloc.decoder.vlm.gaze import first_token
@@ -20,16 +20,9 @@ from cloc.errors import UserError
 def steering(vlm: VLM, steer: Steer) -> Iterator[None]:
     """While it lasts, prompts are answered with `steer`; a row whose factor is 1 as it was, bit for
     bit. Tokens that are generated behind the prompt look as they always do."""
-    changed = (steer.factor != 1).nonzero()[:, 0]
 
     def turn(attended: Attended, found: Tensor) -> Tensor:
-        if not steer.in_layer(attended.layer):
-            return found
-        query, key, value = (part.float() for part in attended[1:4])
-        told = answered(steer, query, key, value, attended.sees)
-        found = found.clone()
-        found[changed, steer.rows[changed]] = told[changed].to(found.dtype)
-        return found
+        return applied(steer, found, *attended[1:]) if steer.in_layer(attended.layer) else found
 
     with attending(vlm, turn):
         yield
