@@ -179,7 +179,8 @@ class Decoder(nn.Module):
         steer: AdaptVis | None,
         share: Float[Tensor, " b"] | None = None,
     ) -> tuple[Float[Tensor, "b n w"], Sequence[Seen]]:
-        """What the last norm gives for words, and what patches and words leave for later ones."""
+        """What the last norm gives for words, and what patches and words leave for later ones.
+        `UserError` for layers and heads of `steer` that are not there."""
         past = self._look(patches, grid, share)
         if steer is None:
             return self._ask(past, grid, tokens, valid, share=share)
@@ -187,12 +188,12 @@ class Decoder(nn.Module):
         if steer.asks_first:
             found, _ = self._ask(past, grid, tokens, valid, share=share)
             confidence = self._sure(found, valid)
-        own = Steer(
-            steer.factors(confidence),
+        own = steer.steer(
+            confidence,
             valid.sum(1) - 1,
             torch.cat([_all(patches), torch.zeros_like(valid)], 1),
-            None if steer.layers is None else frozenset(steer.layers),
-            None if steer.heads is None else frozenset(steer.heads),
+            layers=len(self.language.blocks),
+            heads=self.language.num_heads,
         )
         return self._ask(past, grid, tokens, valid, steer=own, share=share)
 

@@ -79,7 +79,7 @@ class PrefixLM(nn.Module):
                 f"decoder.language.width={width}, num_heads={num_heads}, layers={layers}: give "
                 "whole numbers above 0, the width a multiple of the heads"
             )
-        self.width = width
+        self.width, self.num_heads = width, num_heads
         self.token_embedding = nn.Embedding(vocabulary, width)
         try:
             self.rotary = Rotary(width // num_heads, num_heads, **(rotary or {}))

@@ -84,6 +84,20 @@ class AdaptVis:
         """Whether the factor hangs on how sure the model is."""
         return self.unsure != self.sure
 
+    def steer(
+        self,
+        confidence: Float[Tensor, " b"],
+        rows: Int[Tensor, " b"],
+        columns: Bool[Tensor, "b m"],
+        *,
+        layers: int,
+        heads: int,
+    ) -> Steer:
+        """Of each sequence, in a model of so many layers and heads. `UserError` for numbers that
+        are not there."""
+        chosen = (_there("layers", self.layers, layers), _there("heads", self.heads, heads))
+        return Steer(self.factors(confidence), rows, columns, *chosen)
+
     def factors(self, confidence: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """Of each sequence."""
         unsure = torch.full_like(confidence, self.unsure)
@@ -110,3 +124,9 @@ def choose(
     if found is None:
         raise UserError(f"{KEY}: no threshold to choose from; give one or more")
     return found
+
+
+def _there(name: str, chosen: Sequence[int] | None, count: int) -> frozenset[int] | None:
+    if strange := [number for number in chosen or () if number not in range(count)]:
+        raise UserError(f"{KEY}.{name}={strange[0]}; give 0 to {count - 1}, those of the model")
+    return None if chosen is None else frozenset(chosen)

@@ -186,3 +186,18 @@ def test_factors_and_threshold_are_those_that_answer_most():
 def test_what_cannot_be_is_one_line(more, says):
     with pytest.raises(UserError, match=says):
         AdaptVis(**more)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"layers": [0, 2]}, r"steer\.layers=2; give 0 to 1, those of the model"),
+        ({"layers": [-1]}, r"steer\.layers=-1; give"),
+        ({"heads": [2]}, r"steer\.heads=2; give 0 to 1, those of the model"),
+    ],
+)
+def test_layers_and_heads_that_are_not_there_are_one_line(more, says):
+    decoder, (patches, grid) = made(), seen()
+    with pytest.raises(UserError, match=says):
+        own = AdaptVis(unsure=0.5, sure=0.5, **more)
+        decoder.answer(patches, grid, TOKENS, VALID, most=1, end=30, steer=own)
