@@ -198,6 +198,6 @@ def test_what_cannot_be_is_one_line(more, says):
 )
 def test_layers_and_heads_that_are_not_there_are_one_line(more, says):
     decoder, (patches, grid) = made(), seen()
+    own = AdaptVis(unsure=0.5, sure=0.5, **more)
     with pytest.raises(UserError, match=says):
-        own = AdaptVis(unsure=0.5, sure=0.5, **more)
         decoder.answer(patches, grid, TOKENS, VALID, most=1, end=30, steer=own)
