@@ -94,7 +94,9 @@ def test_the_table_that_reads_tokens_gives_their_logits():
     }
 
 
-@pytest.mark.parametrize("more", [{"width": 30}, {"num_heads": 5}, {"layers": 0}, {"width": 0}])
+@pytest.mark.parametrize(
+    "more", [{"width": 30}, {"num_heads": 5}, {"layers": 0}, {"width": 0}, {"hidden": -1}]
+)
 def test_sizes_that_do_not_fit_each_other_are_one_line(more):
     with pytest.raises(UserError, match=r"decoder.language.width=.* a multiple of the heads"):
         PrefixLM(20, **{"width": 32, "num_heads": 4, **more})
