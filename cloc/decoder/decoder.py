@@ -214,7 +214,7 @@ class Decoder(nn.Module):
 
     def _look(self, patches: Tensor, grid: Grid, share: Tensor | None) -> Sequence[Seen]:
         """What patches leave for words; they see each other, and no word."""
-        seen = self.connector(patches if self.pin is None else self.pin(patches))
+        seen = self.connector(patches if self.pin is None else self.pin(patches, grid))
         positions, _ = self.language.rotary.positions([grid])
         return self.language(seen, positions.to(seen.device)[None], None, share=share)[1]
 
