@@ -84,3 +84,26 @@ def test_what_it_cannot_answer_is_one_line(answerer):
         Answerer(clip())
     with pytest.raises(UserError, match="questions of 1 pictures, but there are 2"):
         answerer.answer(pictures(2), [["where?"]])
+
+
+@pytest.mark.parametrize(
+    ("questions", "says"),
+    [
+        (["where?"], r"questions=where\?; give a list of them for each picture"),
+        ([[""]], r"question=; give words, such as"),
+        ([[" "]], r"question= ; give words"),
+        ([[()]], r"question=\(\); give words"),
+        ([[(BOX,)]], r"question=\(\(0\.0, .*; give words"),
+        (
+            [[("at", (10.0, 20.0, 90.0, 80.0), "?")]],
+            r"\(10\.0, .* is no box of the picture; give x0",
+        ),
+        ([[("at", (0.5, 0.5, 0.2, 0.2))]], r"\(0\.5, .* is no box"),
+        ([[("at", (0.5, 0.5, 0.5, 0.9))]], r"\(0\.5, .* is no box"),
+        ([[("at", (float("nan"), 0.0, 1.0, 1.0))]], r"\(nan, .* is no box"),
+    ],
+)
+def test_a_question_has_words_and_a_box_something_of_the_frame(answerer, questions, says):
+    with pytest.raises(UserError, match=says):
+        answerer.answer(pictures(1), questions)
+    assert answerer.answer(pictures(1), [[("what is at", (-0.1, 0.0, 0.5, 1.1), "?")]])
