@@ -157,6 +157,24 @@ def test_a_batch_answers_as_each_alone():
         assert told[0].equal(found[row])
 
 
+@torch.no_grad()
+def test_answers_are_those_of_whole_passes_of_which_the_same_row_is_steered():
+    decoder, (patches, grid) = made(), seen()
+    own = AdaptVis(unsure=0.1, sure=0.1)
+    found = decoder.answer(patches, grid, TOKENS, VALID, most=5, end=30, steer=own)
+    assert not found.equal(decoder.answer(patches, grid, TOKENS, VALID, most=5, end=30))
+    for i, count in enumerate(VALID.sum(1).tolist()):
+        said, past = [], decoder._look(patches[i : i + 1], grid, None)
+        for _ in range(5):
+            row = torch.cat([TOKENS[i, :count], torch.tensor(said, dtype=torch.long)])[None]
+            picture = torch.arange(16 + row.shape[1])[None] < 16
+            one = Steer(torch.tensor([0.1]), torch.tensor([count - 1]), picture)
+            there = torch.ones_like(row).bool()
+            told, _ = decoder._ask(past, grid, row, there, steer=one)
+            said.append(int(decoder.language.logits(told[0, -1]).argmax()))
+        assert said == found[i].tolist()
+
+
 def test_factors_and_threshold_are_those_that_answer_most():
     confidence = torch.tensor([0.1, 0.2, 0.3, 0.8, 0.9])
     right = {
