@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cloc.data.samples.asked import columns
 from cloc.data.samples.raster import from_pixels
@@ -13,9 +14,9 @@ from cloc.data.samples.transforms import Sample
 from cloc.decoder.asking import CHOICE, Asking
 from cloc.decoder.boxes_in_words import BoxWords
 from cloc.decoder.gaze import gaze
-from cloc.decoder.prefix_lm import STD
+from cloc.decoder.prefix_lm import STD, FeedForward
 from cloc.decoder.router import Router, router_of
-from cloc.decoder.twin import set_twins
+from cloc.decoder.twin import Twin, set_twins
 from cloc.decoder.words import Words
 from cloc.errors import UserError
 from cloc.models.tokenizers import make_tokenizer
@@ -141,6 +142,14 @@ def test_twins_without_a_router_are_asked_with_a_share():
         with pytest.raises(UserError, match=r"decoder\.twin\.route=flag, and nobody says which"):
             ask()
     assert made().route(TOKENS, VALID) is None  # without twins there is nothing to say
+
+
+def test_a_share_may_be_given_on_the_cpu_of_a_model_on_a_gpu():
+    twin = Twin(FeedForward(8, 16))
+    with FakeTensorMode():
+        with torch.device("cuda"):
+            x, twin.old, twin.new = torch.empty(3, 5, 8), FeedForward(8, 16), FeedForward(8, 16)
+        assert twin(x, torch.ones(3)).device.type == "cuda"
 
 
 def prompts(split, count):
