@@ -47,7 +47,9 @@ def applied(
     every = torch.arange(len(query), device=query.device)
     row, keys = upcast(query[every, :, steer.rows, None]), upcast(key)
     logits = (row * keys).sum(-1) / query.shape[-1] ** 0.5
-    logits = torch.where(steer.columns[:, None], logits * steer.factor[:, None, None], logits)
+    most = torch.finfo(logits.dtype).max  # a huge factor gives no infinity
+    scaled = (logits * steer.factor[:, None, None]).clamp(-most, most)
+    logits = torch.where(steer.columns[:, None], scaled, logits)
     seen = sees.expand(len(query), -1, -1, -1)[every, :, steer.rows]
     shares = logits.masked_fill(~seen, -torch.inf).softmax(-1)
     told = (shares[..., None] * upcast(value)).sum(2)

@@ -61,6 +61,16 @@ def test_a_larger_factor_makes_the_look_sharper_among_patches_and_0_makes_it_eve
 
 
 @torch.no_grad()
+def test_a_factor_of_any_size_gives_numbers():
+    own, x = attention()
+    huge, large = (
+        own(x, tables(ANGLES), SEES, None, steer(factor, factor))[0] for factor in (3e38, 1e30)
+    )
+    assert huge.isfinite().all()
+    torch.testing.assert_close(huge, large)
+
+
+@torch.no_grad()
 def test_what_is_not_seen_stays_unseen():
     own, x = attention()
     hidden = SEES.clone()
