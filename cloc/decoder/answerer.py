@@ -54,6 +54,8 @@ class Answerer:
                 raise UserError(f"questions={own}; give a list of them for each picture")
             for question in own:
                 _check(question)
+        if not any(questions):
+            return [[] for _ in images]
         seen = self.look(self.embedder.prepare(images, [np.zeros((0, 4))] * len(images)).images)
         rows = [i for i, own in enumerate(questions) for _ in own]
         said = self.ask(seen, rows, [one for own in questions for one in own])
@@ -97,7 +99,7 @@ class Answerer:
         self, seen: Seen, rows: Sequence[int], questions: Sequence[Asked]
     ) -> Float[Tensor, " n"]:
         """How sure the model is of the first token of each answer, 0 to 1."""
-        found = []
+        found = [torch.zeros(0, device=self.embedder.device)]
         for tokens, valid, part in self._batches(questions):
             patches = seen.patches[torch.tensor(rows[part])]
             found.append(self.model.decoder.confidence(patches, seen.grid, tokens, valid))

@@ -39,6 +39,14 @@ def test_longer_and_shorter_questions_side_by_side_change_nothing(answerer):
     assert together[2] == alone[:1]
 
 
+def test_no_question_has_no_answer(answerer):
+    assert answerer.answer([], []) == []
+    assert answerer.answer(pictures(2), [[], []]) == [[], []]
+    seen = answerer.look(answerer.embedder.prepare(pictures(1), [np.zeros((0, 4))]).images)
+    assert answerer.ask(seen, [], []) == []
+    assert answerer.confidence(seen, [], []).shape == (0,)
+
+
 def test_more_at_once_change_nothing(answerer, monkeypatch):
     images = pictures()
     together = answerer.answer(images, [QUESTIONS] * 3)
