@@ -42,12 +42,20 @@ class Answerer:
         self, images: Sequence[PIL.Image.Image], questions: Sequence[Sequence[Asked]]
     ) -> list[list[str | Box]]:
         """Of each picture its questions, such as "where is a red cup?" or ("what is at", box, "?").
-        Boxes are fractions of the frame in which the model sees the picture."""
+        Boxes are fractions of the frame in which the model sees the picture. `UserError` for a
+        question without words, and for a box with nothing of the frame in it."""
         if len(questions) != len(images):
             raise UserError(
                 f"questions of {len(questions)} pictures, but there are {len(images)}; give a list "
                 "of them for each picture"
             )
+        for own in questions:
+            if isinstance(own, str):
+                raise UserError(f"questions={own}; give a list of them for each picture")
+            for question in own:
+                _check(question)
+        if not any(questions):
+            return [[] for _ in images]
         seen = self.look(self.embedder.prepare(images, [np.zeros((0, 4))] * len(images)).images)
         rows = [i for i, own in enumerate(questions) for _ in own]
         said = self.ask(seen, rows, [one for own in questions for one in own])
@@ -92,11 +100,10 @@ class Answerer:
     ) -> Float[Tensor, " n"]:
         """How sure the model is of the first token of each answer, 0 to 1; of twins the one that
         answers."""
-        decoder, found = self.model.decoder, []
+        found = [torch.zeros(0, device=self.embedder.device)]
         for tokens, valid, part in self._batches(questions):
             patches = seen.patches[torch.tensor(rows[part])]
-            share = decoder.route(tokens, valid)
-            found.append(decoder.confidence(patches, seen.grid, tokens, valid, share=share))
+            found.append(self.model.decoder.confidence(patches, seen.grid, tokens, valid))
         return torch.cat(found)
 
     def _batches(self, questions: Sequence[Asked]) -> list[tuple[Tensor, Tensor, slice]]:
@@ -131,3 +138,18 @@ class Answerer:
     def _words(self, tokens: list[int]) -> list[int]:
         """Lines of boxes between words have no text."""
         return [token for token in tokens if token < self.boxes.first]
+
+
+def _check(question: Asked) -> None:
+    parts = [question] if isinstance(question, str) else list(question)
+    if not any(isinstance(part, str) and part.strip() for part in parts):
+        raise UserError(f"question={question}; give words, such as where is a red cup?")
+    for part in parts:
+        if isinstance(part, str):
+            continue
+        x0, y0, x1, y1 = part
+        if not (max(x0, 0) < min(x1, 1) and max(y0, 0) < min(y1, 1)):
+            raise UserError(
+                f"question={question}: {part} is no box of the picture; give x0, y0, x1, y1 as "
+                "fractions of it, x0 < x1 and y0 < y1"
+            )

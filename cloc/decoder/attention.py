@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from cloc.decoder.steer import Steer, answered
+from cloc.decoder.steer import Steer, applied
 from cloc.models.positions.rotary.rotate import turn
 
 Tables = tuple[Tensor, Tensor]  # `cloc.models.positions.rotary.rotate.tables` of the new tokens
@@ -49,9 +49,7 @@ class Attention(nn.Module):
         query, key = turn(query, *tables), turn(key, *tables)
         if past is not None:
             key, value = torch.cat([past.keys, key], 2), torch.cat([past.values, value], 2)
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=sees)
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=sees).transpose(1, 2)
         if steer is not None and sees is not None:
-            every = torch.arange(len(x), device=x.device)
-            found = found.clone()
-            found[every, :, steer.rows] = answered(steer, query, key, value, sees).to(found.dtype)
-        return self.out(found.transpose(1, 2).flatten(2)), Seen(key, value)
+            found = applied(steer, found, query, key, value, sees)
+        return self.out(found.flatten(2)), Seen(key, value)

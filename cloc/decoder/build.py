@@ -165,9 +165,8 @@ def _repair(
 ) -> None:
     """In place."""
     if pin is not None:
-        rows, columns = tower.grid
         own = decoder.connector.encoder_width
-        decoder.pin = made(PIN, pin, f"{KEY}.pin", rows * columns, own)
+        decoder.pin = made(PIN, pin, f"{KEY}.pin", tower.grid, own)
     if twin is not None:
         made(_twins, twin, f"{KEY}.twin", decoder)
 

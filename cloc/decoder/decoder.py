@@ -12,9 +12,10 @@ from cloc.decoder.connector import Connector
 from cloc.decoder.pin import PIN
 from cloc.decoder.prefix_lm import PrefixLM, sight
 from cloc.decoder.rotary import Part
-from cloc.decoder.router import Router
+from cloc.decoder.router import KEY, Router
 from cloc.decoder.steer import AdaptVis, Steer
 from cloc.decoder.twin import Twin
+from cloc.errors import UserError
 from cloc.numerics import upcast
 
 Grid = tuple[int, int]  # rows and columns of the patches
@@ -46,7 +47,7 @@ class Decoder(nn.Module):
     ) -> Float[Tensor, "b t w"]:
         """Of each of `tokens` what `language.logits` reads the next one from; what stands in padded
         places (on the right) changes none of the others. `share` is of the old one of each twin."""
-        return self._read(patches, grid, tokens, valid, share=share)[0]
+        return self.steered(patches, grid, tokens, valid, steer=None, share=share)[0]
 
     def answer_nll(
         self,
@@ -72,10 +73,10 @@ class Decoder(nn.Module):
         own, there = None if share is None else share.flatten(), valid.flatten(0, 1)
         if share is None:
             asked = _asked(there, places)
-            learns = self.training and any(isinstance(module, Twin) for module in self.modules())
-            own = (
-                self._taught(rows, asked, grounds.flatten()) if learns else self.route(rows, asked)
-            )
+            if self.training and self._has_twins():
+                own = self._taught(rows, asked, grounds.flatten())
+            else:
+                own = self.route(rows, asked)
         if own is None:
             past = [seen.repeated(count) for seen in self._look(patches, grid, None)]
         else:
@@ -91,8 +92,16 @@ class Decoder(nn.Module):
         self, tokens: Int[Tensor, "b t"], valid: Bool[Tensor, "b t"]
     ) -> Float[Tensor, " b"] | None:
         """The old expert's share in the answer to each question, which is all that `tokens` are;
-        None without a router."""
-        return None if self.router is None else self.router.share(self._odds(tokens, valid))
+        None without twins. `UserError` where they have no router, so that a caller must say it."""
+        if self.router is not None:
+            return self.router.share(self._odds(tokens, valid))
+        if self._has_twins():
+            cure = "give a share, 1 of the old one or 0, or train with route=classifier"
+            raise UserError(f"{KEY}=flag, and nobody says which expert answers; {cure}")
+        return None
+
+    def _has_twins(self) -> bool:
+        return any(isinstance(module, Twin) for module in self.modules())
 
     def route_nll(
         self,
@@ -166,8 +175,10 @@ class Decoder(nn.Module):
         *,
         share: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, " b"]:
-        """How sure the model is of the first token of the answer: its largest probability."""
-        return self._sure(self._read(patches, grid, tokens, valid, share=share)[0], valid)
+        """How sure the model is of the first token of the answer: its largest probability. `route`
+        decides where no `share` is given."""
+        share = self.route(tokens, valid) if share is None else share
+        return self._sure(self(patches, grid, tokens, valid, share=share), valid)
 
     def steered(
         self,
@@ -179,7 +190,8 @@ class Decoder(nn.Module):
         steer: AdaptVis | None,
         share: Float[Tensor, " b"] | None = None,
     ) -> tuple[Float[Tensor, "b n w"], Sequence[Seen]]:
-        """What the last norm gives for words, and what patches and words leave for later ones."""
+        """What the last norm gives for words, and what patches and words leave for later ones.
+        `UserError` for layers and heads of `steer` that are not there."""
         past = self._look(patches, grid, share)
         if steer is None:
             return self._ask(past, grid, tokens, valid, share=share)
@@ -187,12 +199,12 @@ class Decoder(nn.Module):
         if steer.asks_first:
             found, _ = self._ask(past, grid, tokens, valid, share=share)
             confidence = self._sure(found, valid)
-        own = Steer(
-            steer.factors(confidence),
+        own = steer.steer(
+            confidence,
             valid.sum(1) - 1,
             torch.cat([_all(patches), torch.zeros_like(valid)], 1),
-            None if steer.layers is None else frozenset(steer.layers),
-            None if steer.heads is None else frozenset(steer.heads),
+            layers=len(self.language.blocks),
+            heads=self.language.num_heads,
         )
         return self._ask(past, grid, tokens, valid, steer=own, share=share)
 
@@ -200,21 +212,9 @@ class Decoder(nn.Module):
         last = found[torch.arange(len(found)), valid.sum(1) - 1]
         return self.language.logits(last).float().softmax(-1).amax(-1)
 
-    def _read(
-        self,
-        patches: Tensor,
-        grid: Grid,
-        tokens: Tensor,
-        valid: Tensor,
-        *,
-        share: Tensor | None,
-    ) -> tuple[Float[Tensor, "b t w"], Sequence[Seen]]:
-        past = self._look(patches, grid, share)
-        return self._ask(past, grid, tokens, valid, share=share)
-
     def _look(self, patches: Tensor, grid: Grid, share: Tensor | None) -> Sequence[Seen]:
         """What patches leave for words; they see each other, and no word."""
-        seen = self.connector(patches if self.pin is None else self.pin(patches), grid)
+        seen = self.connector(patches if self.pin is None else self.pin(patches, grid), grid)
         positions, _ = self.language.rotary.positions([grid])
         return self.language(seen, positions.to(seen.device)[None], None, share=share)[1]
 

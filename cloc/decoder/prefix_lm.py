@@ -74,18 +74,18 @@ class PrefixLM(nn.Module):
         rotary: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if min(vocabulary, width, layers, num_heads) < 1 or width % num_heads:
+        own = 8 * width // 3 if hidden is None else hidden  # as many weights as 4 x width without
+        if min(vocabulary, width, layers, num_heads, own) < 1 or width % num_heads:
             raise UserError(
-                f"decoder.language.width={width}, num_heads={num_heads}, layers={layers}: give "
-                "whole numbers above 0, the width a multiple of the heads"
+                f"decoder.language.width={width}, num_heads={num_heads}, layers={layers}, "
+                f"hidden={hidden}: give whole numbers above 0, the width a multiple of the heads"
             )
-        self.width = width
+        self.width, self.num_heads = width, num_heads
         self.token_embedding = nn.Embedding(vocabulary, width)
         try:
             self.rotary = Rotary(width // num_heads, num_heads, **(rotary or {}))
         except TypeError as error:
             raise UserError(f"decoder.language.rotary={rotary}: {error}") from None
-        own = 8 * width // 3 if hidden is None else hidden  # as many weights as 4 x width without
         self.blocks = nn.ModuleList(Block(width, num_heads, own) for _ in range(layers))
         self.norm = RMSNorm(width)
         for name, weight in self.named_parameters():

@@ -71,14 +71,14 @@ def _of(i: int, example: Example, boxes: Tensor, rng: np.random.Generator) -> li
 
 
 def figures(asked: Sequence[Put], answers: Sequence[Answer]) -> dict[str, float]:
-    """what: share of names that are said word for word. whether: share of right answers.
+    """what: share of names that are said letter for letter. whether: share of right answers.
     left_right: of those to phrases with one of these words about one of several things of a class;
     of others the box in the question tells: a thing on the left is left of most. where_acc@0.5 and
     where_miou: of things by their name. look_alike: share of answers to a relation that lie on the
     thing that is meant more than on any other of its class, of which there are some. A figure of
     no question is left out; an answer that is no box has an IoU of 0. Chance is the commonest name,
-    one of two, or a box of the size of any at a random place (`_random_box`); `_centre_box` is one
-    in the middle.
+    one of yes and no, one of the look-alikes, or a box of the size of any at a random place
+    (`_random_box`); `_centre_box` is one in the middle.
     """
     pairs = list(zip(asked, answers, strict=True))
     of = {kind: [pair for pair in pairs if pair[0].question.kind == kind] for kind in KINDS}
@@ -94,8 +94,9 @@ def figures(asked: Sequence[Put], answers: Sequence[Answer]) -> dict[str, float]
         "look_alike": [float(is_right(*pair)) for pair in alike],
     }
     found = {name: fmean(values) for name, values in told.items() if values}
-    chance = {name: 0.5 for name in ("whether", "left_right", "look_alike")}
-    said = Counter(one.question.answer for one, _ in of["what"])
+    chance = {name: 0.5 for name in ("whether", "left_right")}
+    chance["look_alike"] = fmean(1 / (1 + len(one.rivals)) for one, _ in alike) if alike else 0.0
+    said = Counter(_letters(one.question.answer) for one, _ in of["what"])
     chance["what"] = max(said.values(), default=0) / max(said.total(), 1)
     blind = _blind([_box(one) for one, _ in names])
     chance |= {name: blind.get(f"{name}_random_box", 0.0) for name in WHERES}
@@ -103,10 +104,11 @@ def figures(asked: Sequence[Put], answers: Sequence[Answer]) -> dict[str, float]
 
 
 def is_right(one: Put, said: Answer) -> bool:
-    """Word for word; of a where the box, with an IoU above 0.5 or, among look-alikes, the largest
-    one with the thing that is meant."""
+    """Letter for letter, whatever a vocabulary makes of capitals, hyphens and blanks; of a where
+    the box, with an IoU above 0.5 or, among look-alikes, the largest one with the thing that is
+    meant."""
     if one.question.kind != "where":
-        return one.question.answer == said
+        return _letters(one.question.answer) == _letters(said)
     if one.rivals and not one.is_name:
         return _picks(one, said)
     return _iou(_box(one), said) > 0.5
@@ -114,6 +116,10 @@ def is_right(one: Put, said: Answer) -> bool:
 
 def _has_side(one: Put) -> bool:
     return bool(SIDES.search(str(one.question.asked[-1])))
+
+
+def _letters(said: Answer) -> Answer:
+    return "".join(re.findall(r"\w", said.casefold())) if isinstance(said, str) else said
 
 
 def _box(one: Put) -> Box:

@@ -43,12 +43,14 @@ def questions_of(
     """All that can be asked of regions, one by one.
 
     where: the box of a phrase, if no other box of the picture has it too. what: the name of a box,
-    which is a phrase without a flipped form. whether: is a phrase true of its box? Half of the
-    questions have its flipped form in its place, and the answer no.
+    which is a phrase without a flipped form, if it has no other one. whether: is a phrase true of
+    its box? Half of the questions have its flipped form in its place, and the answer no.
     """
-    called = defaultdict(set)
-    for phrase, box in zip(phrases, boxes, strict=True):
+    called, names = defaultdict(set), defaultdict(set)
+    for phrase, box, wrong in zip(phrases, boxes, negatives, strict=True):
         called[phrase].add(box)
+        if not wrong:
+            names[box].add(phrase)
     for i, (box, phrase, wrong) in enumerate(zip(boxes, phrases, negatives, strict=True)):
         if len(called[phrase]) == 1:
             yield Question("where", (WHERE.format(phrase=phrase),), box, i)
@@ -56,5 +58,5 @@ def questions_of(
             is_so = rng.random() < 0.5
             said = phrase if is_so else wrong[int(rng.integers(len(wrong)))]
             yield Question("whether", ("is", box, f"{said}?"), "yes" if is_so else "no", i)
-        else:
+        elif len(names[box]) == 1:
             yield Question("what", ("what is at", box, "?"), phrase, i)

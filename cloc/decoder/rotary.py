@@ -28,7 +28,7 @@ class Rotary(nn.Module):
 
     On a grid, a picture's rows and columns count from where the text has come to, all of it at one
     time; with `spatial_reset` from 0 in every picture. What follows stands one behind the furthest
-    position so far.
+    position so far. `UserError` for options that are not there, or that change nothing.
     """
 
     def __init__(
@@ -45,6 +45,14 @@ class Rotary(nn.Module):
         super().__init__()
         if kind not in KINDS:
             raise UserError(f"kind={kind} of {KEY}; choose {', '.join(KINDS)}")
+        if not 0 < base < float("inf"):
+            raise UserError(f"base={base} of {KEY}; give a number above 0")
+        idle = {
+            "sections": kind != "mrope" and sections is not None,
+            "spatial_reset": kind == "flat" and spatial_reset,
+        }
+        if given := [name for name, is_given in idle.items() if is_given]:
+            raise UserError(f"{given[0]} of {KEY} changes nothing with kind={kind}; leave it out")
         multiple = 4 if kind == "axial" else 2
         if head_width % multiple:
             raise UserError(

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cloc.errors import UserError
+from cloc.numerics import upcast
 
 KEY = "steer"
 
@@ -33,24 +34,31 @@ class Steer(NamedTuple):
         return (self.layers is None or number in self.layers) and bool((self.factor != 1).any())
 
 
-def answered(
+def applied(
     steer: Steer,
+    found: Float[Tensor, "b n h e"],
     query: Float[Tensor, "b h n d"],
     key: Float[Tensor, "b h m d"],
-    value: Float[Tensor, "b h m d"],
+    value: Float[Tensor, "b h m e"],
     sees: Bool[Tensor, "#b one n m"],
-) -> Float[Tensor, "b h d"]:
-    """What the rows of `steer` attend to."""
+) -> Float[Tensor, "b n h e"]:
+    """`found`, which attention gives, with the rows of `steer` as they are with it, computed in
+    float32 at least. A row with a factor of 1 and a head that is not chosen stay bit for bit."""
     every = torch.arange(len(query), device=query.device)
-    logits = (query[every, :, steer.rows, None] * key).sum(-1) / query.shape[-1] ** 0.5
-    heads = torch.ones(query.shape[1], dtype=torch.bool, device=query.device)
-    if steer.heads is not None:
-        heads = torch.tensor([i in steer.heads for i in range(len(heads))], device=query.device)
-    changed = steer.columns[:, None] & heads[:, None]
-    logits = torch.where(changed, logits * steer.factor[:, None, None].to(logits), logits)
+    row, keys = upcast(query[every, :, steer.rows, None]), upcast(key)
+    logits = (row * keys).sum(-1) / query.shape[-1] ** 0.5
+    most = torch.finfo(logits.dtype).max  # a huge factor gives no infinity
+    scaled = (logits * steer.factor[:, None, None]).clamp(-most, most)
+    logits = torch.where(steer.columns[:, None], scaled, logits)
     seen = sees.expand(len(query), -1, -1, -1)[every, :, steer.rows]
     shares = logits.masked_fill(~seen, -torch.inf).softmax(-1)
-    return (shares[..., None] * value).sum(2)
+    told = (shares[..., None] * upcast(value)).sum(2)
+    chosen = [steer.heads is None or i in steer.heads for i in range(query.shape[1])]
+    changed = (steer.factor != 1)[:, None] & torch.tensor(chosen, device=query.device)
+    before = found[every, steer.rows]
+    found = found.clone()
+    found[every, steer.rows] = torch.where(changed[..., None], told.to(found.dtype), before)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +86,20 @@ class AdaptVis:
         """Whether the factor hangs on how sure the model is."""
         return self.unsure != self.sure
 
+    def steer(
+        self,
+        confidence: Float[Tensor, " b"],
+        rows: Int[Tensor, " b"],
+        columns: Bool[Tensor, "b m"],
+        *,
+        layers: int,
+        heads: int,
+    ) -> Steer:
+        """Of each sequence, in a model of so many layers and heads. `UserError` for numbers that
+        are not there."""
+        chosen = (_there("layers", self.layers, layers), _there("heads", self.heads, heads))
+        return Steer(self.factors(confidence), rows, columns, *chosen)
+
     def factors(self, confidence: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """Of each sequence."""
         unsure = torch.full_like(confidence, self.unsure)
@@ -104,3 +126,9 @@ def choose(
     if found is None:
         raise UserError(f"{KEY}: no threshold to choose from; give one or more")
     return found
+
+
+def _there(name: str, chosen: Sequence[int] | None, count: int) -> frozenset[int] | None:
+    if strange := [number for number in chosen or () if number not in range(count)]:
+        raise UserError(f"{KEY}.{name}={strange[0]}; give 0 to {count - 1}, those of the model")
+    return None if chosen is None else frozenset(chosen)

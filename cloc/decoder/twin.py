@@ -39,7 +39,7 @@ class Twin(nn.Module):
         known: Tensor = self.old(x)
         if share is None:
             return known
-        own = share[:, None, None].to(known.dtype)
+        own = share[:, None, None].to(known.device, known.dtype)
         return torch.where(own == 1, known, own * known + (1 - own) * self.new(x))
 
 

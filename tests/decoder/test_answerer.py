@@ -39,6 +39,14 @@ def test_longer_and_shorter_questions_side_by_side_change_nothing(answerer):
     assert together[2] == alone[:1]
 
 
+def test_no_question_has_no_answer(answerer):
+    assert answerer.answer([], []) == []
+    assert answerer.answer(pictures(2), [[], []]) == [[], []]
+    seen = answerer.look(answerer.embedder.prepare(pictures(1), [np.zeros((0, 4))]).images)
+    assert answerer.ask(seen, [], []) == []
+    assert answerer.confidence(seen, [], []).shape == (0,)
+
+
 def test_more_at_once_change_nothing(answerer, monkeypatch):
     images = pictures()
     together = answerer.answer(images, [QUESTIONS] * 3)
@@ -104,3 +112,26 @@ def test_what_it_cannot_answer_is_one_line(answerer):
         Answerer(clip())
     with pytest.raises(UserError, match="questions of 1 pictures, but there are 2"):
         answerer.answer(pictures(2), [["where?"]])
+
+
+@pytest.mark.parametrize(
+    ("questions", "says"),
+    [
+        (["where?"], r"questions=where\?; give a list of them for each picture"),
+        ([[""]], r"question=; give words, such as"),
+        ([[" "]], r"question= ; give words"),
+        ([[()]], r"question=\(\); give words"),
+        ([[(BOX,)]], r"question=\(\(0\.0, .*; give words"),
+        (
+            [[("at", (10.0, 20.0, 90.0, 80.0), "?")]],
+            r"\(10\.0, .* is no box of the picture; give x0",
+        ),
+        ([[("at", (0.5, 0.5, 0.2, 0.2))]], r"\(0\.5, .* is no box"),
+        ([[("at", (0.5, 0.5, 0.5, 0.9))]], r"\(0\.5, .* is no box"),
+        ([[("at", (float("nan"), 0.0, 1.0, 1.0))]], r"\(nan, .* is no box"),
+    ],
+)
+def test_a_question_has_words_and_a_box_something_of_the_frame(answerer, questions, says):
+    with pytest.raises(UserError, match=says):
+        answerer.answer(pictures(1), questions)
+    assert answerer.answer(pictures(1), [[("what is at", (-0.1, 0.0, 0.5, 1.1), "?")]])

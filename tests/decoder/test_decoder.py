@@ -5,7 +5,9 @@ import torch
 
 from cloc.decoder.connector import Connector
 from cloc.decoder.decoder import Decoder
+from cloc.decoder.pin import PIN
 from cloc.decoder.prefix_lm import PrefixLM
+from cloc.decoder.twin import set_twins
 from cloc.models.tower_build import make_tower
 from tests.helpers.models import NATIVE, random_pixels
 
@@ -49,12 +51,12 @@ def test_padded_places_change_none_of_the_others(kind, grid):
         torch.testing.assert_close(alone[0], found[row, :count], rtol=0, atol=1e-5)
 
 
-def plain_answer(decoder, patches, grid, tokens, most, end):
+def plain_answer(decoder, patches, grid, tokens, most, end, **more):
     """Everything is looked at again for every token."""
     said = []
     while len(said) < most and end not in said:
         row = torch.cat([tokens, torch.tensor(said, dtype=torch.long)])[None]
-        told = logits(decoder, patches, grid, row, torch.ones_like(row).bool())
+        told = logits(decoder, patches, grid, row, torch.ones_like(row).bool(), **more)
         said.append(int(told[0, -1].argmax()))
     return said
 
@@ -77,6 +79,22 @@ def test_answers_are_those_of_whole_passes_one_by_one(kind):
     longest = max(map(len, cut))
     assert found.tolist() == [row + [end] * (longest - len(row)) for row in cut]
     assert decoder.answer(patches, grid, TOKENS, VALID, most=0, end=end).shape == (3, 0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("norm", ["rms_clip", "layernorm"])
+def test_with_all_repairs_too_they_are_those_of_whole_passes(norm):
+    decoder, (patches, grid) = made(norm=norm), seen()
+    decoder.pin = PIN(grid, 24)
+    for twin in set_twins(decoder.language, begin="random", every=1):
+        torch.nn.init.normal_(twin.new.down.weight, std=1)
+    share = torch.tensor([0.0, 0.3, 1.0])
+    whole = [
+        plain_answer(decoder, one[:1], grid, row[there], 6, 30, share=own[None])
+        for one, row, there, own in zip(patches[:, None], TOKENS, VALID, share, strict=True)
+    ]
+    found = decoder.answer(patches, grid, TOKENS, VALID, most=6, end=30, share=share)
+    assert found.tolist() == whole
 
 
 @torch.no_grad()

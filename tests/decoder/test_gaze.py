@@ -62,9 +62,9 @@ def test_patches_of_our_decoder_stand_before_its_words():
 
 def test_of_the_expert_that_would_answer():
     decoder, (patches, grid) = made(), seen()
+    old = gaze(decoder, patches, grid, TOKENS, VALID)
     for twin in set_twins(decoder.language, every=1):
         torch.nn.init.normal_(twin.new.down.weight, std=3)
-    old = gaze(decoder, patches, grid, TOKENS, VALID)
     decoder.router = Router(32)
     same = gaze(decoder, patches, grid, TOKENS, VALID)
     assert same.shares.equal(old.shares)

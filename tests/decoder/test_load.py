@@ -6,6 +6,7 @@ import torch
 import cloc
 from cloc.decoder.load import load_answering, trained_decoder
 from cloc.errors import UserError
+from cloc.models.cloc import QUESTION
 from cloc.models.load import load_model
 from tests.helpers.answering import answering, asked_batch, clip, repaired
 from tests.helpers.checkpoints import save_run
@@ -31,8 +32,13 @@ def test_twins_and_their_router_come_back_exactly(tmp_path, route):
             torch.nn.init.normal_(weight, std=0.3)
     save_run(tmp_path / "run", model)
     found, batch = load_answering(tmp_path / "run"), asked_batch(model)
-    assert found(batch).extra.keys() == model(batch).extra.keys()
-    assert all(x.equal(model(batch).extra[name]) for name, x in found(batch).extra.items())
+    seen, grid = model.tower.images(batch.images).read, model.tower.grid_at(batch.images)
+    question = [batch.extra[name] for name in QUESTION]
+    for share in (torch.zeros(3, 1), torch.ones(3, 1), *[None] * (route != "flag")):
+        nll = [one.decoder.answer_nll(seen, grid, *question, share=share) for one in (found, model)]
+        assert nll[0].equal(nll[1])
+    odds = [one.decoder.route_nll(*question) for one in (found, model)]
+    assert odds == [None, None] if route == "flag" else odds[0].equal(odds[1])
     assert found.description == model.description
     assert any("router" in name for name in found.state_dict()) is (route != "flag")
 

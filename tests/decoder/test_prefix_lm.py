@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from cloc.decoder.prefix_lm import PrefixLM, sight
 from cloc.errors import UserError
@@ -85,6 +86,29 @@ def test_the_order_of_patches_matters_by_their_positions_alone():
     torch.testing.assert_close(moved[:, 6:], whole[:, 6:])
 
 
+@torch.no_grad()
+def test_the_longer_patches_are_the_less_positions_turn_them_and_words_as_much_as_before():
+    """By one over their length (arXiv 2503.17349), since what attention adds is not longer."""
+    torch.manual_seed(0)
+    lm = PrefixLM(20, width=64, layers=1, num_heads=4)
+    torch.nn.init.normal_(lm.blocks[0].attention.out.weight, std=0.3)
+    lm = lm.double().eval()
+    patches, words = torch.randn(2, 16, 64).double(), torch.randn(2, 4, 64).double()
+    moved = {"patches": [], "words": []}
+    where, _ = lm.rotary.positions([(4, 4), 4])
+    other = where[torch.cat([torch.randperm(16), torch.arange(16, 20)])]
+    for loud in (10, 100, 1000):
+        x = torch.cat([F.normalize(patches, dim=-1) * loud, words], 1)
+        first, second = (
+            lm(x, at[None].double(), sight([(4, 4), 4])[None, None])[0] for at in (where, other)
+        )
+        change = (first - second).norm(dim=-1).mean(0)
+        moved["patches"].append(change[:16].mean().log10())
+        moved["words"].append(change[16:].mean().log10())
+    assert torch.stack(moved["patches"]).diff().tolist() == pytest.approx([-1, -1], abs=0.1)
+    assert torch.stack(moved["words"]).diff().tolist() == pytest.approx([0, 0], abs=0.02)
+
+
 def test_the_table_that_reads_tokens_gives_their_logits():
     lm = model()
     x = torch.randn(3, 32).double()
@@ -94,7 +118,9 @@ def test_the_table_that_reads_tokens_gives_their_logits():
     }
 
 
-@pytest.mark.parametrize("more", [{"width": 30}, {"num_heads": 5}, {"layers": 0}, {"width": 0}])
+@pytest.mark.parametrize(
+    "more", [{"width": 30}, {"num_heads": 5}, {"layers": 0}, {"width": 0}, {"hidden": -1}]
+)
 def test_sizes_that_do_not_fit_each_other_are_one_line(more):
     with pytest.raises(UserError, match=r"decoder.language.width=.* a multiple of the heads"):
         PrefixLM(20, **{"width": 32, "num_heads": 4, **more})

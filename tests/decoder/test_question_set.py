@@ -5,7 +5,11 @@ from collections import Counter
 import pytest
 import torch
 
-from cloc.decoder.question_set import figures, is_right, put
+from cloc.decoder.question_set import Put, figures, is_right, put
+from cloc.decoder.questions import Question
+from cloc.decoder.words import Words
+from cloc.models.tokenizers import make_tokenizer
+from tests.helpers.models import NATIVE
 from tests.helpers.oracle import example
 
 LEFT, RIGHT, BALL = (0, 0, 16, 16), (16, 0, 32, 16), (0, 16, 16, 32)
@@ -74,6 +78,25 @@ def test_left_or_right_is_asked_of_things_of_which_there_is_another_one():
     assert figures(questions, said)["left_right"] == 1
     assert "left_right" not in figures(alone, said)
     assert figures(alone, said)["whether"] == 1
+
+
+@pytest.mark.parametrize("name", ["a St. Bernard", "a T-shirt", "the man's hat", "a 2-door car"])
+def test_letter_for_letter_whatever_a_vocabulary_makes_of_it(name):
+    """Those of the towers say "a t - shirt"."""
+    words = Words(make_tokenizer(NATIVE))
+    said = words.decode(words.encode(name))
+    assert said != name
+    one = Put(0, Question("what", ("what is at", fraction(BALL), "?"), name, 0), True, ())
+    assert is_right(one, said)
+    assert not is_right(one, said[:-1])
+    assert not is_right(one, fraction(BALL))
+
+
+def test_of_three_look_alikes_chance_is_a_third():
+    alike = [x for x in asked() if x.question.kind == "where" and x.rivals]
+    more = [x._replace(rivals=(*x.rivals, fraction(BALL))) for x in alike]
+    assert figures(alike, [None] * 2)["look_alike_chance"] == 0.5
+    assert figures(more, [None] * 2)["look_alike_chance"] == pytest.approx(1 / 3)
 
 
 def test_between_two_look_alikes_no_answer_is_right():

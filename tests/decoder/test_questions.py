@@ -23,6 +23,8 @@ def test_where_is_the_box_of_a_phrase_if_no_other_box_has_it_too():
 def test_what_is_the_name_of_a_box_which_is_a_phrase_without_a_flipped_form():
     found = of((BALL, "a red", ()), (BALL, "the red left of it", ("the red right of it",)))["what"]
     assert [(q.asked, q.answer) for q in found] == [(("what is at", BALL, "?"), "a red")]
+    found = of((BALL, "a red", ()), (BALL, "a ball", ()), (CUBE, "b", ()), (CUBE, "b", ()))["what"]
+    assert [q.answer for q in found] == ["b", "b"]  # of two names neither is the one right answer
 
 
 def test_whether_a_phrase_is_true_of_its_box_of_which_half_are_flipped():

@@ -89,6 +89,15 @@ def test_axial_is_that_of_the_towers():
         (18, {"kind": "axial"}, r"turns channels in 4s, but a head has 18; change"),
         (15, {}, r"turns channels in 2s, but a head has 15"),
         (16, {"sections": [1, 2]}, r"sections=\[1, 2\] of decoder.language.rotary: give three"),
+        (16, {"kind": "flat", "sections": [2, 3, 3]}, r"sections of .* nothing with kind=flat"),
+        (16, {"kind": "axial", "sections": [2, 3, 3]}, r"sections of .* nothing with kind=axial"),
+        (
+            16,
+            {"kind": "flat", "spatial_reset": True},
+            r"spatial_reset of .* nothing with kind=flat",
+        ),
+        (16, {"base": 0.0}, r"base=0\.0 of decoder.language.rotary; give a number above 0"),
+        (16, {"base": -5.0}, r"base=-5\.0 of decoder.language.rotary; give"),
         (16, {"layout": "x"}, r"layout=x of decoder.language.rotary; choose chunked"),
     ],
 )

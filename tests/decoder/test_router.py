@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cloc.data.samples.asked import columns
 from cloc.data.samples.raster import from_pixels
 from cloc.data.samples.transforms import Sample
 from cloc.decoder.asking import CHOICE, Asking
 from cloc.decoder.boxes_in_words import BoxWords
-from cloc.decoder.prefix_lm import STD
+from cloc.decoder.gaze import gaze
+from cloc.decoder.prefix_lm import STD, FeedForward
 from cloc.decoder.router import Router, router_of
-from cloc.decoder.twin import set_twins
+from cloc.decoder.twin import Twin, set_twins
 from cloc.decoder.words import Words
 from cloc.errors import UserError
 from cloc.models.tokenizers import make_tokenizer
@@ -118,9 +120,36 @@ def test_answers_are_those_of_the_predicted_route_where_no_share_is_given(soft):
     old = decoder.answer(patches, grid, TOKENS, VALID, most=5, end=30, share=torch.ones(3))
     assert found.equal(given)
     assert not found.equal(old)
+    sure = decoder.confidence(patches, grid, TOKENS, VALID)
+    assert sure.equal(decoder.confidence(patches, grid, TOKENS, VALID, share=route))
+    assert not sure.allclose(decoder.confidence(patches, grid, TOKENS, VALID, share=torch.ones(3)))
+
+
+@torch.no_grad()
+def test_twins_without_a_router_are_asked_with_a_share():
+    """Else the new ones would not be asked, and nobody would see it."""
+    decoder, (patches, grid) = routed(), seen()
+    given = decoder.answer(patches, grid, TOKENS, VALID, most=5, end=30, share=torch.zeros(3))
     decoder.router = None
-    assert decoder.route(TOKENS, VALID) is None
-    assert decoder.answer(patches, grid, TOKENS, VALID, most=5, end=30).equal(old)
+    rows = (patches, grid, TOKENS, VALID)
+    assert decoder.answer(*rows, most=5, end=30, share=torch.zeros(3)).equal(given)
+    for ask in (
+        lambda: decoder.answer(*rows, most=5, end=30),
+        lambda: decoder.confidence(*rows),
+        lambda: decoder.answer_nll(patches, grid, *one_each(TOKENS, VALID, AT, GROUNDS)),
+        lambda: gaze(decoder, *rows),
+    ):
+        with pytest.raises(UserError, match=r"decoder\.twin\.route=flag, and nobody says which"):
+            ask()
+    assert made().route(TOKENS, VALID) is None  # without twins there is nothing to say
+
+
+def test_a_share_may_be_given_on_the_cpu_of_a_model_on_a_gpu():
+    twin = Twin(FeedForward(8, 16))
+    with FakeTensorMode():
+        with torch.device("cuda"):
+            x, twin.old, twin.new = torch.empty(3, 5, 8), FeedForward(8, 16), FeedForward(8, 16)
+        assert twin(x, torch.ones(3)).device.type == "cuda"
 
 
 def prompts(split, count):

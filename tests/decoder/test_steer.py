@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cloc.decoder.attention import Attention
-from cloc.decoder.steer import AdaptVis, Steer, choose
+from cloc.decoder.steer import AdaptVis, Steer, applied, choose
 from cloc.errors import UserError
 from cloc.models.positions.rotary.rotate import rotate, tables
 from tests.decoder.test_decoder import TOKENS, VALID, made, seen
@@ -61,6 +61,16 @@ def test_a_larger_factor_makes_the_look_sharper_among_patches_and_0_makes_it_eve
 
 
 @torch.no_grad()
+def test_a_factor_of_any_size_gives_numbers():
+    own, x = attention()
+    huge, large = (
+        own(x, tables(ANGLES), SEES, None, steer(factor, factor))[0] for factor in (3e38, 1e30)
+    )
+    assert huge.isfinite().all()
+    torch.testing.assert_close(huge, large)
+
+
+@torch.no_grad()
 def test_what_is_not_seen_stays_unseen():
     own, x = attention()
     hidden = SEES.clone()
@@ -78,18 +88,32 @@ def test_chosen_heads_alone():
     own.out.weight.copy_(torch.eye(16))
     plain, _ = own(x, tables(ANGLES), SEES)
     found, _ = own(x, tables(ANGLES), SEES, None, steer(0.1, 0.1, heads=frozenset([1])))
-    torch.testing.assert_close(found[0, 5, :8], plain[0, 5, :8])
+    assert found[0, 5, :8].equal(plain[0, 5, :8])  # of the other head, bit for bit
     assert not found[0, 5, 8:].allclose(plain[0, 5, 8:])
 
 
 @torch.no_grad()
+def test_in_half_precision_a_row_is_steered_in_float32():
+    torch.manual_seed(0)
+    parts = [torch.randn(2, 2, 6, 8).bfloat16() for _ in range(3)]
+    found = torch.randn(2, 6, 2, 8).bfloat16()
+    expected = applied(steer(0.5, 3.0), found.float(), *(x.float() for x in parts), SEES)
+    assert applied(steer(0.5, 3.0), found, *parts, SEES).equal(expected.bfloat16())
+
+
+@torch.no_grad()
 def test_a_factor_of_1_is_the_model_as_it_was_bit_for_bit():
+    """Also where another question of the batch has another one."""
     decoder, (patches, grid) = made(), seen()
     found, past = decoder.steered(patches, grid, TOKENS, VALID, steer=None)
     for same in (AdaptVis(unsure=1, sure=1), AdaptVis(unsure=1, sure=1.0, threshold=0.2)):
         again, kept = decoder.steered(patches, grid, TOKENS, VALID, steer=same)
         assert again.equal(found)
         assert all(a.keys.equal(b.keys) for a, b in zip(kept, past, strict=True))
+    middle = float(decoder.confidence(patches, grid, TOKENS, VALID).median())
+    one = AdaptVis(unsure=0.1, sure=1, threshold=middle)
+    mixed, _ = decoder.steered(patches, grid, TOKENS, VALID, steer=one)
+    assert sorted((mixed == found).flatten(1).all(1).tolist()) == [False, True, True]
     before = list(decoder.state_dict())
     changed, _ = decoder.steered(patches, grid, TOKENS, VALID, steer=AdaptVis(unsure=0.1, sure=0.1))
     assert not changed.equal(found)
@@ -143,6 +167,24 @@ def test_a_batch_answers_as_each_alone():
         assert told[0].equal(found[row])
 
 
+@torch.no_grad()
+def test_answers_are_those_of_whole_passes_of_which_the_same_row_is_steered():
+    decoder, (patches, grid) = made(), seen()
+    own = AdaptVis(unsure=0.1, sure=0.1)
+    found = decoder.answer(patches, grid, TOKENS, VALID, most=5, end=30, steer=own)
+    assert not found.equal(decoder.answer(patches, grid, TOKENS, VALID, most=5, end=30))
+    for i, count in enumerate(VALID.sum(1).tolist()):
+        said, past = [], decoder._look(patches[i : i + 1], grid, None)
+        for _ in range(5):
+            row = torch.cat([TOKENS[i, :count], torch.tensor(said, dtype=torch.long)])[None]
+            picture = torch.arange(16 + row.shape[1])[None] < 16
+            one = Steer(torch.tensor([0.1]), torch.tensor([count - 1]), picture)
+            there = torch.ones_like(row).bool()
+            told, _ = decoder._ask(past, grid, row, there, steer=one)
+            said.append(int(decoder.language.logits(told[0, -1]).argmax()))
+        assert said == found[i].tolist()
+
+
 def test_factors_and_threshold_are_those_that_answer_most():
     confidence = torch.tensor([0.1, 0.2, 0.3, 0.8, 0.9])
     right = {
@@ -172,3 +214,18 @@ def test_factors_and_threshold_are_those_that_answer_most():
 def test_what_cannot_be_is_one_line(more, says):
     with pytest.raises(UserError, match=says):
         AdaptVis(**more)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"layers": [0, 2]}, r"steer\.layers=2; give 0 to 1, those of the model"),
+        ({"layers": [-1]}, r"steer\.layers=-1; give"),
+        ({"heads": [2]}, r"steer\.heads=2; give 0 to 1, those of the model"),
+    ],
+)
+def test_layers_and_heads_that_are_not_there_are_one_line(more, says):
+    decoder, (patches, grid) = made(), seen()
+    own = AdaptVis(unsure=0.5, sure=0.5, **more)
+    with pytest.raises(UserError, match=says):
+        decoder.answer(patches, grid, TOKENS, VALID, most=1, end=30, steer=own)

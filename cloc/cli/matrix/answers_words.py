@@ -6,7 +6,7 @@ from cloc.cli.matrix.answers import BASE, BENCHMARK
 from cloc.cli.matrix.summary import Figure
 from cloc.cli.matrix.words import Change, Contrast, interval
 
-WHAT = Figure(BENCHMARK, "what", "what", "the name of what is at a box, word for word")
+WHAT = Figure(BENCHMARK, "what", "what", "the name of what is at a box, letter for letter")
 WHERE = (
     Figure(BENCHMARK, "where_acc@0.5", "where", "the box of a plain name, IoU above 0.5"),
     Figure(BENCHMARK, "look_alike", "look-alikes", "which of two equal things a relation means"),

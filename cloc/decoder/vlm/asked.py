@@ -35,7 +35,12 @@ class Asked(NamedTuple):
 def ask(vlm: VLM, pictures: Sequence[PIL.Image.Image], questions: Sequence[str]) -> Asked:
     """In the chat that its folder describes, picture first, ready to answer; or where it describes
     none, the picture, a line break and the question. `UserError` for a question that names the
-    token of a picture, and where a row does not hold one picture."""
+    token of a picture, and where a row does not hold one picture and one question."""
+    if not questions or len(pictures) != len(questions):
+        raise UserError(
+            f"{len(pictures)} pictures and {len(questions)} of {KEY}; give one question for each "
+            "picture, one at least"
+        )
     words = vlm.processor.tokenizer
     mark = words.convert_ids_to_tokens(vlm.picture_token)
     for question in questions:

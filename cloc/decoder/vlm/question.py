@@ -1,5 +1,6 @@
 """What is asked about an annotated picture, and where in it the answer lies."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -51,4 +52,5 @@ def questions(examples: Iterable[Example], text: str) -> Iterator[Question]:
 def _filled(text: str, phrase: str) -> str:
     article, _, rest = phrase.partition(" ")
     bare = rest if article.lower() in ("a", "an", "the") and rest else phrase
-    return text.replace(f"the {SLOT}", f"the {bare}").replace(SLOT, phrase)
+    slot = rf"(\b[Tt]he )?{re.escape(SLOT)}"
+    return re.sub(slot, lambda found: f"{found[1]}{bare}" if found[1] else phrase, text)

@@ -1,35 +1,27 @@
 """ScalingVis and AdaptVis (arXiv 2503.01773) on a vision-language model: `cloc.decoder.steer` says
 what they are. Nothing is added to the model and nothing is left in it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cloc.decoder.steer import KEY, AdaptVis, Steer, answered
+from cloc.decoder.steer import AdaptVis, Steer, applied
 from cloc.decoder.vlm.asked import Asked
 from cloc.decoder.vlm.attention import Attended, attending
 from cloc.decoder.vlm.gaze import first_token
 from cloc.decoder.vlm.vlm import VLM
-from cloc.errors import UserError
 
 
 @contextmanager
 def steering(vlm: VLM, steer: Steer) -> Iterator[None]:
     """While it lasts, prompts are answered with `steer`; a row whose factor is 1 as it was, bit for
     bit. Tokens that are generated behind the prompt look as they always do."""
-    changed = (steer.factor != 1).nonzero()[:, 0]
 
     def turn(attended: Attended, found: Tensor) -> Tensor:
-        if not steer.in_layer(attended.layer):
-            return found
-        query, key, value = (part.float() for part in attended[1:4])
-        told = answered(steer, query, key, value, attended.sees)
-        found = found.clone()
-        found[changed, steer.rows[changed]] = told[changed].to(found.dtype)
-        return found
+        return applied(steer, found, *attended[1:]) if steer.in_layer(attended.layer) else found
 
     with attending(vlm, turn):
         yield
@@ -39,18 +31,11 @@ def steer_of(vlm: VLM, asked: Asked, adapt: AdaptVis) -> Steer:
     """What `adapt` does with these questions. It asks first how sure the model is, one pass, where
     its factors differ. `UserError` for layers and heads that are not there."""
     config = vlm.language.config
-    _check("layers", adapt.layers, config.num_hidden_layers)
-    _check("heads", adapt.heads, config.num_attention_heads)
     confidence = torch.zeros(len(asked.valid), device=asked.valid.device)
     if adapt.asks_first:
         confidence = first_token(vlm, asked).softmax(-1).amax(-1)
-    return Steer(
-        adapt.factors(confidence),
-        asked.rows,
-        asked.picture,
-        None if adapt.layers is None else frozenset(adapt.layers),
-        None if adapt.heads is None else frozenset(adapt.heads),
-    )
+    layers, heads = config.num_hidden_layers, config.num_attention_heads
+    return adapt.steer(confidence, asked.rows, asked.picture, layers=layers, heads=heads)
 
 
 def steered(vlm: VLM, asked: Asked, adapt: AdaptVis) -> Float[Tensor, "b v"]:
@@ -76,8 +61,3 @@ def answer(vlm: VLM, asked: Asked, *, most: int, adapt: AdaptVis | None = None) 
     said = found[:, asked.valid.shape[1] :]
     texts: list[str] = vlm.processor.tokenizer.batch_decode(said, skip_special_tokens=True)
     return texts
-
-
-def _check(name: str, chosen: Sequence[int] | None, there: int) -> None:
-    if strange := [number for number in chosen or () if not 0 <= number < there]:
-        raise UserError(f"{KEY}.{name}={strange[0]}; give 0 to {there - 1}, those of the model")

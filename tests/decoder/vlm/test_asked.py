@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from cloc.decoder.vlm.asked import ask
+from cloc.decoder.vlm.vlm import open_vlm
 from cloc.errors import UserError
 from tests.decoder.vlm.conftest import QUESTIONS, photos
-from tests.helpers.vlms import SYSTEM
+from tests.helpers.vlms import SYSTEM, save_vlm
 
 
 def test_what_stands_before_the_picture_is_its_system_prompt(vlm, asked):
@@ -78,6 +79,15 @@ def test_a_question_is_words(opened, question):
     says = re.escape(f"question={question}; give words, and without <image>")
     with pytest.raises(UserError, match=says):
         ask(opened["llava"], photos()[:1], [question])
+
+
+@pytest.mark.parametrize(("seen", "asked_of"), [(0, 0), (1, 3), (3, 1)])
+def test_a_picture_for_each_question(opened, tmp_path, seen, asked_of):
+    """Processors of some models pair what they are given without counting."""
+    others = open_vlm(f"hf:{save_vlm('blip2', tmp_path / 'blip2')}", device=torch.device("cpu"))
+    for vlm in (opened["llava"], others):
+        with pytest.raises(UserError, match=rf"{seen} pictures and {asked_of} of question; give"):
+            ask(vlm, photos()[:seen], QUESTIONS[:asked_of])
 
 
 def test_tokens_made_by_queries_lie_nowhere(opened):

@@ -27,6 +27,8 @@ def test_a_phrase_is_that_of_the_first_region_and_all_its_boxes_count():
         ("The dog", DEFAULT, "Where is the dog?"),
         ("a", DEFAULT, "Where is the a?"),
         ("a red star", "Is there {phrase}?", "Is there a red star?"),
+        ("a red star", "The {phrase}: where?", "The red star: where?"),
+        ("a red star", "Bathe {phrase}!", "Bathe a red star!"),
     ],
 )
 def test_an_article_is_dropped_behind_another(phrase, text, asked):
