@@ -37,9 +37,9 @@ def attach(model: CLOC, options: Mapping[str, Any], *, start: Trained | None = N
     """Gives `model` a decoder, and its description the options of `_decoder` and `_repair`.
 
     With a `start` its parts are those of the start, with its weights, and of `options` what is
-    given must be the same, but for repairs. A repair that is asked for is all that still learns:
-    every other weight of the model is frozen. `UserError` for a repair of a decoder that has
-    learned nothing, and for options that do not fit.
+    given must be the same, but for repairs. A repair that is asked for is all that still learns, or
+    where none is, those that the start has: every other weight of the model is frozen. `UserError`
+    for a repair of a decoder that has learned nothing, and for options that do not fit.
     """
     asked = {key: x for key, x in options.items() if x is not None and key not in NOT_BUILT}
     if isinstance(asked.get("words"), str):
@@ -59,9 +59,10 @@ def attach(model: CLOC, options: Mapping[str, Any], *, start: Trained | None = N
     new = {name: own for name, own in repairs.items() if name not in known}
     made(_repair, new, KEY, model.decoder, model.tower)
     model.description[KEY] = {**known, **new}
-    if repairs:
+    learning = list(repairs) or [name for name in REPAIRS if name in known]
+    if learning:
         model.requires_grad_(False)
-        for part in _learners(model.decoder, repairs):
+        for part in _learners(model.decoder, learning):
             part.requires_grad_(True)
 
 

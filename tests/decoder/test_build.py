@@ -93,12 +93,14 @@ def test_a_repair_is_all_that_learns(repair, parts):
     assert model.description["decoder"] == {**old.description["decoder"], **repair}
 
 
+@pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("repair", [PIN, TWIN, FLAG])
-def test_one_that_goes_on_is_still_all_that_learns(repair):
+def test_one_that_goes_on_is_still_all_that_learns(repair, named):
+    """Where it is not asked for again too: else what twins answered would not stay."""
     old, model = answering(), clip()
     attach(model, repair, start=learned(old))
     again = clip()
-    attach(again, repair, start=learned(model))
+    attach(again, repair if named else {}, start=learned(model))
     assert trains(again) == trains(model)
     assert again.description == model.description
 
