@@ -11,6 +11,7 @@ from cloc.decoder.connector import Connector
 from cloc.decoder.decoder import Decoder
 from cloc.decoder.pin import PIN
 from cloc.decoder.prefix_lm import PrefixLM
+from cloc.decoder.prompts import FORMS
 from cloc.decoder.questions import SAID
 from cloc.decoder.router import router_of
 from cloc.decoder.twin import Twin, set_twins
@@ -111,11 +112,12 @@ def box_words(model: CLOC) -> BoxWords:
 
 
 def _tokens(tower: Tower, file: Path) -> list[int]:
-    """Those of the lines of `file`, of questions and of digits."""
+    """Those of the lines of `file`, of questions, of prompts and of digits."""
     if not file.is_file():
         raise UserError(f"{KEY}.words={file}: there is no such file; give one with a text a line")
     texts = file.read_text(encoding="utf-8").split("\n")
-    return tokens_of(tower.tokenizer(), [*texts, *SAID, " ".join("0123456789")])
+    said = [form.format(name="") for form in FORMS]
+    return tokens_of(tower.tokenizer(), [*texts, *SAID, *said, " ".join("0123456789")])
 
 
 def _as_started(asked: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:

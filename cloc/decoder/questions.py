@@ -2,6 +2,7 @@
 boxes with names, and phrases with their flipped form, as scenes have them and `stages/relations`
 writes them of photographs."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -13,6 +14,7 @@ from cloc.decoder.boxes_in_words import Box
 
 KINDS = ("where", "what", "whether")
 WHERE = "where is {phrase}?"
+ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
 # In questions and answers of any data.
 SAID = ("where is what is at ? yes no", "which is the ? step by step", "is at and at .")
 
@@ -32,6 +34,11 @@ class Question(NamedTuple):
     def grounds(self) -> bool:
         """Whether a box is said, in the answer or on the way to it."""
         return any(not isinstance(part, str) for part in (*chain(*self.steps), self.answer))
+
+
+def bare(phrase: str) -> str:
+    """Without its first article."""
+    return ARTICLE.sub("", phrase)
 
 
 def questions_of(

@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from cloc.decoder.boxes_in_words import Box
-from cloc.decoder.questions import Question
+from cloc.decoder.questions import Question, bare
 
 REASON = "reason"
-ARTICLE = re.compile(r"^(?:an?|the)\s+")
 
 
 def reasons_of(
@@ -54,7 +53,7 @@ def _names(
     named, told = defaultdict(set), dict[str, str]()
     for box, phrase, wrong in zip(boxes, phrases, negatives, strict=True):
         if not wrong:
-            name = ARTICLE.sub("", phrase.lower())
+            name = bare(phrase.lower())
             named[name].add(box)
             told.setdefault(name, phrase)
     return named, told

@@ -29,6 +29,5 @@ class Routing:
     needs: tuple[str, ...] = ("extra.route_nll",)
 
     def __call__(self, out: Embeddings, batch: RegionBatch) -> Term:
-        valid = (batch.extra["answer_at"] >= 0).any(-1)
-        value, accuracy = routing_loss(out.extra["route_nll"], valid)
+        value, accuracy = routing_loss(out.extra["route_nll"], batch.extra["is_asked"])
         return Term(value, {"accuracy": accuracy})

@@ -10,7 +10,7 @@ from cloc.data.samples.raster import from_pixels
 from cloc.data.samples.transforms import Sample
 from cloc.decoder.asking import Asking
 from cloc.decoder.boxes_in_words import BoxWords
-from cloc.decoder.words import Words
+from cloc.decoder.words import Words, tokens_of
 from cloc.errors import UserError
 from cloc.models.tokenizers import make_tokenizer
 from tests.helpers.models import NATIVE
@@ -62,6 +62,29 @@ def test_only_kinds_that_are_asked_for(kind):
     for seed in range(40):
         [asked] = asking(ONE, np.random.default_rng(seed))
         assert said(asked)[0].startswith(first)
+
+
+def test_prompts_have_no_answer_and_say_whether_they_ask_for_a_box():
+    asking = Asking(BOXES, kinds=["prompt"], slots=9)
+    found = asking(ONE, np.random.default_rng(0))
+    assert len(found) == 4
+    assert sorted(one.grounds for one in found) == [False, False, True, True]
+    assert {one.answer for one in found} == {()}
+    assert all(one.question[0] == WORDS.begin for one in found)
+
+
+def test_of_prompts_only_forms_whose_words_the_decoder_has():
+    """Nobody can ask it others."""
+    said_of_it = "find the a red ball cup left right of it where is ?"
+    kept = tokens_of(make_tokenizer(NATIVE), [said_of_it])
+    boxes = BoxWords(Words(make_tokenizer(NATIVE), kept), len(kept), form="tokens")
+    asking = Asking(boxes, kinds=["prompt", "where"], slots=9)
+    found = asking(ONE, np.random.default_rng(0))
+    told = {boxes.words.decode(list(one.question)) for one in found if not one.answer}
+    assert told == {"find the red ball", "find the cup left of it"}
+    none = tokens_of(make_tokenizer(NATIVE), [said_of_it.removeprefix("find the ")])
+    words = BoxWords(Words(make_tokenizer(NATIVE), none), len(none), form="tokens")
+    assert Asking(words, kinds=["prompt"])(ONE, np.random.default_rng(0)) == ()
 
 
 def test_none_where_a_picture_allows_none():

@@ -70,10 +70,10 @@ def test_no_question_is_zero_with_zero_gradient():
 def test_the_adapter_counts_rows_with_a_question():
     nll = torch.tensor([0.5, 1.5])
     out = make_embeddings(2, extra={"route_nll": nll})
-    term = Routing()(out, BATCH._replace(extra={"answer_at": torch.tensor([[4, 5], [2, -1]])}))
+    term = Routing()(out, BATCH._replace(extra={"is_asked": torch.tensor([True, True])}))
     assert term.value == 1
     assert term.logs == {"accuracy": 0.5}
-    term = Routing()(out, BATCH._replace(extra={"answer_at": torch.tensor([[4, 5], [-1, -1]])}))
+    term = Routing()(out, BATCH._replace(extra={"is_asked": torch.tensor([True, False])}))
     assert term.value == 0.5
     assert term.logs == {"accuracy": 1}
 

@@ -11,7 +11,8 @@ LENGTHS = 8  # rows of tokens are padded to a multiple, so that a model meets fe
 
 
 class Asked(NamedTuple):
-    """`question` begins with the first token of a text; the answer ends with its last one.
+    """`question` begins with the first token of a text; the answer ends with its last one, or there
+    is none and only the question is learned from.
 
     `steps` are how many tokens of the answer each of its steps has; none: it is one step. `grounds`
     says that it tells where something is.
@@ -30,7 +31,8 @@ def columns(asked: Sequence[Sequence[Asked]], *, slots: int) -> dict[str, Tensor
     `question` [b q t] are the tokens, the answer's behind the question's, `question_valid` [b q t]
     says where there are any: in the first place of a row at least, of a slot without a question
     too. `answer_at` [b q a] are the places of the answer's tokens, `answer_step` [b q a] the
-    numbers of their steps, from 0; -1 is padding. `grounds` [b q] is False without a question.
+    numbers of their steps, from 0; -1 is padding. `is_asked` [b q] says where there is a question,
+    `grounds` [b q] what its answer does; False without one.
     """
     rows = [one for own in asked for one in [*own, *[None] * (slots - len(own))]]
     whole = [(*one.question, *one.answer) if one else () for one in rows]
@@ -51,9 +53,10 @@ def columns(asked: Sequence[Sequence[Asked]], *, slots: int) -> dict[str, Tensor
         "answer_step": step,
     }
     shape = (len(asked), slots)
-    grounds = np.array([one is not None and one.grounds for one in rows], bool).reshape(shape)
     columns = {name: column.reshape(*shape, -1) for name, column in found.items()}
-    return {name: torch.from_numpy(x) for name, x in {**columns, "grounds": grounds}.items()}
+    columns["is_asked"] = np.array([one is not None for one in rows], bool).reshape(shape)
+    columns["grounds"] = np.array([bool(one and one.grounds) for one in rows]).reshape(shape)
+    return {name: torch.from_numpy(x) for name, x in columns.items()}
 
 
 def _padded(length: int) -> int:

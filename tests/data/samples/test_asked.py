@@ -34,6 +34,7 @@ def test_a_slot_without_a_question_has_a_token_and_no_answer():
         "question_valid": (1, 1, 8),
         "answer_at": (1, 1, 1),
         "answer_step": (1, 1, 1),
+        "is_asked": (1, 1),
         "grounds": (1, 1),
     }
     assert alone["question"].dtype == torch.long
@@ -51,3 +52,11 @@ def test_the_numbers_of_the_steps_of_an_answer():
 def test_whether_it_tells_where_something_is_is_false_without_a_question():
     found = columns([(Asked((1,), (2,), grounds=True), Asked((1,), (2,))), ()], slots=2)
     assert found["grounds"].tolist() == [[True, False], [False, False]]
+
+
+def test_where_there_is_no_answer_only_the_question_is_there():
+    found = columns([(Asked((1, 4, 5), (), grounds=True), Asked((1,), (2,)))], slots=3)
+    assert found["question_valid"].sum(-1).tolist() == [[3, 2, 1]]
+    assert (found["answer_at"] >= 0).sum(-1).tolist() == [[0, 1, 0]]
+    assert found["is_asked"].tolist() == [[True, True, False]]
+    assert found["grounds"].tolist() == [[True, False, False]]
