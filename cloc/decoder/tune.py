@@ -1,6 +1,6 @@
 """AdaptVis chosen on questions of a validation split, one for each kind of question."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -53,7 +53,7 @@ def tuned(answerer: Asks, seen: Seen, asked: Sequence[Put]) -> dict[str, AdaptVi
 
 
 def answers(
-    answerer: Asks, seen: Seen, asked: Sequence[Put], steer: dict[str, AdaptVis]
+    answerer: Asks, seen: Seen, asked: Sequence[Put], steer: Mapping[str, AdaptVis]
 ) -> list[Answer]:
     """Of each question, steered as its kind has it; a kind that has none is asked as it is."""
     found: list[Answer] = [None] * len(asked)

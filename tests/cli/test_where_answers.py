@@ -9,7 +9,7 @@ from cloc.cli.matrix.answers_words import FIGURES, contrasts, verdict
 from cloc.cli.matrix.cell import write_cell
 from cloc.cli.matrix.plan import read_cells
 from cloc.cli.matrix.words import changes
-from cloc.cli.pages.where_answers import write_answers
+from cloc.cli.pages.where_answers import CONTROLS, write_answers
 from cloc.cli.tasks.where_answers import planned_answers
 from cloc.errors import UserError
 
@@ -26,7 +26,7 @@ def found(value, cfg=None):
     cells = {}
     for cell in planned_answers(cfg or config(), "train=1"):
         told = {f.metric: value(cell, f.metric) for f in FIGURES}
-        told |= {f"{f.metric}_permuted": 0.5 for f in FIGURES}
+        told |= {f"{f.metric}_{line}": 0.5 for f in FIGURES for line in CONTROLS}
         told |= {f"{f.metric}_chance": 0.5 for f in FIGURES[1:4]}
         weights = {"decoder": 1000} | ({"pin": 100} if cell.encoding == "PIN" else {})
         cells[cell] = {
@@ -106,7 +106,13 @@ def test_the_page_has_every_figure_its_control_and_what_a_repair_adds(tmp_path):
     cells = found(lambda cell, metric: 0.5 + 0.01 * cell.seed)
     write_answers(tmp_path / "answers.html", list(cells), cells, cure="do it")
     page = (tmp_path / "answers.html").read_text()
-    for text in ("54 of 54 cells", "look-alikes", "patches in random order", "100 of 1,000"):
+    for text in (
+        "54 of 54 cells",
+        "look-alikes",
+        "patches in random order",
+        "a grey picture",
+        "100 of 1,000",
+    ):
         assert text in page
     assert "do it" not in page
     write_answers(tmp_path / "none.html", list(cells), {}, cure="do it")

@@ -2,7 +2,7 @@
 one, and what it answers."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +13,13 @@ from cloc.cli.matrix.plan import Cell
 from cloc.data.eval_splits import read_split
 from cloc.data.sources.cloc_regions import parse
 from cloc.decoder.answerer import Answerer
+from cloc.decoder.controls import beside, controls
 from cloc.decoder.load import load_answering
 from cloc.decoder.question_set import Put, figures, put
 from cloc.decoder.tune import answers, tuned
 from cloc.interfaces import Example
 from cloc.models.embedder import ModelEmbedder
 from cloc.models.load import load_model
-from cloc.models.patch_order import random_order
 
 BENCHMARK = "answers"
 ASKED, PASTED = "asked", "pasted"  # folders of the pictures to ask about, and of PIN's
@@ -53,8 +53,8 @@ def measure(
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Figures on the second half of the pictures, `questions` of each kind, and what else is told
     of the run. With `steers` AdaptVis is chosen on the first half, and applied. Beside them stand
-    the same figures with patches in random order, and of the boxes that the encoder itself finds,
-    which is the run `start`."""
+    the `controls`, and figures of the boxes that the encoder itself finds, which is the run
+    `start`."""
     answerer = Answerer(load_answering(run))
     val = read_split(str(data / ASKED / "val"), name="val", parse=parse)
     half = len(val.examples) // 2
@@ -68,10 +68,8 @@ def measure(
     said = answers(answerer, seen, asked, steer)
     seconds = time.perf_counter() - started
     found = figures(asked, said)
-    order = random_order(seen.grid, 0)
-    shuffled = answers(answerer, answerer.look(second.images, order=order), asked, steer)
-    found |= _as("permuted", figures(asked, shuffled))
-    found |= _as("own_head", _grounded(ModelEmbedder(load_model(start)), second))
+    found |= controls(answerer, second.images, asked, steer)
+    found |= beside("own_head", _grounded(ModelEmbedder(load_model(start)), second))
     told = {
         "questions_per_s": round(len(asked) / seconds, 1),
         "steer": {kind: [x.unsure, x.sure, x.threshold] for kind, x in steer.items()},
@@ -110,9 +108,3 @@ def _grounded(embedder: ModelEmbedder, shown: Shown) -> dict[str, float]:
         return {}
     said = [tuple(boxes[one.picture][i].tolist()) for one, i in zip(wheres, places, strict=True)]
     return figures(wheres, said)
-
-
-def _as(line: str, found: Mapping[str, float]) -> dict[str, float]:
-    """Without the lines of chance."""
-    own = {k: x for k, x in found.items() if not k.endswith(("_chance", "_box"))}
-    return {f"{name}_{line}": x for name, x in own.items()}

@@ -16,7 +16,12 @@ SECTIONS = {
     "changes": "Buys and costs",
     "figures": "Figures",
     "permuted": "Permuted",
+    "blind": "Blind",
     "weights": "Weights and speed",
+}
+CONTROLS = {
+    "permuted": "with patches in random order",
+    "blind": "about a grey picture in the place of every one",
 }
 
 
@@ -26,10 +31,10 @@ def write_answers(out: Path, planned: Sequence[Cell], found: Found, *, cure: str
     repairs = list(dict.fromkeys(cell.encoding for cell in planned))
     size = next((size for told in found.values() for size in told["sizes"]), "")
     told = changes(found, contrasts(arms, repairs), size=size, figures=FIGURES)
-    permuted = [
-        Figure(BENCHMARK, f"{f.metric}_permuted", f.label, "with patches in random order")
-        for f in FIGURES
-    ]
+    controls = {
+        line: [Figure(BENCHMARK, f"{f.metric}_{line}", f.label, told) for f in FIGURES]
+        for line, told in CONTROLS.items()
+    }
     values = {
         "title": "What do repairs buy, and a localized encoder?",
         **{"done": len(found), "planned": len(planned), "cure": cure, "arms": arms},
@@ -37,7 +42,10 @@ def write_answers(out: Path, planned: Sequence[Cell], found: Found, *, cure: str
         "changes": change_rows(told, FIGURES),
         "width": WIDTH,
         "figures": [table(found, figure, size, arms, repairs) for figure in FIGURES],
-        "permuted": [table(found, figure, size, arms, repairs) for figure in permuted],
+        **{
+            line: [table(found, figure, size, arms, repairs) for figure in of]
+            for line, of in controls.items()
+        },
         "repairs": [{"name": name, **_cost(found, name)} for name in repairs],
     }
     sections = SECTIONS if found else {}
