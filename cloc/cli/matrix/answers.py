@@ -15,7 +15,7 @@ from cloc.data.sources.cloc_regions import parse
 from cloc.decoder.answerer import Answerer
 from cloc.decoder.controls import beside, controls
 from cloc.decoder.load import load_answering
-from cloc.decoder.question_set import Put, figures, put
+from cloc.decoder.question_set import Answer, Put, figures, put
 from cloc.decoder.tune import answers, tuned
 from cloc.interfaces import Example
 from cloc.models.embedder import ModelEmbedder
@@ -72,10 +72,19 @@ def measure(
     found |= beside("own_head", _grounded(ModelEmbedder(load_model(start)), second))
     told = {
         "questions_per_s": round(len(asked) / seconds, 1),
+        "tokens_per_s": round(_tokens(answerer, asked, said) / seconds, 1),
         "steer": {kind: [x.unsure, x.sure, x.threshold] for kind, x in steer.items()},
         "weights": learned(answerer),
     }
     return found, told
+
+
+def _tokens(answerer: Answerer, asked: Sequence[Put], said: Sequence[Answer]) -> int:
+    """That are read and said, the last one of each answer too; not those of pictures."""
+    _, valid = answerer.tokens([one.question.asked for one in asked])
+    boxes = answerer.boxes
+    answers = [boxes.words.encode(x) if isinstance(x, str) else boxes.encode(x) for x in said if x]
+    return int(valid.sum()) + sum(map(len, answers)) + len(said)
 
 
 def learned(answerer: Answerer) -> dict[str, int]:

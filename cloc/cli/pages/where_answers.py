@@ -53,12 +53,15 @@ def write_answers(out: Path, planned: Sequence[Cell], found: Found, *, cure: str
 
 
 def _cost(found: Found, repair: str) -> Mapping[str, str]:
-    """Weights that it adds, and questions a second in the middle of its cells."""
+    """Weights that it adds, and questions and tokens a second in the middle of its cells."""
     of = [told for cell, told in found.items() if cell.encoding == repair]
     if not of:
-        return {"weights": "", "speed": ""}
+        return {"weights": "", "speed": "", "tokens": ""}
     weights: Mapping[str, int] = of[0]["weights"]
     added = sum(count for part, count in weights.items() if part != "decoder")
-    speed = mean_of(float(told["questions_per_s"]) for told in of)
-    assert speed is not None
-    return {"weights": f"{added:,} of {weights['decoder']:,}", "speed": f"{speed.mean:.0f}"}
+    pace = {}
+    for key, told_as in (("speed", "questions_per_s"), ("tokens", "tokens_per_s")):
+        mean = mean_of(float(told[told_as]) for told in of)
+        assert mean is not None
+        pace[key] = f"{mean.mean:,.0f}"
+    return {"weights": f"{added:,} of {weights['decoder']:,}", **pace}
