@@ -13,16 +13,9 @@ from cloc.cli import where
 from cloc.errors import UserError
 from tests.helpers.warm import Forked
 
+FEW = ("train=40", "val=12", "seeds=[0]", "pairs=[2,1]", "sizes=[64,96]")
 SMALL = (
-    *(
-        "train=40",
-        "val=12",
-        "seeds=[0]",
-        "chosen=[none,rope_axial]",
-        "pairs=[2,1]",
-        "sizes=[64,96]",
-        "pages=[encoders]",
-    ),
+    *(*FEW, "chosen=[none,rope_axial]", "pages=[encoders]"),
     "words=[steps=2,batch_size=8,schedule.warmup=1,data.num_workers=0,log_every=1]",
 )
 ARMS = ("clip", "cloc", "relational_cloc")
@@ -62,6 +55,30 @@ def test_it_measures_what_is_missing_and_shows_what_is_there(tmp_path, monkeypat
     page = (tmp_path / "runs/where/where.html").read_text()
     assert "6 of 6 cells are measured" in page
     assert "One seed: there are no intervals" in page
+
+
+@pytest.mark.slow
+@pytest.mark.rare
+def test_decoders_behind_its_encoders_with_every_repair(tmp_path, monkeypatch, capsys):
+    """The second page: figures with their controls; a base is trained once for all that go on."""
+    stand_in = SimpleNamespace(run=partial(trained, tmp_path), DEVNULL=subprocess.DEVNULL)
+    monkeypatch.setattr("cloc.cli.matrix.cell.subprocess", stand_in)
+    few = "steps=2,batch_size=2,schedule.warmup=1,data.num_workers=0,decoder.boxes.form=tokens"
+    words = ["pages=[answers]", "answers.arms=[CLOC]", "answers.questions=4"]
+    with chdir(tmp_path):
+        where.main([*FEW, SMALL[-1], *words, f"answers.words=[{few}]"])
+    assert capsys.readouterr().out.startswith("0 of 6 answers are there; 6 to go\n")
+    folder = tmp_path / "runs/where"
+    assert {path.name for path in (folder / "decoders").iterdir()} == {"cloc-base-0"}
+    told = {p.stem: json.loads(p.read_text()) for p in (folder / "cells/answers").iterdir()}
+    assert len(told) == 6
+    figures = told["cloc-pin-0"]["sizes"]["64"]["answers"]
+    lines = ("", "_permuted", "_blind", "_own_head")
+    assert {f"where_miou{line}" for line in lines} <= figures.keys()
+    assert told["cloc-pin-0"]["weights"]["pin"] > 0
+    assert told["cloc-twin-0"]["weights"]["twin"] > 0
+    assert set(told["cloc-adaptvis-0"]["steer"]) == {"where", "what", "whether"}
+    assert "6 of 6 cells are measured" in (folder / "answers.html").read_text()
 
 
 @pytest.mark.parametrize(
