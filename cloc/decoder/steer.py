@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cloc.errors import UserError
-from cloc.numerics import upcast
 
 KEY = "steer"
 
@@ -43,16 +42,16 @@ def applied(
     sees: Bool[Tensor, "#b one n m"],
 ) -> Float[Tensor, "b n h e"]:
     """`found`, which attention gives, with the rows of `steer` as they are with it, computed in
-    float32 at least. A row with a factor of 1 and a head that is not chosen stay bit for bit."""
+    float64: no factor of float32 makes a logit infinite there, or two of them alike. A row with a
+    factor of 1 and a head that is not chosen stay bit for bit."""
     every = torch.arange(len(query), device=query.device)
-    row, keys = upcast(query[every, :, steer.rows, None]), upcast(key)
+    row, keys = query[every, :, steer.rows, None].double(), key.double()
     logits = (row * keys).sum(-1) / query.shape[-1] ** 0.5
-    most = torch.finfo(logits.dtype).max  # a huge factor gives no infinity
-    scaled = (logits * steer.factor[:, None, None]).clamp(-most, most)
+    scaled = logits * steer.factor[:, None, None]
     logits = torch.where(steer.columns[:, None], scaled, logits)
     seen = sees.expand(len(query), -1, -1, -1)[every, :, steer.rows]
     shares = logits.masked_fill(~seen, -torch.inf).softmax(-1)
-    told = (shares[..., None] * upcast(value)).sum(2)
+    told = (shares[..., None] * value.double()).sum(2)
     chosen = [steer.heads is None or i in steer.heads for i in range(query.shape[1])]
     changed = (steer.factor != 1)[:, None] & torch.tensor(chosen, device=query.device)
     before = found[every, steer.rows]
@@ -101,9 +100,10 @@ class AdaptVis:
         return Steer(self.factors(confidence), rows, columns, *chosen)
 
     def factors(self, confidence: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-        """Of each sequence."""
-        unsure = torch.full_like(confidence, self.unsure)
-        return torch.where(confidence < self.threshold, unsure, self.sure)
+        """Of each sequence, the largest number at most."""
+        most = torch.finfo(confidence.dtype).max
+        unsure, sure = (torch.full_like(confidence, min(x, most)) for x in (self.unsure, self.sure))
+        return torch.where(confidence < self.threshold, unsure, sure)
 
 
 def choose(

@@ -11,7 +11,7 @@ from cloc.errors import UserError
 from cloc.models.positions.rotary.rotate import rotate, tables
 from tests.decoder.test_decoder import TOKENS, VALID, made, seen
 
-ANGLES = torch.rand(1, 1, 6, 4)
+ANGLES = torch.rand(1, 1, 6, 4, generator=torch.Generator().manual_seed(0))
 SEES = torch.ones(6, 6).tril().bool()[None, None].expand(2, 1, 6, 6)
 PICTURE = torch.tensor([[1, 1, 1, 0, 0, 0]] * 2).bool()
 LAST = torch.tensor([5, 4])
@@ -61,13 +61,17 @@ def test_a_larger_factor_makes_the_look_sharper_among_patches_and_0_makes_it_eve
 
 
 @torch.no_grad()
-def test_a_factor_of_any_size_gives_numbers():
+@pytest.mark.parametrize("seed", range(5))
+def test_a_factor_of_any_size_gives_numbers_of_which_no_two_become_alike(seed):
     own, x = attention()
-    huge, large = (
-        own(x, tables(ANGLES), SEES, None, steer(factor, factor))[0] for factor in (3e38, 1e30)
+    angles = torch.rand(1, 1, 6, 4, generator=torch.Generator().manual_seed(seed))
+    factors = [AdaptVis(unsure=f, sure=f).factors(torch.ones(2)) for f in (1e300, 3e38, 1e30)]
+    larger, huge, large = (
+        own(x, tables(angles), SEES, None, Steer(factor, LAST, PICTURE))[0] for factor in factors
     )
     assert huge.isfinite().all()
     torch.testing.assert_close(huge, large)
+    torch.testing.assert_close(larger, large)
 
 
 @torch.no_grad()
