@@ -41,7 +41,7 @@ class Asking:
         shown = boxes, sample.phrases, sample.negatives
         reasons = reasons_of(*shown) if REASON in self.kinds else ()
         left: dict[str, list[Question | Prompt]] = defaultdict(list)
-        if PROMPT in self.kinds and self._forms:
+        if PROMPT in self.kinds and self._forms and sample.phrases:
             left[PROMPT] = list(prompts_of(sample.phrases, rng, self._forms))
         for question in chain(questions_of(*shown, rng), reasons):
             if question.kind in self.kinds:

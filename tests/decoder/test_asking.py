@@ -89,7 +89,8 @@ def test_of_prompts_only_forms_whose_words_the_decoder_has():
 
 def test_none_where_a_picture_allows_none():
     nothing = replace(ONE, boxes=np.zeros((0, 4), np.float32), phrases=(), negatives=())
-    assert Asking(BOXES)(nothing, np.random.default_rng(0)) == ()
+    for kinds in (["where", "what", "whether"], ["prompt"], ["where", "prompt"]):
+        assert Asking(BOXES, kinds=kinds)(nothing, np.random.default_rng(0)) == ()
     names = replace(ONE, negatives=((), ()))
     assert Asking(BOXES, kinds=["whether"])(names, np.random.default_rng(0)) == ()
 
