@@ -1,6 +1,6 @@
 """A decoder behind a model's encoder, from a plain mapping like the rest (`cloc.models.build`)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,9 @@ from cloc.decoder.pin import PIN
 from cloc.decoder.prefix_lm import PrefixLM
 from cloc.decoder.prompts import FORMS
 from cloc.decoder.questions import SAID
+from cloc.decoder.rotary import Rotary
 from cloc.decoder.router import router_of
+from cloc.decoder.started import KEY, REPAIRS, as_started
 from cloc.decoder.twin import Twin, set_twins
 from cloc.decoder.words import Words, tokens_of
 from cloc.errors import UserError
@@ -22,8 +24,6 @@ from cloc.models.cloc import CLOC
 from cloc.models.readout import refuse_layers
 from cloc.models.towers import Tower
 
-KEY = "decoder"
-REPAIRS = ("pin", "twin")
 NOT_BUILT = ("start", "kinds", "slots")  # of the options: what a decoder is trained from, and with
 
 
@@ -38,9 +38,10 @@ def attach(model: CLOC, options: Mapping[str, Any], *, start: Trained | None = N
     """Gives `model` a decoder, and its description the options of `_decoder` and `_repair`.
 
     With a `start` its parts are those of the start, with its weights, and of `options` what is
-    given must be the same, but for repairs. A repair that is asked for is all that still learns, or
-    where none is, those that the start has: every other weight of the model is frozen. `UserError`
-    for a repair of a decoder that has learned nothing, and for options that do not fit.
+    given must be the same (`cloc.decoder.started`), but for repairs. A repair that is asked for is
+    all that still learns, or where none is, those that the start has: every other weight of the
+    model is frozen. `UserError` for a repair of a decoder that has learned nothing, and for options
+    that do not fit.
     """
     asked = {key: x for key, x in options.items() if x is not None and key not in NOT_BUILT}
     if isinstance(asked.get("words"), str):
@@ -54,7 +55,7 @@ def attach(model: CLOC, options: Mapping[str, Any], *, start: Trained | None = N
             )
         _set(model, asked)
         return
-    known = _as_started(asked, start.description)
+    known = as_started(asked, start.description, _makers())
     _set(model, known)
     model.decoder.load_state_dict(start.state)
     new = {name: own for name, own in repairs.items() if name not in known}
@@ -71,6 +72,17 @@ def attach_as(model: CLOC, description: Mapping[str, Any]) -> None:
     """Gives `model` a decoder as the `description` of another model has it, or none."""
     if KEY in description:
         _set(model, description[KEY])
+
+
+def _makers() -> dict[str, Callable[..., Any]]:
+    return {
+        f"{KEY}.language": PrefixLM,
+        f"{KEY}.language.rotary": Rotary,
+        f"{KEY}.connector": Connector,
+        f"{KEY}.boxes": own_tokens,
+        f"{KEY}.pin": PIN,
+        f"{KEY}.twin": _twins,
+    }
 
 
 def _set(model: CLOC, options: Mapping[str, Any]) -> None:
@@ -118,17 +130,6 @@ def _tokens(tower: Tower, file: Path) -> list[int]:
     texts = file.read_text(encoding="utf-8").split("\n")
     said = [form.format(name="") for form in FORMS]
     return tokens_of(tower.tokenizer(), [*texts, *SAID, *said, " ".join("0123456789")])
-
-
-def _as_started(asked: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
-    wrong = [key for key in asked if key not in REPAIRS and asked[key] != there.get(key)]
-    wrong += [key for key in REPAIRS if key in there and key in asked and asked[key] != there[key]]
-    if wrong:
-        raise UserError(
-            f"{KEY}.{wrong[0]}={asked[wrong[0]]}, but the decoder to start from has "
-            f"{there.get(wrong[0])}; set it alike, or leave it out"
-        )
-    return dict(there)
 
 
 def _decoder(

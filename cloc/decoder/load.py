@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cloc.decoder.build import KEY, Trained, attach
+from cloc.decoder.build import Trained, attach
+from cloc.decoder.started import KEY
 from cloc.errors import UserError
 from cloc.models.cloc import CLOC
 from cloc.models.load import load_model, stored

@@ -53,32 +53,33 @@ def test_it_measures_what_is_missing_and_shows_what_is_there(tmp_path, monkeypat
     assert "pick" in clip["look_alikes"]  # by its patches, as it has no head
     assert "grounding" not in clip
     page = (tmp_path / "runs/where/where.html").read_text()
-    assert "6 of 6 cells are measured" in page
+    assert "7 of 7 cells are measured" in page
     assert "One seed: there are no intervals" in page
 
 
 @pytest.mark.slow
 @pytest.mark.rare
 def test_decoders_behind_its_encoders_with_every_repair(tmp_path, monkeypatch, capsys):
-    """The second page: figures with their controls; a base is trained once for all that go on."""
+    """The second page: figures with their controls; what others go on from is trained once."""
     stand_in = SimpleNamespace(run=partial(trained, tmp_path), DEVNULL=subprocess.DEVNULL)
     monkeypatch.setattr("cloc.cli.matrix.cell.subprocess", stand_in)
     few = "steps=2,batch_size=2,schedule.warmup=1,data.num_workers=0,decoder.boxes.form=tokens"
     words = ["pages=[answers]", "answers.arms=[CLOC]", "answers.questions=4"]
     with chdir(tmp_path):
         where.main([*FEW, SMALL[-1], *words, f"answers.words=[{few}]"])
-    assert capsys.readouterr().out.startswith("0 of 6 answers are there; 6 to go\n")
+    assert capsys.readouterr().out.startswith("0 of 7 answers are there; 7 to go\n")
     folder = tmp_path / "runs/where"
-    assert {path.name for path in (folder / "decoders").iterdir()} == {"cloc-base-0"}
+    kept = {path.name for path in (folder / "decoders").iterdir()}
+    assert kept == {"cloc-base-0", "cloc-places-0", "cloc-pasted-0"}  # others go on from them
     told = {p.stem: json.loads(p.read_text()) for p in (folder / "cells/answers").iterdir()}
-    assert len(told) == 6
+    assert len(told) == 7
     figures = told["cloc-pin-0"]["sizes"]["64"]["answers"]
     lines = ("", "_permuted", "_blind", "_own_head")
     assert {f"where_miou{line}" for line in lines} <= figures.keys()
     assert told["cloc-pin-0"]["weights"]["pin"] > 0
     assert told["cloc-twin-0"]["weights"]["twin"] > 0
     assert set(told["cloc-adaptvis-0"]["steer"]) == {"where", "what", "whether"}
-    assert "6 of 6 cells are measured" in (folder / "answers.html").read_text()
+    assert "7 of 7 cells are measured" in (folder / "answers.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,10 @@ from cloc.cli.tasks.where_answers import planned_answers
 from cloc.errors import UserError
 
 ARMS = ["CLIP", "CLOC", "relational CLOC"]
-REPAIRS = ["base", "places", "norm balance", "AdaptVis", "PIN", "twin"]
+REPAIRS = {
+    **{"base": None, "places": None, "norm balance": None, "AdaptVis": "base"},
+    **{"pasted": "places", "PIN": "pasted", "twin": "base"},
+}
 
 
 def config(*overrides):
@@ -44,11 +47,12 @@ def said(cells):
 
 def test_a_cell_is_an_encoder_a_repair_and_a_seed():
     planned = planned_answers(config(), "train=1")
-    assert len(planned) == 3 * 6 * 3
+    assert len(planned) == 3 * 7 * 3
     names = [cell.name for cell in planned]
     assert names[:2] == ["clip-base-0", "cloc-base-0"]
     [pin] = [cell for cell in planned if cell.name == "cloc-pin-2"]
     assert {"decoder.pin={}", "decoder.kinds=[where]"} <= set(pin.words)
+    assert pin.recipe()["decoder.connector.places"] is False
     [base] = [cell for cell in planned if cell.name == "cloc-base-2"]
     assert base.recipe()["decoder.connector.norm"] == "none"
 
@@ -57,6 +61,7 @@ def test_a_cell_is_an_encoder_a_repair_and_a_seed():
     ("word", "told"),
     [
         ("answers.arms=[SigLIP]", r"answers\.arms: no arm is called SigLIP"),
+        ("answers.repairs.twin.of=bass", r"answers\.repairs\.twin\.of=bass: no such repair"),
         ("answers.encoding=polar", r"answers\.encoding=polar: no such encoding"),
     ],
 )
@@ -80,6 +85,8 @@ def test_repairs_that_gain_behind_a_localized_encoder_add_up():
     told = said(found(value))
     assert any(x.startswith("relational CLOC in place of CLIP") and "+0.400" in x for x in told)
     assert any(x.startswith("PIN changes where by +0.200") for x in told)
+    assert any(x.startswith("PIN behind pasted changes where by +0.200") for x in told)
+    assert "pasted behind places changes nothing clearly, behind any encoder." in told
     assert "twin changes nothing clearly, behind any encoder." in told
     assert told[-1].endswith("does not make them unnecessary: they add up.")
 
@@ -105,10 +112,10 @@ def test_nothing_is_said_beyond_its_interval():
 
 def test_the_page_has_every_figure_its_control_and_what_a_repair_adds(tmp_path):
     cells = found(lambda cell, metric: 0.5 + 0.01 * cell.seed)
-    write_answers(tmp_path / "answers.html", list(cells), cells, cure="do it")
+    write_answers(tmp_path / "answers.html", list(cells), cells, repairs=REPAIRS, cure="do it")
     page = (tmp_path / "answers.html").read_text()
     for text in (
-        "54 of 54 cells",
+        "63 of 63 cells",
         "look-alikes",
         "patches in random order",
         "a grey picture",
@@ -116,5 +123,5 @@ def test_the_page_has_every_figure_its_control_and_what_a_repair_adds(tmp_path):
     ):
         assert text in page
     assert "do it" not in page
-    write_answers(tmp_path / "none.html", list(cells), {}, cure="do it")
+    write_answers(tmp_path / "none.html", list(cells), {}, repairs=REPAIRS, cure="do it")
     assert "do it" in (tmp_path / "none.html").read_text()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from math import sqrt
 from statistics import stdev
 
@@ -52,6 +53,8 @@ def test_a_training_is_told_its_positions_its_seed_and_its_scenes(tmp_path):
     assert "model.tower.positions.relative={kind:irpe,method:product}" in words
     assert "model.tower.norm_balance=1.0" in words
     assert {"seed=2", f"data.train={tmp_path}/plain/train", "steps=5"} <= set(words)
+    two = replace(cell, scenes="plain+pasted").overrides(tmp_path)
+    assert f"data.train=['{tmp_path}/plain/train', '{tmp_path}/pasted/train']" in two
 
 
 def test_a_recipe_is_all_but_seed_and_places():

@@ -177,7 +177,9 @@ def test_twins_that_do_not_fit_are_one_line(twin, told):
 
 
 def test_a_start_of_other_parts_is_one_line():
-    with pytest.raises(UserError, match=r"decoder\.boxes=.*the decoder to start from has None"):
+    with pytest.raises(
+        UserError, match=r"decoder\.boxes\.cells=8, but the decoder to start from has 16"
+    ):
         attach(clip(), {"boxes": {"cells": 8}}, start=learned(answering()))
 
 

@@ -3,7 +3,8 @@ loss reads."""
 
 import torch
 
-from cloc.decoder.build import KEY, attach_as
+from cloc.decoder.build import attach_as
+from cloc.decoder.started import KEY
 from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.teacher import Teacher

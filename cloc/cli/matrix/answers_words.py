@@ -1,6 +1,6 @@
 """What the second page says: do repairs in the decoder and a localized encoder add up?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cloc.cli.matrix.answers import BASE, BENCHMARK
 from cloc.cli.matrix.summary import Figure
@@ -16,14 +16,17 @@ WHERE = (
 FIGURES = (*WHERE, WHAT)
 
 
-def contrasts(arms: Sequence[str], repairs: Sequence[str]) -> list[Contrast]:
+def contrasts(arms: Sequence[str], repairs: Mapping[str, str | None]) -> list[Contrast]:
     """Each encoder against the first one, without a repair; each repair against none, behind each
-    encoder."""
+    encoder, and against the one that it goes on from, which `repairs` tells."""
     first, *others = arms
     found = [Contrast("encoder", "arm", one, first, BASE) for one in others]
     for one in repairs:
         if one != BASE:
             found += [Contrast("repair", "encoding", one, BASE, arm) for arm in arms]
+    for one, of in repairs.items():
+        if of not in (None, BASE):
+            found += [Contrast("further", "encoding", one, of, arm) for arm in arms]
     return found
 
 
@@ -34,8 +37,10 @@ def verdict(told: Sequence[Change], arms: Sequence[str]) -> list[str]:
     if all(change.by.half is None for change in told):
         return ["One seed: there are no intervals, so nothing is said of repairs."]
     said = [_encoder(told, one) for one in arms[1:]]
-    for repair in dict.fromkeys(c.contrast.one for c in told if c.contrast.suspect == "repair"):
-        said.append(_repair(told, repair))
+    for suspect, one, other in dict.fromkeys(c.contrast[:1] + c.contrast[2:4] for c in told):
+        if suspect != "encoder":
+            name = one if suspect == "repair" else f"{one} behind {other}"
+            said.append(_repair(_clear(told, suspect, one), name))
     return [*said, _together(told, arms)]
 
 
@@ -54,15 +59,14 @@ def _encoder(told: Sequence[Change], one: str) -> str:
     )
 
 
-def _repair(told: Sequence[Change], repair: str) -> str:
-    clear = _clear(told, "repair", repair)
+def _repair(clear: Sequence[Change], name: str) -> str:
     if not clear:
-        return f"{repair} changes nothing clearly, behind any encoder."
+        return f"{name} changes nothing clearly, behind any encoder."
     parts = [
         f"{c.figure.label} by {c.by.mean:+.3f} ({interval(c.by)}) behind {c.contrast.within}"
         for c in clear
     ]
-    return f"{repair} changes {'; '.join(parts)}."
+    return f"{name} changes {'; '.join(parts)}."
 
 
 def _together(told: Sequence[Change], arms: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ class Cell:
 
     arm: str
     experiment: str
-    scenes: str  # the folder of them in that of all drawn scenes
+    scenes: str  # their folder in that of all drawn scenes; or folders, joined by +
     encoding: str
     tower: Mapping[str, Any] = field(hash=False)
     seed: int
@@ -41,12 +41,13 @@ class Cell:
 
     def overrides(self, data: Path) -> list[str]:
         """Of `cloc-pretrain train`; `data` is the folder of the drawn scenes."""
+        folders = [f"{data / one}/train" for one in self.scenes.split("+")]
         return [
             f"experiment={self.experiment}",
             f"name={self.name}",
             f"seed={self.seed}",
             "logger=jsonl",
-            f"data.train={data / self.scenes}/train",
+            f"data.train={folders if len(folders) > 1 else folders[0]}",
             f"eval.splits.val={data}/plain/val",
             *_words("model.tower", self.tower),
             *self.words,

@@ -25,10 +25,17 @@ CONTROLS = {
 }
 
 
-def write_answers(out: Path, planned: Sequence[Cell], found: Found, *, cure: str) -> None:
-    """All that is there of what is planned; `cure` is the command that does the rest."""
+def write_answers(
+    out: Path,
+    planned: Sequence[Cell],
+    found: Found,
+    *,
+    repairs: Mapping[str, str | None],
+    cure: str,
+) -> None:
+    """All that is there of what is planned; `cure` is the command that does the rest. `repairs`
+    tells of each which one it goes on from."""
     arms = list(dict.fromkeys(cell.arm for cell in planned))
-    repairs = list(dict.fromkeys(cell.encoding for cell in planned))
     size = next((size for told in found.values() for size in told["sizes"]), "")
     told = changes(found, contrasts(arms, repairs), size=size, figures=FIGURES)
     controls = {
@@ -38,18 +45,29 @@ def write_answers(out: Path, planned: Sequence[Cell], found: Found, *, cure: str
     values = {
         "title": "What do repairs buy, and a localized encoder?",
         **{"done": len(found), "planned": len(planned), "cure": cure, "arms": arms},
+        "further": _further(repairs),
         "verdict": verdict(told, arms),
         "changes": change_rows(told, FIGURES),
         "width": WIDTH,
-        "figures": [table(found, figure, size, arms, repairs) for figure in FIGURES],
+        "figures": [table(found, figure, size, arms, list(repairs)) for figure in FIGURES],
         **{
-            line: [table(found, figure, size, arms, repairs) for figure in of]
+            line: [table(found, figure, size, arms, list(repairs)) for figure in of]
             for line, of in controls.items()
         },
         "repairs": [{"name": name, **_cost(found, name)} for name in repairs],
     }
     sections = SECTIONS if found else {}
     write_page(out, template("answers.html"), values, kind="lab", sections=sections)
+
+
+def _further(repairs: Mapping[str, str | None]) -> str:
+    of = [f"{name} from {other}" for name, other in repairs.items() if other is not None]
+    if not of:
+        return ""
+    return (
+        f"Some go on from another one, with these steps on top: {', '.join(of)}; where that adds "
+        "weights, all others are frozen."
+    )
 
 
 def _cost(found: Found, repair: str) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cloc.cli.config.compose import as_typed
 from cloc.cli.launch.cpu import tune_for_cpu
-from cloc.cli.matrix.answers import ASKED, BASE, BENCHMARK, PASTED, WORDS, decoder, encoder, measure
+from cloc.cli.matrix.answers import ASKED, BENCHMARK, PASTED, WORDS, decoder, encoder, measure
 from cloc.cli.matrix.cell import image_size, name_of, write_cell
 from cloc.cli.matrix.plan import Cell, cells, read_cells
 from cloc.cli.pages.where_answers import write_answers
@@ -19,6 +19,7 @@ from cloc.errors import UserError
 from cloc.scenes.depth.generate import write_scenes
 from data_prep.importers.pasted import write_pasted
 
+Beside = Mapping[tuple[str, int, str], Cell]  # by arm, seed and repair
 SIZES = [[0.15, 0.5], [0.15, 0.4], [0.1, 0.35]]  # of one pasted thing, of each of two, of three
 
 
@@ -27,7 +28,7 @@ def fill_answers(cfg: Mapping[str, Any], setting: str, twins: float) -> None:
     line for each cell that is done. The scenes are drawn."""
     planned = planned_answers(cfg, setting)
     encoders = {(x.arm, x.seed): x for x in _encoders(cfg, setting)}
-    bases = {(x.arm, x.seed): x for x in planned if x.encoding == BASE}
+    beside = {(x.arm, x.seed, x.encoding): x for x in planned}
     out, folder = Path(cfg["out"]), Path(cfg["cells"]) / BENCHMARK
     known = read_cells(folder, planned)
     missing = [cell for cell in planned if cell not in known]
@@ -37,12 +38,12 @@ def fill_answers(cfg: Mapping[str, Any], setting: str, twins: float) -> None:
         draw_asked(cfg, out / "scenes", twins)
     for cell in missing:
         started = time.monotonic()
-        at = cell.arm, cell.seed
-        found, told = _figures(cell, cfg["answers"], out, seen=encoders[at], base=bases[at])
+        seen = encoders[cell.arm, cell.seed]
+        found, told = _figures(cell, cfg["answers"], out, seen=seen, beside=beside)
         write_cell(folder, cell, {name_of(cfg["sizes"][0]): {BENCHMARK: found}}, told)
         print(f"{cell.name}: {time.monotonic() - started:.0f} s", flush=True)
-        _show(out, folder, planned)
-    _show(out, folder, planned)
+        _show(out, folder, planned, cfg["answers"]["repairs"])
+    _show(out, folder, planned, cfg["answers"]["repairs"])
     print(out / "answers.html")
 
 
@@ -54,6 +55,9 @@ def planned_answers(cfg: Mapping[str, Any], setting: str) -> list[Cell]:
     unknown = [arm for arm in own["arms"] if arm not in cfg["arms"]]
     if unknown:
         raise UserError(f"answers.arms: no arm is called {unknown[0]}; see arms")
+    for name, repair in own["repairs"].items():
+        if repair["of"] is not None and repair["of"] not in own["repairs"]:
+            raise UserError(f"answers.repairs.{name}.of={repair['of']}: no such repair")
     arm = {"experiment": own["experiment"], "scenes": "relational", "suspect": "encoder"}
     found = []
     for cell in cells(
@@ -70,18 +74,24 @@ def planned_answers(cfg: Mapping[str, Any], setting: str) -> list[Cell]:
 
 
 def _figures(
-    cell: Cell, own: Mapping[str, Any], out: Path, *, seen: Cell, base: Cell
+    cell: Cell, own: Mapping[str, Any], out: Path, *, seen: Cell, beside: Beside
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """As `measure` gives them. Trains what is missing; a run that others go on from stays. `own` is
-    cfg.answers, `seen` the cell of its encoder."""
-    repair, data = own["repairs"][cell.encoding], out / "scenes"
+    """As `measure` gives them; what is missing is trained, and a run that others go on from stays.
+    `own` is cfg.answers, `seen` the cell of its encoder, `beside` all cells."""
+    repairs, data = own["repairs"], out / "scenes"
     start = encoder(seen, data, out)
-    run = base_run = decoder(base, start, data, out, base=None)
-    if repair["words"]:
-        goes_on = base_run if repair["of"] == BASE else None
-        run = decoder(cell, start, data, out, base=goes_on)
-    found = measure(run, start, data, questions=own["questions"], steers=repair["steers"])
-    if run != base_run:
+
+    def run_of(one: Cell) -> Path:
+        of = repairs[one.encoding]["of"]
+        before = None if of is None else run_of(beside[one.arm, one.seed, of])
+        if before is not None and not repairs[one.encoding]["words"]:
+            return before  # which learns nothing more
+        return decoder(one, start, data, out, base=before)
+
+    run = run_of(cell)
+    steers = repairs[cell.encoding]["steers"]
+    found = measure(run, start, data, questions=own["questions"], steers=steers)
+    if run.name == cell.name and cell.encoding not in {x["of"] for x in repairs.values()}:
         shutil.rmtree(run)
     return found
 
@@ -109,9 +119,15 @@ def draw_asked(cfg: Mapping[str, Any], folder: Path, twins: float) -> None:
             keep_names=True,
         )
     if not (folder / PASTED / "train").is_dir():
-        [shard, *_] = sorted((folder / "relational" / "train").glob("*.tar"))
+        shards = sorted((folder / "relational" / "train").glob("*.tar"))
         write_pasted(
-            folder / PASTED, objects=str(shard), count=cfg["train"], val=0.0, size=side, sizes=SIZES
+            folder / PASTED,
+            objects=str(shards[0]),
+            backgrounds=str(shards[-1]),  # of what is not in a scene: on noise a thing is lost
+            count=cfg["train"],
+            sizes=SIZES,
+            size=side,
+            val=0.0,
         )
     if not (folder / WORDS).is_file():
         (folder / WORDS).write_text("\n".join(_words(folder)) + "\n", encoding="utf-8")
@@ -127,7 +143,11 @@ def _words(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _show(out: Path, folder: Path, planned: list[Cell]) -> None:
+def _show(
+    out: Path, folder: Path, planned: list[Cell], repairs: Mapping[str, Mapping[str, Any]]
+) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    known = read_cells(folder, planned)
+    of = {name: repair["of"] for name, repair in repairs.items()}
     cure = as_typed("cloc-pretrain where pages=[answers]")
-    write_answers(out / "answers.html", planned, read_cells(folder, planned), cure=cure)
+    write_answers(out / "answers.html", planned, known, repairs=of, cure=cure)
