@@ -19,8 +19,8 @@ from cloc.decoder.started import KEY, REPAIRS, as_started
 from cloc.decoder.twin import Twin, set_twins
 from cloc.decoder.words import Words, tokens_of
 from cloc.errors import UserError
-from cloc.models.build import made
 from cloc.models.cloc import CLOC
+from cloc.models.made import made
 from cloc.models.readout import refuse_layers
 from cloc.models.towers import Tower
 

@@ -15,6 +15,7 @@ from cloc.decoder.rotary import Part, Rotary
 from cloc.decoder.steer import Steer
 from cloc.decoder.twin import Twin
 from cloc.errors import UserError
+from cloc.models.made import made
 from cloc.models.positions.rotary.rotate import tables
 
 STD = 0.02  # of the weights that a model begins with (GPT-2)
@@ -82,10 +83,8 @@ class PrefixLM(nn.Module):
             )
         self.width, self.num_heads = width, num_heads
         self.token_embedding = nn.Embedding(vocabulary, width)
-        try:
-            self.rotary = Rotary(width // num_heads, num_heads, **(rotary or {}))
-        except TypeError as error:
-            raise UserError(f"decoder.language.rotary={rotary}: {error}") from None
+        sizes = width // num_heads, num_heads
+        self.rotary = made(Rotary, rotary or {}, "decoder.language.rotary", *sizes)
         self.blocks = nn.ModuleList(Block(width, num_heads, own) for _ in range(layers))
         self.norm = RMSNorm(width)
         for name, weight in self.named_parameters():

@@ -3,9 +3,8 @@
 Nothing named in a file is imported: the two region heads are listed here by name.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import nn
 
@@ -16,13 +15,13 @@ from cloc.heads.prompter import Prompter
 from cloc.heads.roi_align import RoIAlign
 from cloc.models.cloc import CLOC
 from cloc.models.lora import add_lora
+from cloc.models.made import made
 from cloc.models.readout import refuse_layers
 from cloc.models.start import Heads, Start, read_start
 from cloc.models.tower_build import make_tower
 from cloc.models.tower_config import resolve_config
 from cloc.models.towers import Tower
 
-T = TypeVar("T")
 REGION_HEADS: dict[str, Callable[..., nn.Module]] = {"prompter": Prompter, "roi_align": RoIAlign}
 
 
@@ -113,20 +112,6 @@ def _region_scale(options: Mapping[str, Any] | None, *, has_head: bool) -> nn.Mo
     if options:
         raise UserError("model.region_scale scales a region head; set model.region_head or drop it")
     return None
-
-
-def made(make: Callable[..., T], options: Mapping[str, Any], key: str, *given: Any) -> T:
-    """A misspelt option is the user's error, and named by its key."""
-    try:
-        inspect.signature(make).bind(*given, **options)
-    except TypeError as error:
-        known = [
-            name
-            for name, parameter in inspect.signature(make).parameters.items()
-            if parameter.kind is parameter.KEYWORD_ONLY
-        ]
-        raise UserError(f"{key}: {error}; its options are {', '.join(known)}") from None
-    return make(*given, **options)
 
 
 def _refuse_layers(region_head: Mapping[str, Any] | None, tower: Mapping[str, Any]) -> None:

@@ -152,7 +152,7 @@ def test_boxes_are_said_as_the_description_has_it():
         ({"connector": {"nrm": 1}}, r"decoder\.connector: got an unexpected"),
         ({"boxes": {"form": "words"}}, r"decoder\.boxes\.form=words; choose text, tokens"),
         ({"language": {"width": 30}}, r"decoder\.language\.width=30"),
-        ({"language": {"rotary": {"turns": 1}}}, r"decoder\.language\.rotary=.*turns"),
+        ({"language": {"rotary": {"turns": 1}}}, r"decoder\.language\.rotary: got .*'turns'"),
         ({"read": [7]}, r"decoder\.read=\[7\]: this tower has 2 blocks"),
         ({"read": [0, 1]}, r"decoder\.read=\[0, 1\]; give numbers of blocks from 1 on"),
         ({"read": [2, 1]}, r"decoder\.read=\[2, 1\]: give each block once"),
@@ -169,6 +169,7 @@ def test_what_does_not_fit_is_one_line(options, told):
         ({"route": "data"}, r"decoder\.twin\.route=data; choose classifier, flag, soft"),
         ({"root": "flag"}, r"decoder\.twin: got an unexpected .*'root'; its options are every, be"),
         ({"every": 9}, r"decoder\.twin\.every=9"),
+        ({"every": 1.5}, r"decoder\.twin\.every=1\.5; give a whole number"),
     ],
 )
 def test_twins_that_do_not_fit_are_one_line(twin, told):

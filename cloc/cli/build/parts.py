@@ -24,9 +24,10 @@ from cloc.data.datamodule import RegionData
 from cloc.decoder.asking import Asking
 from cloc.decoder.build import box_words
 from cloc.errors import UserError
-from cloc.models.build import build_model, made
+from cloc.models.build import build_model
 from cloc.models.cloc import CLOC
 from cloc.models.compiling import compile_parts
+from cloc.models.made import made
 from cloc.models.towers import Tower
 from cloc.terminal import shows_bars
 from cloc.training.checkpoint_io import CheckpointFolders

@@ -13,6 +13,7 @@ from cloc.decoder.vlm.asked import Asked
 from cloc.decoder.vlm.attention import Attended, attending
 from cloc.decoder.vlm.gaze import first_token
 from cloc.decoder.vlm.vlm import VLM
+from cloc.errors import UserError
 
 
 @contextmanager
@@ -47,7 +48,9 @@ def steered(vlm: VLM, asked: Asked, adapt: AdaptVis) -> Float[Tensor, "b v"]:
 @torch.no_grad()
 def answer(vlm: VLM, asked: Asked, *, most: int, adapt: AdaptVis | None = None) -> list[str]:
     """The likeliest next token, and so on, at most `most`. The prompt is read once, or twice where
-    `adapt` asks first how sure the model is."""
+    `adapt` asks first how sure the model is. `UserError` for a `most` below 1."""
+    if most < 1:
+        raise UserError(f"most={most}; give 1 or more, tokens of an answer")
     around = nullcontext() if adapt is None else steering(vlm, steer_of(vlm, asked, adapt))
     own = vlm.model.generation_config
     likeliest = type(own)(  # not what the folder says of chance and of repetitions

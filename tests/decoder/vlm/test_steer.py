@@ -136,3 +136,8 @@ def test_what_is_not_there_is_one_line(opened, more, says):
     vlm = opened["llava"]
     with pytest.raises(UserError, match=says):
         steered(vlm, ask(vlm, photos(), QUESTIONS), AdaptVis(unsure=0.5, sure=0.5, **more))
+
+
+def test_an_answer_of_no_token_is_one_line(vlm, asked):
+    with pytest.raises(UserError, match="most=0; give 1 or more, tokens of an answer"):
+        answer(vlm, asked, most=0)
