@@ -70,7 +70,7 @@ def test_decoders_behind_its_encoders_with_every_repair(tmp_path, monkeypatch, c
     assert capsys.readouterr().out.startswith("0 of 7 answers are there; 7 to go\n")
     folder = tmp_path / "runs/where"
     kept = {path.name for path in (folder / "decoders").iterdir()}
-    assert kept == {"cloc-base-0", "cloc-places-0", "cloc-pasted-0"}  # others go on from them
+    assert kept == {"cloc-base-0", "cloc-pasted-0"}  # others go on from them
     told = {p.stem: json.loads(p.read_text()) for p in (folder / "cells/answers").iterdir()}
     assert len(told) == 7
     figures = told["cloc-pin-0"]["sizes"]["64"]["answers"]

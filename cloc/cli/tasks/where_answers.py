@@ -83,10 +83,12 @@ def _figures(
 
     def run_of(one: Cell) -> Path:
         of = repairs[one.encoding]["of"]
-        before = None if of is None else run_of(beside[one.arm, one.seed, of])
-        if before is not None and not repairs[one.encoding]["words"]:
-            return before  # which learns nothing more
-        return decoder(one, start, data, out, base=before)
+        if of is None:
+            return decoder(one, start, data, out, base=None)
+        goes_on = beside[one.arm, one.seed, of]
+        if (one.words, one.scenes) == (goes_on.words, goes_on.scenes):
+            return run_of(goes_on)  # it learns nothing more
+        return decoder(one, start, data, out, base=run_of(goes_on))
 
     run = run_of(cell)
     steers = repairs[cell.encoding]["steers"]
