@@ -87,8 +87,8 @@ class Tower(nn.Module):
         self.positions, self.background = set_positions(clip.visual, positions), background
         set_balance(clip.visual, norm_balance)
         self.norm_balance = norm_balance
-        self._unpooled = unpooled(clip.visual, positions.kernel)
-        self.width, self.grid = self._unpooled.width, self._unpooled.grid
+        self._unpooled = found = unpooled(clip.visual, positions.kernel)
+        self.width, self.grid, self.step = found.width, found.grid, found.step
         self.image_size: ImageSize = _size(clip.visual.image_size)
         self.own_framing = fitted(own_framing, self.image_size)
         # CLIP keeps the text tower's parts on itself, CustomTextCLIP in `.text`

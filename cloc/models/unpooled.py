@@ -1,7 +1,7 @@
 """What a vision tower has before its pooler: tokens in a grid, whatever kind of tower it is.
 
-One class per kind, all with the same surface: `width` and `grid` of the tokens, `grid_at` another
-size of the input, `run`, `project`.
+One class per kind, all with the same surface: `width` and `grid` of the tokens, `step` in pixels
+from one to the next, `grid_at` another size of the input, `run`, `project`.
 Tokens are what the pooler gets, so they are normalised where the tower normalises before pooling
 (class-token and attention-pooled ViTs, Swin) and not where it does so afterwards (ConvNeXt and ViTs
 with `fc_norm`) or never (ResNet, FastViT).
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from cloc.errors import UserError
+from cloc.models.dividing import divided, rounds_up
 from cloc.models.positions.absolute import Kernel, resample
 from cloc.models.readout import beside, indices_of, refuse_depth
 from cloc.models.vit_refusals import refuse_vit
@@ -43,11 +44,12 @@ class PlainViT:
         self.visual = visual
         self.width: int = visual.transformer.width
         self.grid: tuple[int, int] = tuple(visual.grid_size)
+        self.step: int = visual.patch_size[0]
         self.tables = _Tables(visual, "positional_embedding", self.grid, kernel)
 
     def grid_at(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the tokens of an input of so many pixels."""
-        return _divided((height, width), self.visual.patch_size[0], self.visual)
+        return divided((height, width), self.step, self.visual)
 
     def run(self, x: Tensor) -> Run:
         """Tokens row by row without the class token, the pooled embedding, not unit length, and the
@@ -83,15 +85,17 @@ class PlainViT:
 class ResNet:
     """OpenAI's ResNets: the last feature map, which an attention pools."""
 
+    step = 32
+
     def __init__(self, visual: Any, kernel: Kernel) -> None:
         self.visual = visual
         self.width: int = visual.attnpool.positional_embedding.shape[1]
-        self.grid = _divided(visual.image_size, 32, visual)
+        self.grid = divided(visual.image_size, self.step, visual)
         self.tables = _Tables(visual, "attnpool.positional_embedding", self.grid, kernel)
 
     def grid_at(self, height: int, width: int) -> tuple[int, int]:
         """See `PlainViT.grid_at`."""
-        return _divided((height, width), 32, self.visual)
+        return divided((height, width), self.step, self.visual)
 
     def run(self, x: Tensor) -> Run:
         """See `PlainViT.run`."""
@@ -116,24 +120,34 @@ class Trunk:
         self.width: int = self.trunk.num_features
         self.num_prefix: int = getattr(self.trunk, "num_prefix_tokens", 0)
         self.channels_last = getattr(self.trunk, "output_fmt", None) == "NHWC"
-        grid = getattr(getattr(self.trunk, "patch_embed", None), "grid_size", None)
+        grid: Any = getattr(getattr(self.trunk, "patch_embed", None), "grid_size", None)
         self.any_size = isinstance(self.trunk, NaFlexVit)  # it resamples its positions itself
+        self.flat = self.any_size or (grid is not None and not self.channels_last)
+        self.up = not self.flat and rounds_up(self.trunk)
         if self.any_size:
-            grid = _divided(visual.image_size, self.trunk.embeds.patch_size[0], self.trunk)
-        self.flat = grid is not None and not self.channels_last
-        if grid is None or self.channels_last:
-            info = getattr(self.trunk, "feature_info", None)
-            if not info or "reduction" not in info[-1]:
-                raise UserError(
-                    f"it is not known how {type(self.trunk).__name__} divides an image; choose a "
-                    "ViT, ConvNeXt, Swin or FastViT tower"
-                )
-            grid = _divided(visual.image_size, info[-1]["reduction"], self.trunk)
-        self.grid: tuple[int, int] = tuple(grid)
+            self.step: int = self.trunk.embeds.patch_size[0]
+        elif self.flat:
+            self.step = visual.image_size[0] // grid[0]
+        else:
+            self.step = self._reduction()
+        own = self.flat and not self.any_size
+        self.grid: tuple[int, int] = tuple(grid) if own else self._divided(*visual.image_size)
         self.tables: _Tables | None = None
         if type(self.trunk) is VisionTransformer and self.trunk.pos_embed is not None:
             self.trunk.patch_embed.strict_img_size = False  # the positions are resampled
             self.tables = _Tables(visual, "trunk.pos_embed", self.grid, kernel)
+
+    def _reduction(self) -> int:
+        info = getattr(self.trunk, "feature_info", None)
+        if not info or "reduction" not in info[-1]:
+            raise UserError(
+                f"it is not known how {type(self.trunk).__name__} divides an image; choose a "
+                "ViT, ConvNeXt, Swin or FastViT tower"
+            )
+        return int(info[-1]["reduction"])
+
+    def _divided(self, height: int, width: int) -> tuple[int, int]:
+        return divided((height, width), self.step, self.trunk, up=self.up)
 
     def grid_at(self, height: int, width: int) -> tuple[int, int]:
         """See `PlainViT.grid_at`; the own size alone for what is neither a plain ViT nor
@@ -146,7 +160,7 @@ class Trunk:
                 f"{type(self.trunk).__name__} takes {own[0]}x{own[1]} pixels, not {height}x{width}:"
                 f" its positions are no table; set model.tower.image_size=[{height},{width}]"
             )
-        return _divided((height, width), own[0] // self.grid[0], self.trunk)
+        return self._divided(height, width)
 
     def run(self, x: Tensor) -> Run:
         """See `PlainViT.run`."""
@@ -232,13 +246,3 @@ class _Run(nn.Module):
 
     def forward(self) -> Any:
         return self.run(self.visual)
-
-
-def _divided(size: Any, reduction: int, tower: Any) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    if height % reduction or width % reduction:
-        raise UserError(
-            f"{type(tower).__name__} divides an image by {reduction}, but it has {height}x{width} "
-            f"pixels; set model.tower.image_size to a multiple of {reduction}"
-        )
-    return height // reduction, width // reduction

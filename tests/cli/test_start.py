@@ -161,3 +161,12 @@ def test_a_resumed_run_reads_the_tokenizer_that_it_kept(tmp_path, vocabulary):
     tower = model_settings(cfg, tmp_path, resumed=True)["tower"]
     assert tower["folder" if vocabulary is None else "vocabulary"] == f"{tmp_path}/tokenizer"
     assert model_settings(cfg, tmp_path, resumed=False)["tower"]["vocabulary"] == vocabulary
+
+
+@pytest.mark.parametrize("name", ["train", "show_batch"])
+@pytest.mark.parametrize("choice", ["experiment=finetune_frozen", "model=from_start"])
+def test_the_size_that_a_refusal_names_is_a_key_as_it_is_typed(name, choice):
+    needed = ["name=x", "steps=1", "batch_size=1", "data.train=x"]
+    words = [choice, *needed, "start=timm:test_vit", "model.tower.image_size=256"]
+    cfg = compose_config(name, [*words, *(["out=x"] if name == "show_batch" else [])])
+    assert cfg.model.tower.image_size == 256

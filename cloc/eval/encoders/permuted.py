@@ -20,6 +20,7 @@ from torch import Tensor
 from cloc.errors import UserError
 from cloc.eval.encoders.coca import CoCa
 from cloc.eval.encoders.encoder import Encoder
+from cloc.frame import height_and_width
 from cloc.interfaces import Embedder, Prepared, tokens_of
 from cloc.models.embedder import ModelEmbedder
 from cloc.models.patch_order import Grid, random_order, shuffle_patches
@@ -145,7 +146,14 @@ def _base(embedder: Any) -> Any:
 def _grid(base: Any, embedder: Any, name: str) -> Grid | None:
     """Rows and columns of its frame; None where each picture has its own (NaFlex)."""
     if isinstance(base, ModelEmbedder):
-        grid: Grid = base.model.tower.grid
+        tower = base.model.tower
+        sides = height_and_width(tower.image_size)
+        if any(side % tower.step for side in sides):
+            raise UserError(
+                f"permuted=true: the last patches of {name} are partly padding at {sides[0]} x "
+                f"{sides[1]} pixels; set image_size to a multiple of {tower.step}"
+            )
+        grid: Grid = tower.grid
         return grid
     if isinstance(base, CoCa):
         rows, columns = base.model.visual.grid_size

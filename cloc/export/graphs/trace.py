@@ -42,15 +42,17 @@ class ImageEncoder(nn.Module):
     def __init__(self, tower: Any) -> None:
         super().__init__()
         self.visual = tower.clip.visual
-        self.step: int = height_and_width(tower.image_size)[0] // tower.grid[0]
-        self.free = _takes_another_size(tower, self.step)
+        self.step: int = tower.step
+        whole = not any(side % self.step for side in height_and_width(tower.image_size))
+        self.free = whole and _takes_another_size(tower, self.step)
         # bound methods: of the tower, the graph has the vision tower's weights and no others
         self._images, self._grid_at = tower.images, tower.grid_at
 
     def forward(
         self, pixels: UInt8[Tensor, "b 3 h w"]
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b rows columns width"]]:
-        """At another size than the tower's own where `free`, in multiples of `step`."""
+        """At another size than the tower's own where `free`, in multiples of `step`: not of a tower
+        whose last patches are partly padding, whose sides are no multiples."""
         seen = self._images(pixels)
         return seen.pooled, seen.read.unflatten(1, self._grid_at(pixels))
 
@@ -120,11 +122,14 @@ def graph_parts(model: Any) -> list[Part]:
     if image.free and embed is not None:
         embed.img_size = None  # timm asks for this very size otherwise
     tower.clip.visual = None  # `image` has it; no weight stands in two files
-    rows, columns = (n + image.free * more for n, more in zip(tower.grid, (1, 3), strict=True))
+    more = (image.free * 1, image.free * 3)  # patches of the example beyond the tower's own
+    rows, columns = (n + extra for n, extra in zip(tower.grid, more, strict=True))
+    own = zip(height_and_width(tower.image_size), more, strict=True)
+    height, width = (side + extra * image.step for side, extra in own)
     batch, texts = {0: "batch"}, {0: "texts"}
     area = {**batch, 2: "height", 3: "width"} if image.free else batch
     places = {**batch, 1: "rows", 2: "columns"} if image.free else batch
-    pixels = torch.zeros(BATCH, 3, rows * image.step, columns * image.step, dtype=torch.uint8)
+    pixels = torch.zeros(BATCH, 3, height, width, dtype=torch.uint8)
     ids = torch.zeros(BATCH, tower.context_length, dtype=torch.long)
     seen = {"image": batch, "tokens": places}
     parts = [

@@ -23,6 +23,13 @@ from tests.helpers.models import CLOC_PARTS, NATIVE, make_model, random_pixels
 from tests.helpers.vectors import Vectors
 
 CPU = torch.device("cpu")
+PADDED = {  # its strides of 2 do not divide 36 pixels into whole patches of 32
+    **NATIVE,
+    "vision_cfg": {
+        **{"timm_model_name": "tf_efficientnet_lite0", "timm_proj": "linear"},
+        "image_size": 36,
+    },
+}
 BOXES = torch.tensor([[[0.0, 0.0, 0.5, 0.5], [0.5, 0.25, 1.0, 1.0]]])
 ALL = torch.ones(1, 2).bool()
 
@@ -219,6 +226,10 @@ def test_an_encoder_of_yours_is_shuffled_by_the_grid_that_it_tells():
         ),
         (mine(prepare=Vectors.prepare), r"patches do not divide the frame \[1, 32, 32, 3\] of"),
         (Encoder(Vectors(), "m", None, "own", "", has_regions=False), r"not known how m divides a"),
+        (
+            of_model(make_model(PADDED, region_head=None), "m", device=CPU),
+            r"patches of m are partly padding at 36 x 36 pixels; set image_size to a mul.* of 32",
+        ),
     ],
 )
 def test_an_encoder_that_cannot_be_shuffled_is_one_line(encoder, says):

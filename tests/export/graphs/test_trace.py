@@ -197,3 +197,12 @@ def test_what_cannot_be_traced_is_an_error_with_the_reason():
     says = r"cannot trace the prompter of this model: .*data-dependent"
     with without_type_checks(), pytest.raises(UserError, match=says):
         trace(part)
+
+
+def test_a_tower_whose_last_patches_are_partly_padding_is_traced_at_its_own_size_alone():
+    vision = {"timm_model_name": "tf_efficientnet_lite0", "timm_proj": "linear", "image_size": 36}
+    model = make_model({**CONVOLUTIONAL["convnext"], "vision_cfg": vision}, region_head=None)
+    part = parts_of(model)["image_encoder"]
+    assert not part.module.free
+    assert part.example[0].shape[2:] == (36, 36)
+    assert part.module(part.example[0])[1].shape[1:3] == model.tower.grid == (2, 2)

@@ -135,3 +135,24 @@ def test_a_trunk_whose_own_size_does_not_divide_takes_another(tmp_path):
         with pytest.raises(UserError, match=r"has 150x150 pixels; set model\.tower\.image_size"):
             make_tower(start=where)
         assert make_tower(start=where, image_size=160).image_size == 160
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("size", "grid"), [(None, (3, 3)), (65, (3, 3)), ([64, 50], (2, 2))])
+def test_a_trunk_with_same_padding_takes_sizes_its_strides_do_not_divide(tmp_path, size, grid):
+    """Its own among them, as lite2's 260: a grid of ceil(size / 32), tokens as timm has them."""
+    name = "tf_efficientnet_lite0"
+    trunk = timm.create_model(name).eval()
+    save_file(trunk.state_dict(), tmp_path / "trunk.safetensors")
+    own = timm.models.get_pretrained_cfg(name).to_dict() | {"input_size": (3, 68, 68)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timm, "create_model", partial(timm.create_model, pretrained_cfg=own))
+        start = f"timm:{name},{tmp_path}/trunk.safetensors"
+        tower = make_tower(start=start, image_size=size).eval()
+    assert tower.grid == grid
+    pixels = random_pixels(0, 2, size=tower.image_size)
+    tokens = trunk.forward_features((pixels / 255 - tower.mean) / tower.std)
+    torch.testing.assert_close(tower.images(pixels).tokens, tokens.flatten(2).transpose(1, 2))
+    other = random_pixels(0, 1, size=(96, 33))
+    assert tower.grid_at(other) == (3, 2)
+    assert tower.images(other).tokens.shape[1] == 6
