@@ -138,8 +138,6 @@ def _told(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(
             f"{path} describes no model that can be built: {one_line(error)}"
         ) from error
