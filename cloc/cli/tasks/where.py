@@ -24,8 +24,7 @@ def fill(cfg: Mapping[str, Any]) -> None:
     if "encoders" in cfg["pages"]:
         fill_encoders(cfg)
     if "answers" in cfg["pages"]:
-        draw_scenes(cfg, Path(cfg["out"]) / "scenes")
-        fill_answers(cfg, setting(cfg), TWINS)
+        fill_answers(cfg, setting(cfg), TWINS, draw=draw_scenes)
 
 
 def fill_encoders(cfg: Mapping[str, Any]) -> None:

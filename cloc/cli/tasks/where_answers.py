@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from cloc.errors import UserError
 from cloc.scenes.depth.generate import write_scenes
 from data_prep.importers.pasted import write_pasted
 
+Draw = Callable[[Mapping[str, Any], Path], None]
 Beside = Mapping[tuple[str, int, str], Cell]  # by arm, seed and repair
 SIZES = [[0.15, 0.5], [0.15, 0.4], [0.1, 0.35]]  # of one pasted thing, of each of two, of three
 
 
-def fill_answers(cfg: Mapping[str, Any], setting: str, twins: float) -> None:
+def fill_answers(cfg: Mapping[str, Any], setting: str, twins: float, *, draw: Draw) -> None:
     """`cfg` is configs/where.yaml, filled in; `setting` is what its cells are trained on. Prints a
-    line for each cell that is done. The scenes are drawn."""
+    line for each cell that is done. `draw` draws the scenes that are not there."""
     planned = planned_answers(cfg, setting)
     encoders = {(x.arm, x.seed): x for x in _encoders(cfg, setting)}
     beside = {(x.arm, x.seed, x.encoding): x for x in planned}
@@ -35,6 +36,7 @@ def fill_answers(cfg: Mapping[str, Any], setting: str, twins: float) -> None:
     print(f"{len(known)} of {len(planned)} answers are there; {len(missing)} to go", flush=True)
     if missing:
         tune_for_cpu()
+        draw(cfg, out / "scenes")
         draw_asked(cfg, out / "scenes", twins)
     for cell in missing:
         started = time.monotonic()
